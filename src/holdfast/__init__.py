@@ -1,0 +1,87 @@
+"""Holdfast makes sure that a training run gets back what it saved.
+
+The public names are imported when they are first used; ``import holdfast`` itself loads nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from ._core.catalog import Catalog
+    from ._core.errors import (
+        AmbiguousPath,
+        AmbiguousTensor,
+        CheckpointNotFound,
+        ChecksumMismatch,
+        DamagedCheckpoint,
+        HoldfastError,
+        LimitExceeded,
+        NotReadable,
+        NotRecognised,
+        NotStored,
+        PartMissing,
+        PlanError,
+        SealError,
+        Truncated,
+        UnknownTensor,
+        UsageError,
+    )
+    from ._core.finding import CheckpointReport, Finding, Place, Report
+    from ._core.spec import OptimizerSpec, ParamGroup, TensorSpec
+
+_HOME = {
+    "Catalog": "_core.catalog",
+    "TensorSpec": "_core.spec",
+    "OptimizerSpec": "_core.spec",
+    "ParamGroup": "_core.spec",
+    "Finding": "_core.finding",
+    "Place": "_core.finding",
+    "Report": "_core.finding",
+    "CheckpointReport": "_core.finding",
+    **{
+        name: "_core.errors"
+        for name in (
+            "HoldfastError",
+            "CheckpointNotFound",
+            "NotRecognised",
+            "NotReadable",
+            "AmbiguousPath",
+            "DamagedCheckpoint",
+            "Truncated",
+            "ChecksumMismatch",
+            "PartMissing",
+            "LimitExceeded",
+            "UnknownTensor",
+            "AmbiguousTensor",
+            "NotStored",
+            "PlanError",
+            "SealError",
+            "UsageError",
+        )
+    },
+    "open": "_api",
+    "examine": "_api",
+    "verify": "_api",
+    "seal": "_api",
+    "compare": "_api",
+    "inspect": "_api",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

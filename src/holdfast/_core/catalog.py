@@ -1,0 +1,165 @@
+"""The catalog: an ordered mapping from tensor names to specs, with lazy reads.
+
+A checkpoint on disk is a catalog; a live model with its optimizers is one too. Everything that compares, examines or
+restores works on this type and on nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .errors import AmbiguousTensor, UnknownTensor
+from .fault import Check, Fault
+from .spec import OptimizerSpec, TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Catalog"]
+
+
+class Catalog(Mapping[str, TensorSpec]):
+    """An ordered mapping name -> :class:`TensorSpec`.
+
+    Look-up (``catalog[name]``, ``read(name)``, ``name in catalog``) takes a name, a raw key or an alias; a key or
+    alias that several tensors bear raises :class:`AmbiguousTensor`. Iteration yields names, each once.
+
+    Attributes
+    ----------
+    format: name of the format (``"tf-bundle"``), or ``"live"``.
+    files: paths of all files that belong to the checkpoint, the main one first.
+    attributes: what the checkpoint says of itself beside the tensors: writer versions, epoch, step, configuration;
+        JSON-able where possible.
+    optimizers: tuple of :class:`OptimizerSpec`.
+    faults: what the reader noticed and could read around.
+    """
+
+    format: str = ""
+
+    def __init__(
+        self,
+        specs: Iterable[TensorSpec],
+        *,
+        files: Iterable[str] = (),
+        attributes: Mapping[str, Any] | None = None,
+        optimizers: Iterable[OptimizerSpec] = (),
+        faults: Iterable[Fault] = (),
+    ) -> None:
+        self._specs: dict[str, TensorSpec] = {}
+        self._others: dict[str, list[str]] | None = None
+        self.clashes: list[tuple[TensorSpec, TensorSpec]] = []
+        for spec in specs:
+            first = self._specs.get(spec.name)
+            if first is not None:
+                self.clashes.append((first, spec))
+                spec = spec.with_(name=self._free_name(spec))
+            self._specs[spec.name] = spec
+        self.files: tuple[str, ...] = tuple(files)
+        self.attributes: Mapping[str, Any] = MappingProxyType(dict(attributes or {}))
+        self.optimizers: tuple[OptimizerSpec, ...] = tuple(optimizers)
+        self.faults: tuple[Fault, ...] = tuple(faults)
+
+    def _free_name(self, spec: TensorSpec) -> str:
+        """A name for a tensor whose own is taken: its key where that is free, else a counted name."""
+        if spec.key != spec.name and spec.key not in self._specs:
+            return spec.key
+        count = 2
+        while f"{spec.name}#{count}" in self._specs:
+            count += 1
+        return f"{spec.name}#{count}"
+
+    # -- mapping ---------------------------------------------------------------------------------------------------
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._specs or (isinstance(name, str) and name in self._other_names())
+
+    def __getitem__(self, name: str) -> TensorSpec:
+        spec = self._specs.get(name)
+        if spec is not None:
+            return spec
+        found = self._other_names().get(name)
+        if found is None:
+            near = difflib.get_close_matches(name, list(self._specs)[:5000], n=3)
+            raise UnknownTensor(
+                "no tensor of that name",
+                file=self.files[0] if self.files else None,
+                tensor=name,
+                remedy=f"Did you mean {' or '.join(map(repr, near))}?" if near else None,
+            )
+        if len(found) > 1:
+            raise AmbiguousTensor("several tensors answer to that key", tensor=name, found=", ".join(found[:5]))
+        return self._specs[found[0]]
+
+    def _other_names(self) -> dict[str, list[str]]:
+        if self._others is None:
+            others: dict[str, list[str]] = {}
+            for spec in self._specs.values():
+                for other in {spec.key, *spec.aliases}:
+                    if other not in self._specs:
+                        others.setdefault(other, []).append(spec.name)
+            self._others = others
+        return self._others
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def read(self, name: str) -> np.ndarray:
+        """The tensor's values as a numpy array (ml_dtypes where numpy lacks the type; objects of bytes for strings).
+
+        Zero-copy and read-only where the layout allows. Raises :class:`UnknownTensor`, :class:`NotStored`,
+        :class:`DamagedCheckpoint`.
+        """
+
+    def pieces(self, name: str, limit: int = 1 << 24) -> Iterator[np.ndarray]:
+        """The tensor's elements in C order as flat arrays of about ``limit`` bytes at most.
+
+        For scans and digests that must not hold a whole tensor. The default reads the tensor and cuts it.
+        """
+        flat = self.read(name).reshape(-1)
+        step = max(1, limit // max(1, flat.dtype.itemsize))
+        if flat.size == 0:
+            return
+        for start in range(0, flat.size, step):
+            yield flat[start : start + step]
+
+    def checks(self) -> Iterator[Check]:
+        """The integrity evidence that the files themselves carry (checksums of the format), as units to run."""
+        return iter(())
+
+    # -- life ------------------------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Let go of files. Arrays already handed out stay valid."""
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = self.files[0] if self.files else "memory"
+        return f"<{type(self).__name__} {self.format} {where}: {len(self)} tensors>"
+
+    # -- sums ------------------------------------------------------------------------------------------------------
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors, tied ones counted once."""
+        seen: set[str] = set()
+        total = 0
+        for spec in self._specs.values():
+            if spec.shares is not None:
+                if spec.shares in seen:
+                    continue
+                seen.add(spec.shares)
+            total += spec.nbytes
+        return total

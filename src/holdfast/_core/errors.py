@@ -1,0 +1,157 @@
+"""What Holdfast raises.
+
+Every error says what happened, where, what was expected and found, and what to do next::
+
+    HoldfastError
+    ├── CheckpointNotFound      (FileNotFoundError)  nothing lies at that path
+    ├── NotRecognised           (ValueError)         the content is no checkpoint format we know
+    ├── NotReadable             (NotImplementedError) a known format whose reader does not exist (yet)
+    ├── AmbiguousPath           (ValueError)         the path holds several checkpoints; name one
+    ├── DamagedCheckpoint       (ValueError)         the bytes contradict the format
+    │   ├── Truncated           (EOFError too)       bytes that the format promises are not there
+    │   ├── ChecksumMismatch                         the bytes contradict the file's own checksum
+    │   ├── PartMissing         (FileNotFoundError)  a shard, index or metadata file is not there
+    │   └── LimitExceeded                            a size or depth no honest file has
+    ├── UnknownTensor           (KeyError)           no tensor of that name
+    ├── AmbiguousTensor         (KeyError)           several tensors answer to that name
+    ├── NotStored               (ValueError)         the tensor is described but has no readable bytes
+    ├── PlanError               (ValueError)         an edit that cannot be parsed or applied
+    ├── SealError               (ValueError)         a seal or record that cannot be read or written
+    └── UsageError              (ValueError)         an argument that makes no sense
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "HoldfastError",
+    "CheckpointNotFound",
+    "NotRecognised",
+    "NotReadable",
+    "AmbiguousPath",
+    "DamagedCheckpoint",
+    "Truncated",
+    "ChecksumMismatch",
+    "PartMissing",
+    "LimitExceeded",
+    "UnknownTensor",
+    "AmbiguousTensor",
+    "NotStored",
+    "PlanError",
+    "SealError",
+    "UsageError",
+]
+
+
+class HoldfastError(Exception):
+    """The root of everything that Holdfast raises.
+
+    Attributes
+    ----------
+    message: what happened, in one sentence.
+    file: path or member the error is about, or ``None``.
+    offset: byte offset in that file, or ``None``.
+    tensor: name of the tensor concerned, or ``None``.
+    expected, found: what the format (or the caller) demands, and what is there; texts or ``None``.
+    remedy: what to do next, or ``None``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        offset: int | None = None,
+        tensor: str | None = None,
+        expected: object = None,
+        found: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.offset = offset
+        self.tensor = tensor
+        self.expected = None if expected is None else str(expected)
+        self.found = None if found is None else str(found)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = self.message
+        place = []
+        if self.file is not None:
+            place.append(self.file)
+        if self.offset is not None:
+            place.append(f"offset {self.offset}")
+        if self.tensor is not None:
+            place.append(f"tensor {self.tensor!r}")
+        if place:
+            text += f" [{', '.join(place)}]"
+        if self.expected is not None or self.found is not None:
+            text += f" (expected {self.expected}, found {self.found})"
+        if self.remedy:
+            text += f". {self.remedy}"
+        return text
+
+
+class CheckpointNotFound(HoldfastError, FileNotFoundError):
+    """Nothing lies at the path, under any reading of it."""
+
+
+class NotRecognised(HoldfastError, ValueError):
+    """The content belongs to no checkpoint format we know; the message says what it looks like."""
+
+
+class NotReadable(HoldfastError, NotImplementedError):
+    """A format that is recognised and named, but for which there is no reader."""
+
+
+class AmbiguousPath(HoldfastError, ValueError):
+    """The path holds several checkpoints where one was asked for."""
+
+
+class DamagedCheckpoint(HoldfastError, ValueError):
+    """The bytes contradict the format."""
+
+
+class Truncated(DamagedCheckpoint, EOFError):
+    """Bytes that the format promises are not there."""
+
+
+class ChecksumMismatch(DamagedCheckpoint):
+    """The bytes contradict a checksum that the file itself carries."""
+
+
+class PartMissing(DamagedCheckpoint, FileNotFoundError):
+    """A shard, index or metadata file that belongs to the checkpoint is not there."""
+
+
+class LimitExceeded(DamagedCheckpoint):
+    """A size, count or depth that no honest file has; reading on would cost memory or time without bound."""
+
+
+class UnknownTensor(HoldfastError, KeyError):
+    """No tensor answers to the name."""
+
+    __str__ = HoldfastError.__str__
+
+
+class AmbiguousTensor(HoldfastError, KeyError):
+    """Several tensors answer to the name."""
+
+    __str__ = HoldfastError.__str__
+
+
+class NotStored(HoldfastError, ValueError):
+    """The tensor is described by the file, but its bytes are not there or have no meaning as an array."""
+
+
+class PlanError(HoldfastError, ValueError):
+    """An edit that cannot be parsed, or that does not apply."""
+
+
+class SealError(HoldfastError, ValueError):
+    """A seal or record that cannot be read, trusted or written."""
+
+
+class UsageError(HoldfastError, ValueError):
+    """An argument that makes no sense."""

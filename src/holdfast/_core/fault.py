@@ -1,0 +1,50 @@
+"""What a reader noticed while reading: neutral facts that rules turn into findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["Fault", "Check", "Progress"]
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes that were just looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is not as the format demands, seen by a reader that could go on.
+
+    ``slug`` is the slug of the rule that will report it (``"truncated"``, ``"checksum"``, ``"pickle-global"``).
+    ``seen`` and ``expected`` are short texts; ``tensors`` the names of tensors that cannot be read because of it.
+    ``error`` tells whether the checkpoint is damaged by it (``False``: odd, but everything still reads).
+    """
+
+    slug: str
+    message: str
+    file: str | None = None
+    offset: int | None = None
+    tensor: str | None = None
+    seen: Any = None
+    expected: Any = None
+    tensors: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A unit of integrity evidence that a file carries: bytes, and how to test them.
+
+    ``run(progress)`` reads the ``nbytes`` bytes at ``offset`` of ``file`` (streaming; never more than a few MiB at
+    once), calls ``progress`` with byte counts, and returns ``None`` when they agree or a :class:`Fault` (slug
+    ``"checksum"`` or ``"truncated"``). It must be safe to call from several threads at once.
+    """
+
+    kind: str  # "crc32c", "crc32", "sha256", "blake3", ...
+    file: str
+    offset: int
+    nbytes: int
+    run: Callable[[Progress], Fault | None]
+    tensor: str | None = None

@@ -1,0 +1,165 @@
+"""What a catalog says of one tensor and of one optimizer, without touching a data byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from .dtypes import nbytes_of
+
+__all__ = ["Role", "ROLES", "Extent", "Stored", "TensorSpec", "ParamGroup", "OptimizerSpec"]
+
+Role = Literal[
+    "weight",
+    "buffer",
+    "slot",
+    "average",
+    "gradient",
+    "hyperparameter",
+    "counter",
+    "rng",
+    "data-position",
+    "metric",
+    "other",
+]
+ROLES: tuple[str, ...] = (
+    "weight",
+    "buffer",
+    "slot",
+    "average",
+    "gradient",
+    "hyperparameter",
+    "counter",
+    "rng",
+    "data-position",
+    "metric",
+    "other",
+)
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Which part of a whole a shard covers: per dimension a start and a length."""
+
+    whole: tuple[int, ...]
+    start: tuple[int, ...]
+    length: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run of bytes that belongs to a tensor: file (as listed in ``Catalog.files``), offset and length in bytes.
+
+    ``offset`` is ``None`` where the bytes are not one plain run (compressed or chunked); ``extent`` tells which part
+    of the tensor lies here where it is not the whole.
+    """
+
+    file: str
+    offset: int | None
+    nbytes: int
+    extent: Extent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One tensor of a catalog.
+
+    Attributes
+    ----------
+    name: what its author would call it, from the file's own evidence (state-dict path, object path, layer names).
+    shape: tuple of int, the logical shape. dtype: a name of :mod:`holdfast._core.dtypes`.
+    key: the raw name as stored. aliases: other names that mean the same stored tensor.
+    path: canonical segments of the name.
+    role: one of :data:`ROLES`. owner: for slots, averages and gradients the *name* of the weight, where it is proved.
+    slot: the optimizer's word for the slot (``"exp_avg"``, ``"momentum"``), for role ``slot``.
+    optimizer: name of the :class:`OptimizerSpec` a slot, counter or hyperparameter belongs to.
+    dialect: whose naming (``torch``, ``keras``, ``tensorflow``, ``jax``, ``numpy``).
+    layout: kernel axis order where known (``io``, ``oi``, ``hwio``, ``oihw``, ...).
+    trainable: ``None`` where the file does not tell. order: the recorded position, ``None`` where there is none.
+    shares: an identifier common to all tensors that are views of the same elements (tied weights).
+    extent: which part of the whole this tensor is, for shards of a distributed save.
+    nbytes: bytes of the dense tensor (as stored for strings). stored: where the bytes lie.
+    attributes: what else the file says of this tensor (scale and zero point, stride, requires_grad, ...).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    key: str = ""
+    role: Role = "weight"
+    owner: str | None = None
+    slot: str | None = None
+    optimizer: str | None = None
+    path: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    dialect: str = ""
+    layout: str | None = None
+    trainable: bool | None = None
+    order: int | None = None
+    shares: str | None = None
+    extent: Extent | None = None
+    nbytes: int = -1
+    stored: tuple[Stored, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+
+    def __post_init__(self) -> None:
+        if self.nbytes < 0:
+            object.__setattr__(self, "nbytes", nbytes_of(self.shape, self.dtype))
+        if not self.key:
+            object.__setattr__(self, "key", self.name)
+        if not self.path:
+            object.__setattr__(self, "path", tuple(self.name.replace(".", "/").split("/")))
+
+    def with_(self, **changes: Any) -> TensorSpec:
+        """A copy with some fields changed; ``path`` and ``nbytes`` follow ``name``, ``shape`` and ``dtype``."""
+        if "name" in changes and "path" not in changes:
+            changes["path"] = ()
+        if ("shape" in changes or "dtype" in changes) and "nbytes" not in changes:
+            changes["nbytes"] = -1
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class ParamGroup:
+    """One parameter group: which weights, and the hyperparameters as configured and as current.
+
+    ``owners`` are tensor names where proved; ``positions`` the recorded indices where the file holds only those.
+    ``configured`` are values given at construction (``initial_lr``, a Keras config), ``current`` those in force when
+    the checkpoint was written. A file that holds only one kind leaves the other empty.
+    """
+
+    owners: tuple[str, ...] = ()
+    positions: tuple[int, ...] = ()
+    configured: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    current: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSpec:
+    """One optimizer of a catalog.
+
+    ``class_name`` is ``None`` where the file does not tell; ``class_likely`` then names what its slots suggest.
+    ``slots`` are slot names in recorded order; ``step`` the number of updates, where recorded.
+    """
+
+    name: str
+    class_name: str | None = None
+    class_likely: str | None = None
+    groups: tuple[ParamGroup, ...] = ()
+    slots: tuple[str, ...] = ()
+    step: int | None = None
+    attributes: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+
+    @property
+    def learning_rate(self) -> Any:
+        """The current learning rate of the first group that tells one, or ``None``."""
+        for group in self.groups:
+            for values in (group.current, group.configured):
+                for key in ("lr", "learning_rate"):
+                    if key in values:
+                        return values[key]
+        return None

@@ -1,0 +1,6 @@
+"""Where bytes come from: sources (ranged reads of one file) and stores (folders of them)."""
+
+from .local import LocalFile, LocalFolder, open_local
+from .source import BytesSource, Source, SourceFile, Store, SubSource
+
+__all__ = ["Source", "SubSource", "BytesSource", "SourceFile", "Store", "LocalFile", "LocalFolder", "open_local"]

@@ -1,0 +1,144 @@
+"""Files and folders of this machine."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import threading
+from pathlib import Path
+
+from .._core.errors import CheckpointNotFound, HoldfastError, PartMissing
+from .source import Entry, Source, Store
+
+__all__ = ["LocalFile", "LocalFolder", "open_local"]
+
+
+class LocalFile(Source):
+    """A file, read with ``pread``; :meth:`view` maps it.
+
+    The size is taken once, at opening; a file that shrinks under us raises :class:`Truncated` at the next read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        self.path = os.fspath(path)
+        self.name = name or self.path
+        try:
+            self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            raise CheckpointNotFound("no such file", file=self.name) from None
+        except OSError as error:
+            raise HoldfastError(f"the file cannot be opened: {error.strerror}", file=self.name) from error
+        status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(self._fd)
+            self._fd = -1
+            raise HoldfastError("not a regular file", file=self.name)
+        self.size = status.st_size
+        self._map: mmap.mmap | None = None
+        self._lock = threading.Lock()
+
+    def _read(self, offset: int, length: int) -> bytes:
+        parts = []
+        while length > 0:
+            try:
+                data = os.pread(self._fd, min(length, 1 << 30), offset)
+            except OSError as error:
+                raise HoldfastError(
+                    f"reading failed: {error.strerror}", file=self.name, offset=offset, remedy="The disk or network may be at fault."
+                ) from error
+            if not data:
+                break
+            parts.append(data)
+            offset += len(data)
+            length -= len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        self._demand(offset, len(buffer))
+        if not hasattr(os, "preadv"):
+            super().readinto(offset, buffer)
+            return
+        done = 0
+        while done < len(buffer):
+            try:
+                count = os.preadv(self._fd, [buffer[done : done + (1 << 30)]], offset + done)
+            except OSError as error:
+                raise HoldfastError(f"reading failed: {error.strerror}", file=self.name, offset=offset + done) from error
+            if count == 0:
+                self._demand(offset, os.fstat(self._fd).st_size - offset + 1)
+                break
+            done += count
+
+    def view(self, offset: int, length: int) -> memoryview:
+        self._demand(offset, length)
+        if length == 0:
+            return memoryview(b"")
+        with self._lock:
+            if self._map is None:
+                self._map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
+        return memoryview(self._map)[offset : offset + length]
+
+    def close(self) -> None:
+        # The map lives as long as the views handed out; only our own hold on it goes.
+        self._map = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        try:
+            self.close()
+        except OSError:
+            pass
+
+
+class LocalFolder(Store):
+    """A folder of this machine. Symbolic links are followed: a downloaded hub snapshot is made of them."""
+
+    def __init__(self, path: str | os.PathLike[str], shown: str | None = None) -> None:
+        self._path = Path(path)
+        self.path = shown if shown is not None else os.fspath(path)
+
+    def entries(self, folder: str = "") -> list[Entry]:
+        found = []
+        try:
+            with os.scandir(self._path / folder) as scan:
+                for item in scan:
+                    try:
+                        found.append(Entry(item.name, None if item.is_dir() else item.stat().st_size))
+                    except OSError:  # a dangling link: it is there by name, and empty
+                        found.append(Entry(item.name, 0))
+        except FileNotFoundError:
+            raise CheckpointNotFound("no such folder", file=self.shown(folder)) from None
+        except OSError as error:
+            raise HoldfastError(f"the folder cannot be listed: {error.strerror}", file=self.shown(folder)) from error
+        return sorted(found)
+
+    def open(self, name: str) -> Source:
+        path = self._path / self.safe(name)
+        if not path.exists():
+            raise PartMissing("a file that belongs to the checkpoint is not there", file=self.shown(name))
+        return LocalFile(path, self.shown(name))
+
+    def exists(self, name: str) -> bool:
+        try:
+            return (self._path / name).exists()
+        except (OSError, ValueError):
+            return False
+
+    def is_folder(self, name: str) -> bool:
+        try:
+            return (self._path / name).is_dir()
+        except (OSError, ValueError):
+            return False
+
+    def sub(self, folder: str) -> LocalFolder:
+        return LocalFolder(self._path / self.safe(folder), self.shown(folder))
+
+
+def open_local(path: str | os.PathLike[str]) -> tuple[Source, Store, str]:
+    """A file as ``(source, the folder it lies in, its name there)``."""
+    source = LocalFile(path)
+    where = Path(path)
+    return source, LocalFolder(where.parent, os.fspath(where.parent)), where.name

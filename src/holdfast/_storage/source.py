@@ -1,0 +1,223 @@
+"""Source and Store: what formats read from, so that they never see a path.
+
+A :class:`Source` is one immutable run of bytes with ranged reads; a :class:`Store` is a folder of them. Local files are
+the default (:mod:`holdfast._storage.local`); an object store becomes readable by one subclass of each.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .._core.errors import DamagedCheckpoint, Truncated
+
+__all__ = ["Source", "SubSource", "BytesSource", "SourceFile", "Store", "Entry"]
+
+HEAD = 4096
+
+
+class Source(ABC):
+    """One run of bytes with ranged reads. Safe to read from several threads at once.
+
+    ``name`` is what messages call it (a path as a person would type it); ``size`` its length in bytes.
+    """
+
+    name: str
+    size: int
+
+    @abstractmethod
+    def _read(self, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes from ``offset``; fewer only at the end."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes from ``offset``.
+
+        Raises :class:`Truncated` when the file ends before, without allocating what is not there.
+        """
+        self._demand(offset, length)
+        data = self._read(offset, length)
+        if len(data) != length:
+            raise Truncated(
+                "the file ended while it was being read",
+                file=self.name,
+                offset=offset + len(data),
+                expected=f"{length} bytes",
+                found=f"{len(data)}",
+            )
+        return data
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` (bytes, contiguous) from ``offset``; raises :class:`Truncated` like :meth:`read`."""
+        buffer[:] = self.read(offset, len(buffer))
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Like :meth:`read`, without copying where the storage allows it; read-only."""
+        return memoryview(self.read(offset, length))
+
+    def head(self, length: int = HEAD) -> bytes:
+        """The first ``length`` bytes, or all there are. Cached up to 4 KiB."""
+        if length <= HEAD:
+            cached = getattr(self, "_head", None)
+            if cached is None:
+                cached = self._read(0, min(HEAD, self.size))
+                self._head = cached
+            return cached[:length]
+        return self._read(0, min(length, self.size))
+
+    def tail(self, length: int) -> bytes:
+        """The last ``length`` bytes, or all there are."""
+        length = min(length, self.size)
+        return self._read(self.size - length, length)
+
+    def chunks(self, offset: int = 0, length: int | None = None, step: int = 1 << 20) -> Iterator[bytes]:
+        """The bytes of a range in pieces of ``step``; raises :class:`Truncated` when they are not all there."""
+        end = self.size if length is None else offset + length
+        self._demand(offset, end - offset)
+        while offset < end:
+            data = self.read(offset, min(step, end - offset))
+            yield data
+            offset += len(data)
+
+    def slice(self, offset: int, length: int, name: str | None = None) -> Source:
+        """A part of this source as a source of its own."""
+        self._demand(offset, length)
+        return SubSource(self, offset, length, name or self.name)
+
+    def as_file(self) -> SourceFile:
+        """A seekable binary file object over these bytes, for libraries that want one."""
+        return SourceFile(self)
+
+    def close(self) -> None:
+        """Let go of the file; views already handed out stay valid."""
+
+    def _demand(self, offset: int, length: int) -> None:
+        if offset < 0 or length < 0:
+            raise DamagedCheckpoint(
+                "a negative offset or length", file=self.name, offset=offset, found=f"length {length}"
+            )
+        if offset + length > self.size:
+            raise Truncated(
+                "bytes that the file promises are not there",
+                file=self.name,
+                offset=offset,
+                expected=f"{length} bytes up to offset {offset + length}",
+                found=f"a file of {self.size} bytes",
+            )
+
+
+class SubSource(Source):
+    """A range of another source."""
+
+    def __init__(self, parent: Source, offset: int, length: int, name: str) -> None:
+        self.parent, self.offset, self.size, self.name = parent, offset, length, name
+
+    def _read(self, offset: int, length: int) -> bytes:
+        return self.parent._read(self.offset + offset, max(0, min(length, self.size - offset)))
+
+    def view(self, offset: int, length: int) -> memoryview:
+        self._demand(offset, length)
+        return self.parent.view(self.offset + offset, length)
+
+
+class BytesSource(Source):
+    """Bytes that are already in memory."""
+
+    def __init__(self, data: bytes | memoryview, name: str = "<bytes>") -> None:
+        self.data, self.name, self.size = memoryview(data).cast("B"), name, len(data)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        return bytes(self.data[offset : offset + length])
+
+    def view(self, offset: int, length: int) -> memoryview:
+        self._demand(offset, length)
+        return self.data[offset : offset + length].toreadonly()
+
+
+class SourceFile(io.RawIOBase):
+    """A read-only, seekable file object over a source (``h5py.File`` and ``zipfile.ZipFile`` take it)."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.source, self.position = source, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.source.size}[whence]
+        if base + offset < 0:
+            raise OSError(22, "negative seek position")
+        self.position = base + offset
+        return self.position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        target = memoryview(buffer).cast("B")
+        length = max(0, min(len(target), self.source.size - self.position))
+        data = self.source._read(self.position, length)
+        target[: len(data)] = data
+        self.position += len(data)
+        return len(data)
+
+
+class Entry(NamedTuple):
+    """One name in a store's folder; ``size`` is ``None`` for folders."""
+
+    name: str
+    size: int | None
+
+    @property
+    def is_folder(self) -> bool:
+        return self.size is None
+
+
+class Store(ABC):
+    """A folder of sources. Names are relative, with ``/`` between segments; they never leave the folder."""
+
+    path: str  # as a person would type it
+
+    @abstractmethod
+    def entries(self, folder: str = "") -> list[Entry]:
+        """What lies directly in ``folder``, sorted by name. Raises :class:`CheckpointNotFound`."""
+
+    @abstractmethod
+    def open(self, name: str) -> Source:
+        """The file ``name``. Raises :class:`PartMissing` where there is none."""
+
+    @abstractmethod
+    def exists(self, name: str) -> bool: ...
+
+    @abstractmethod
+    def is_folder(self, name: str) -> bool: ...
+
+    @abstractmethod
+    def sub(self, folder: str) -> Store:
+        """The folder ``folder`` as a store of its own."""
+
+    def shown(self, name: str) -> str:
+        """``name`` as a person would type it."""
+        return f"{self.path.rstrip('/')}/{name}" if self.path not in ("", ".") else name
+
+    @staticmethod
+    def safe(name: str) -> str:
+        """``name`` if it stays inside the folder.
+
+        Names come out of checkpoints (``weight_map``, state files); one that climbs out of its folder or starts at
+        the root raises :class:`DamagedCheckpoint`.
+        """
+        parts = name.replace("\\", "/").split("/")
+        if not name or name.startswith(("/", "\\")) or ".." in parts or "\0" in name or (len(name) > 1 and name[1] == ":"):
+            raise DamagedCheckpoint(
+                "a part is named that lies outside the checkpoint's folder",
+                found=repr(name),
+                expected="a name inside the folder",
+                remedy="Do not trust this file; ask where it comes from.",
+            )
+        return name

@@ -1,0 +1,59 @@
+"""The catalog: names, keys, aliases, clashes, pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from holdfast import AmbiguousTensor, Catalog, TensorSpec, UnknownTensor
+
+
+class Small(Catalog):
+    """Specs only, with arrays of zeros."""
+
+    format = "test"
+
+    def read(self, name: str) -> np.ndarray:
+        return np.arange(int(np.prod(self[name].shape)), dtype="f4").reshape(self[name].shape)
+
+
+def spec(name: str, **more: object) -> TensorSpec:
+    return TensorSpec(name, (2, 3), "float32", **more)  # type: ignore[arg-type]
+
+
+def test_lookup_by_name_key_and_alias() -> None:
+    catalog = Small([spec("a", key="raw/a", aliases=("tied",)), spec("b")])
+    assert list(catalog) == ["a", "b"]
+    assert catalog["a"] is catalog["raw/a"] is catalog["tied"]
+    assert "tied" in catalog and "nope" not in catalog
+    with pytest.raises(UnknownTensor, match="Did you mean 'b'"):
+        catalog["bb"]
+
+
+def test_shared_alias_is_ambiguous() -> None:
+    catalog = Small([spec("a", aliases=("x",)), spec("b", aliases=("x",))])
+    with pytest.raises(AmbiguousTensor):
+        catalog["x"]
+
+
+def test_two_tensors_of_one_name_are_both_kept_and_told() -> None:
+    catalog = Small([spec("a", key="one"), spec("a", key="two"), spec("a", key="two")])
+    assert list(catalog) == ["a", "two", "a#2"]
+    assert len(catalog.clashes) == 2
+
+
+def test_pieces_cover_the_tensor_in_order() -> None:
+    catalog = Small([spec("a")])
+    joined = np.concatenate(list(catalog.pieces("a", limit=8)))
+    assert joined.tolist() == list(range(6))
+
+
+def test_nbytes_counts_tied_tensors_once() -> None:
+    assert Small([spec("a", shares="s"), spec("b", shares="s"), spec("c")]).nbytes == 48
+
+
+def test_spec_derives_path_key_and_bytes() -> None:
+    made = TensorSpec("model.layers/0.weight", (3,), "int4")
+    assert made.path == ("model", "layers", "0", "weight") and made.key == made.name and made.nbytes == 2
+    assert made.with_(name="x.y", shape=(4, 4), dtype="float32").nbytes == 64
+    assert made.with_(name="x.y").path == ("x", "y")
