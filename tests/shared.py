@@ -72,9 +72,12 @@ def same_bits(found: np.ndarray, entry: dict[str, Any], value: np.ndarray) -> bo
             return bool(np.array_equal(raw & mask, value.reshape(raw.shape) & mask))
         return bool(np.array_equal(raw, value.reshape(raw.shape)))
     if value.dtype.kind in "SU":
-        got = [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in np.asarray(found, dtype=object).reshape(-1)]
-        want = [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in value.reshape(-1)]
+        got, want = ([_as_bytes(v) for v in np.asarray(a, dtype=object).reshape(-1)] for a in (found, value))
         return got == want
     little = np.ascontiguousarray(value.astype(value.dtype.newbyteorder("<")))
     plain = np.ascontiguousarray(plain.astype(plain.dtype.newbyteorder("<")))
     return plain.dtype.itemsize == little.dtype.itemsize and plain.tobytes() == little.tobytes()
+
+
+def _as_bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8")

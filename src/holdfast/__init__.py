@@ -5,10 +5,9 @@ The public names are imported when they are first used; ``import holdfast`` itse
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 from ._version import __version__
+
+TYPE_CHECKING = False  # as typing's, which would be the dearest import of `holdfast --version`
 
 if TYPE_CHECKING:
     from ._core.catalog import Catalog
@@ -78,6 +77,8 @@ def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value

@@ -238,7 +238,8 @@ def _bundle_truth(prefix: Path) -> Truth:
     reader = tf.train.load_checkpoint(str(prefix))
     names, arrays = {}, {}
     for name in sorted(reader.get_variable_to_shape_map()):
-        value = np.asarray(reader.get_tensor(name))
+        value = reader.get_tensor(name)
+        value = np.asarray(value, dtype=object if isinstance(value, bytes) else None)
         entry: dict[str, Any] = {"dtype": reader.get_variable_to_dtype_map()[name].name, "shape": list(value.shape)}
         if value.dtype == object:
             entry["npz_encoding"] = "hex"

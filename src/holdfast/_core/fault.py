@@ -40,6 +40,10 @@ class Check:
     ``run(progress)`` reads the ``nbytes`` bytes at ``offset`` of ``file`` (streaming; never more than a few MiB at
     once), calls ``progress`` with byte counts, and returns ``None`` when they agree or a :class:`Fault` (slug
     ``"checksum"`` or ``"truncated"``). It must be safe to call from several threads at once.
+
+    ``span()`` gives the exact ``(offset, length)`` in ``file`` that the evidence covers, where ``offset`` and ``nbytes``
+    do not (a zip member: its payload, compressed or not). ``expected`` is for kinds ``crc32`` and ``crc32c`` over plain
+    bytes of the file: the (unmasked) value, so that one large check can be computed in parts by several threads.
     """
 
     kind: str  # "crc32c", "crc32", "sha256", "blake3", ...
@@ -48,3 +52,5 @@ class Check:
     nbytes: int
     run: Callable[[Progress], Fault | None]
     tensor: str | None = None
+    span: Callable[[], tuple[int, int]] | None = None
+    expected: int | None = None

@@ -2,12 +2,8 @@
 
 from .target import Target
 
-__all__ = ["Target", "resolve", "discover"]
+# Eager, and by `from`: the function `resolve` shares its name with the module it lives in, and the import
+# system binds the module to that name unless the function is bound after it.
+from .resolve import discover, resolve  # isort: skip
 
-
-def __getattr__(name: str) -> object:
-    if name in ("resolve", "discover"):
-        from . import resolve as module
-
-        return getattr(module, name)
-    raise AttributeError(name)
+__all__ = ["Target", "discover", "resolve"]

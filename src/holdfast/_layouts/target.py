@@ -17,9 +17,9 @@ class Target:
     """One checkpoint to open.
 
     Attributes
-    ----------
-    path: what to call it in reports: the prefix for TF bundles, else the main file or the folder.
-    store, main: the folder and the name of the main file in it (``model.ckpt-3.index``); ``main`` is ``None`` where the
+    ---------- path: what to call it in reports: the prefix for TF bundles, else the main file or the folder.
+    store, main: the folder and the name of the main file in it (``model.ckpt-3.index``); ``main`` is ``None``
+    where the
         checkpoint has no readable main file (a shard without index, an empty folder of a known kind).
     format: ``None`` where the content was not recognised.
     note: how the typed path was understood, when it was not simply this file ("a shard was named; ...").

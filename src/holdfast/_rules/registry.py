@@ -41,17 +41,29 @@ FAMILIES = {
     "N": "numerics",
     "R": "resume state",
     "X": "executable content",
+    "H": "Holdfast itself",
 }
-_MODULES = ("files", "tensors", "optimizer", "environment", "numerics", "executable")
+_MODULES = (
+    "internal",
+    "files",
+    "parts",
+    "seals",
+    "junk",
+    "tensors",
+    "optimizer",
+    "environment",
+    "numerics",
+    "executable",
+)
 
 
 @dataclass(slots=True)
 class Subject:
     """One checkpoint under examination, and all that rules may look at.
 
-    ``catalog`` is ``None`` where it could not be opened; ``error`` then says why. ``faults`` are all facts noticed by
-    resolver, reader and integrity checks. ``stats`` (name -> numbers of one pass over the data) is empty below depth
-    ``full``.
+    ``catalog`` is ``None`` where it could not be opened; ``error`` then says why. ``faults`` are all facts
+    noticed by resolver, reader and integrity checks. ``stats`` (name -> numbers of one pass over the data)
+    is empty below depth ``full``.
     """
 
     target: Target
@@ -67,7 +79,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A registered rule: its code, slug, default severity, cause label, the depth it needs, and its documentation."""
+    """A registered rule: its code, slug, default severity, cause label, the depth it needs, and its
+    documentation."""
 
     code: str
     slug: str
@@ -97,7 +110,8 @@ class Rule:
         tensors: tuple[str, ...] = (),
         **evidence: Any,
     ) -> Finding:
-        """A finding of this rule; keyword arguments left over are its evidence (``seen=``, ``expected=``, ...)."""
+        """A finding of this rule; keyword arguments left over are its evidence (``seen=``, ``expected=``,
+        ...)."""
         return Finding(
             code=self.code,
             slug=self.slug,
@@ -114,14 +128,14 @@ class Rule:
 
     def from_fault(self, fault: Fault, **changes: Any) -> Finding:
         """A finding that hands on a fault as its reader put it."""
-        given: dict[str, Any] = dict(
-            file=fault.file,
-            offset=fault.offset,
-            tensor=fault.tensor,
-            tensors=fault.tensors,
-            seen=fault.seen,
-            expected=fault.expected,
-        )
+        given: dict[str, Any] = {
+            "file": fault.file,
+            "offset": fault.offset,
+            "tensor": fault.tensor,
+            "tensors": fault.tensors,
+            "seen": fault.seen,
+            "expected": fault.expected,
+        }
         given.update(fault.attributes)
         given.update(changes)
         return self.finding(given.pop("message", fault.message), **given)

@@ -8,7 +8,7 @@ import stat
 import threading
 from pathlib import Path
 
-from .._core.errors import CheckpointNotFound, HoldfastError, PartMissing
+from .._core.errors import CheckpointNotFound, HoldfastError, PartMissing, Truncated
 from .source import Entry, Source, Store
 
 __all__ = ["LocalFile", "LocalFolder", "open_local"]
@@ -66,8 +66,13 @@ class LocalFile(Source):
             except OSError as error:
                 raise HoldfastError(f"reading failed: {error.strerror}", file=self.name, offset=offset + done) from error
             if count == 0:
-                self._demand(offset, os.fstat(self._fd).st_size - offset + 1)
-                break
+                raise Truncated(
+                    "the file became shorter while it was being read",
+                    file=self.name,
+                    offset=offset + done,
+                    expected=f"{len(buffer) - done} more bytes",
+                    found="the end of the file",
+                )
             done += count
 
     def view(self, offset: int, length: int) -> memoryview:

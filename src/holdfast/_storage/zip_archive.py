@@ -300,9 +300,16 @@ class ZipArchive:
         member = self.member(name)
         if member.crc == 0 and member.size > 0:
             return None
-        return Check(
-            "crc32", self.source.name, member.header, member.size, partial(self._run_check, member, tensor), tensor
-        )
+        run, span = partial(self._run_check, member, tensor), partial(self._span, member)
+        expected = member.crc if member.method == 0 else None
+        return Check("crc32", self.source.name, member.header, member.size, run, tensor, span, expected)
+
+    def _span(self, member: Member) -> tuple[int, int]:
+        """The bytes of the file that the CRC-32 is about; the local header's place where it cannot be read."""
+        try:
+            return self.payload(member.name), member.compressed
+        except HoldfastError:
+            return member.header, member.compressed
 
     def _run_check(self, member: Member, tensor: str | None, progress: Progress) -> Fault | None:
         label = f"{self.source.name}:{member.name}"

@@ -1,0 +1,27 @@
+"""``python -m holdfast`` and the ``holdfast`` command.
+
+Nothing is imported before it is needed: the version is told before the argument parser exists.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line on ``sys.argv`` and return its exit code."""
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-V"]):
+        from ._version import __version__
+
+        sys.stdout.write(f"holdfast {__version__}\n")
+        return 0
+    from ._cli.run import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""``holdfast diff A B``: what is different, and the plan that settles it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from .._core.errors import UsageError
+from .options import Settings, shared
+
+__all__ = ["command"]
+
+
+@click.command("diff")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option(
+    "--plan", metavar="FILE", help="Write the plan that turns A into what B expects (TOML; - prints it)."
+)
+@click.option(
+    "--max", "most", type=click.IntRange(min=0), help="Lines of each kind, 0 for all.  [default: 12]"
+)
+@shared(depth="structure", jobs=False)
+def command(a: str, b: str, plan: str | None, most: int | None, settings: Settings) -> None:
+    """Compare two checkpoints, of any formats: names, shapes, dtypes, ties, optimizers, values.
+
+    --depth header compares what the headers say, structure also samples values where that decides a match,
+    full all values. Exit code 0 if there is no difference, 1 if there is one.
+    """
+    from .. import _api
+    from .._render import render
+    from .._render.delta_text import MOST
+    from .._render.document import delta_document
+    from .reports import known_codes
+
+    known_codes(settings)
+    delta = _api.compare(a, b, depth=settings.depth)
+    document = delta_document(delta)
+    if settings.select or settings.ignore:
+        document["differences"] = [
+            d for d in document["differences"] if settings.wanted_code(d["code"], d["slug"])
+        ]
+    if plan is not None and plan != "-":
+        if settings.output == plan:
+            raise UsageError("--plan and --output name one file", file=plan)
+        replace(settings, output=plan).write(document["plan_toml"])
+    if plan == "-":
+        settings.write(document["plan_toml"])
+    else:
+        limit = MOST if most is None else most or None
+        page = settings.page()
+        settings.write(
+            render(
+                document,
+                settings.format,
+                page=page,
+                quiet=settings.quiet,
+                verbose=settings.verbose,
+                most=limit,
+            )
+        )
+    click.get_current_context().exit(int(bool(document["differences"]) and settings.fail_on != "never"))

@@ -1,0 +1,1 @@
+"""Comparison: match names, make differences, draft the plan that settles them."""

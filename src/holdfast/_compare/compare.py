@@ -1,0 +1,285 @@
+"""One comparison for any two catalogs: what is different, what is the same, and the plan that turns A into
+B."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from .._core.catalog import Catalog
+from .._core.difference import Difference
+from .._core.errors import UsageError
+from .._core.pattern import escape
+from .._core.plan import Edit, Plan
+from .._core.spec import TensorSpec
+from .content import Probe
+from .delta import Delta, Match
+from .draft import draft
+from .fused import fusions
+from .match import match
+from .names import leaf, segments
+from .optimizers import belongs_to_optimizer, match_slots, optimizer_differences, slot_differences
+from .pairwise import look_at, name_difference, pair_differences
+from .pool import Pair, Pool
+from .swaps import crossed
+from .ties import cover_tied, tie_differences
+
+__all__ = ["compare", "compare_catalogs"]
+
+_DEPTHS = ("header", "structure", "full")
+_BOOKKEEPING = frozenset({"_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter"})
+"""Entries by which TensorFlow keeps a checkpoint's own books (tensorflow/python/checkpoint/checkpoint.py)."""
+_STEPS = frozenset({"iteration", "iterations", "iter", "step"})
+
+
+def compare(a: Any, b: Any, *, depth: str = "structure") -> Delta:
+    """Compare two checkpoints, given as paths or as catalogs; A is what is there, B what is expected.
+
+    ``depth``: ``"header"`` reads names, shapes, dtypes and order only; ``"structure"`` also samples of the
+    values (512 of each tensor; the whole of those that are hard to match); ``"full"`` every value, with
+    distances.
+
+    Raises :class:`UsageError` for another depth, and what :func:`holdfast.open` raises. A tensor whose values
+    cannot be read is a difference (``T217``), not an error.
+    """
+    if depth not in _DEPTHS:
+        raise UsageError("no such depth", expected=" or ".join(_DEPTHS), found=depth)
+    with ExitStack() as stack:
+        stack.enter_context(_no_collection())
+        sides = []
+        for side in (a, b):
+            if isinstance(side, Catalog):
+                sides.append(side)
+            else:
+                from .._api import open as open_checkpoint
+
+                sides.append(stack.enter_context(open_checkpoint(side)))
+        return compare_catalogs(
+            sides[0], sides[1], depth=depth, names=(_title(a, sides[0]), _title(b, sides[1]))
+        )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's cycle collector held off: specs and pairs hold no cycles, and walking them again and again
+    while tens of thousands are made costs more than making them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _title(given: Any, catalog: Catalog) -> str:
+    if isinstance(given, (str, os.PathLike)):
+        return os.fspath(given)
+    return catalog.files[0] if catalog.files else "memory"
+
+
+def compare_catalogs(
+    a: Catalog, b: Catalog, *, depth: str = "structure", names: tuple[str, str] | None = None
+) -> Delta:
+    """Compare two catalogs; see :func:`compare`. ``names`` is what the report calls them."""
+    names = names or (_title(a, a), _title(b, b))
+    probe = None if depth == "header" else Probe(a, b, whole=depth == "full")
+    pool, slots, covered = _pools(a, b)
+
+    match(pool, probe)
+    cover_tied(pool, a, b)
+    looked = {id(pair): look_at(pair, a, b, probe, depth == "full") for pair in pool.pairs}
+    swapped = _uncross(pool, looked, a, b, probe, depth)
+    differences: list[Difference] = list(tie_differences(pool, a, b, probe))
+    to_b = {pair.a.name: pair.b.name for pair in pool.pairs}
+
+    if slots.a or slots.b:
+        match_slots(slots, a, b, to_b)
+        rest = Pool(*({n: s for n, s in side.items() if s.owner is None} for side in (slots.a, slots.b)))
+        match(rest, probe)
+        for pair in rest.pairs:
+            slots.take(pair.a.name, pair.b.name, pair.by, pair.certain)
+    for pair in slots.pairs:
+        looked[id(pair)] = look_at(pair, a, b, probe, depth == "full")
+
+    for pair in (*pool.pairs, *slots.pairs):
+        found, axes = looked[id(pair)]
+        renamed = name_difference(pair, (pair.a.name, pair.b.name) in swapped)
+        if renamed is not None and not belongs_to_optimizer(pair.a):
+            differences.append(renamed)
+        if pair.a.role == "slot" and pair.b.role == "slot":
+            differences += _slot_pair(pair, found, axes, probe)
+        elif not belongs_to_optimizer(pair.b) and not belongs_to_optimizer(pair.a):
+            differences += pair_differences(pair, found, axes, probe)
+    joined = list(fusions(pool, probe))
+    differences += joined
+    differences += _unmatched(pool, a, b)
+    settled = {*pool.a, *pool.b, *(n for group in pool.ambiguous for n in (*group.a, *group.b))}
+    settled |= {n for d in joined for n in (*d.candidates_a, *d.candidates_b)}
+    differences += slot_differences(slots, a, b, to_b, settled)
+    differences += optimizer_differences(a, b, to_b, _tensor_settings(a, b, probe))
+
+    rank = {name: position for position, name in enumerate((*b, *a))}
+    differences.sort(key=lambda d: (d.code, rank.get(d.name, len(rank))))
+    matches = tuple(looked[id(pair)][0] for pair in (*pool.pairs, *slots.pairs))
+    plan: Plan = draft(differences, list(a.values()), list(b.values()), source=names[0], target=names[1])
+    return Delta(
+        a=names[0],
+        b=names[1],
+        format_a=a.format,
+        format_b=b.format,
+        depth=depth,
+        differences=tuple(differences),
+        pairs=matches,
+        plan=plan,
+        covered=tuple(covered + pool.covered),
+        not_looked_at=tuple(_not_looked_at(depth, matches)),
+    )
+
+
+def _pools(a: Catalog, b: Catalog) -> tuple[Pool, Pool, list[str]]:
+    """The model's tensors and the optimizers' apart; what is only bookkeeping of a format is set aside."""
+    model, slots = Pool({}, {}), Pool({}, {})
+    covered: list[str] = []
+    for mine, other, side in ((a, b, "a"), (b, a, "b")):
+        for name, spec in mine.items():
+            if segments(name)[0] in _BOOKKEEPING and (
+                name not in other or spec.dtype in ("string", "variant")
+            ):
+                covered.append(name)
+            elif belongs_to_optimizer(spec):
+                getattr(slots, side)[name] = spec
+            else:
+                getattr(model, side)[name] = spec
+    return model, slots, covered
+
+
+def _uncross(
+    pool: Pool, looked: dict[int, tuple[Match, Any]], a: Catalog, b: Catalog, probe: Probe | None, depth: str
+) -> set[tuple[str, str]]:
+    """Find contents that changed places, and pair them by content instead."""
+    if probe is None:
+        return set()
+    suspects = [
+        pair
+        for pair in pool.pairs
+        if pair.a.shape == pair.b.shape
+        and looked[id(pair)][0].values == "different"
+        and looked[id(pair)][1] is None
+    ]
+    moved = crossed(suspects, probe) if len(suspects) > 1 else {}
+    if not moved:
+        return set()
+    mine, theirs = {p.a.name: p for p in suspects}, {p.b.name: p for p in suspects}
+    for place, pair in enumerate(pool.pairs):
+        target = moved.get(pair.a.name)
+        if target is not None:
+            new = Pair(mine[pair.a.name].a, theirs[target].b, "content", True)
+            pool.pairs[place] = new
+            looked[id(new)] = look_at(new, a, b, probe, depth == "full")
+    return set(moved.items())
+
+
+def _slot_pair(
+    pair: Pair,
+    found: Match,
+    axes: Any,
+    probe: Probe | None,
+) -> Iterator[Difference]:
+    """Differences of a slot that do not merely follow from its owner's."""
+    for difference in pair_differences(pair, found, axes, probe):
+        if difference.code in ("T203", "T206") and pair.a.owner is not None:
+            continue  # a slot has its weight's shape; the weight's own difference says it
+        yield replace(
+            difference, evidence={**difference.evidence, "slot": pair.b.slot, "owner": pair.b.owner}
+        )
+
+
+def _unmatched(pool: Pool, a: Catalog, b: Catalog) -> Iterator[Difference]:
+    """Missing, left over, ambiguous."""
+    for group in pool.ambiguous:
+        yield Difference(
+            "T210",
+            group.a[0] if len(group.a) == 1 else None,
+            group.b[0] if len(group.b) == 1 else None,
+            f"{_some(group.a)} of A could be {_some(group.b)} of B: {group.why} on either side",
+            {"shape": list(b[group.b[0]].shape), "why": group.why},
+            candidates_a=group.a,
+            candidates_b=group.b,
+        )
+    owned_a, owned_b = _by_owner(a), _by_owner(b)
+    for name, spec in pool.b.items():
+        yield Difference(
+            "T201",
+            None,
+            name,
+            f"{name} {_what(spec)} is in B and not in A",
+            {"shape": list(spec.shape), "dtype": spec.dtype, "role": spec.role},
+            Edit("keep-live", (escape(name),)),
+            related=tuple(owned_b.get(name, ())),
+        )
+    for name, spec in pool.a.items():
+        yield Difference(
+            "T202",
+            name,
+            None,
+            f"{name} {_what(spec)} is in A and not in B",
+            {"shape": list(spec.shape), "dtype": spec.dtype, "role": spec.role},
+            Edit("drop", (escape(name),)),
+            related=tuple(owned_a.get(name, ())),
+        )
+
+
+def _by_owner(catalog: Catalog) -> dict[str, list[str]]:
+    owned: dict[str, list[str]] = {}
+    for spec in catalog.values():
+        if spec.owner is not None:
+            owned.setdefault(spec.owner, []).append(spec.name)
+    return owned
+
+
+def _what(spec: TensorSpec) -> str:
+    return f"({', '.join(map(str, spec.shape))}) {spec.dtype}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _tensor_settings(a: Catalog, b: Catalog, probe: Probe | None) -> dict[tuple[str, str], Any]:
+    """Hyperparameters and step that are kept as scalar tensors, by (side, name)."""
+    if probe is None:
+        return {}
+    found: dict[tuple[str, str], Any] = {}
+    for side, catalog in (("a", a), ("b", b)):
+        for spec in catalog.values():
+            key = leaf(spec.name).lstrip("_")
+            if (
+                spec.optimizer is None
+                or spec.role not in ("hyperparameter", "counter")
+                or spec.owner is not None
+            ):
+                continue
+            if spec.role == "counter" and key not in _STEPS:
+                continue
+            values = probe.array(side, spec.name)
+            if values is not None and values.size == 1 and values.dtype.kind in "fiu":
+                found.setdefault(
+                    (side, "step" if spec.role == "counter" else key), values.reshape(-1)[0].item()
+                )
+    return found
+
+
+def _not_looked_at(depth: str, matches: tuple[Match, ...]) -> Iterator[str]:
+    if depth == "header":
+        yield "values: names, shapes, dtypes and order only were compared"
+    elif any(match.sampled for match in matches):
+        count = sum(match.sampled for match in matches)
+        yield f"values between the sampled ones, in {count} tensors of more than 512 elements"
+    unread = sum(match.values is None for match in matches) if depth != "header" else 0
+    if unread:
+        yield f"the values of {unread} matched tensors of different shapes, or that could not be read"

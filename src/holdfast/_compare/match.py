@@ -1,0 +1,319 @@
+"""Which tensor of A is which of B: by name, by spelling, by rule, by module, by content, by order; never by
+guess.
+
+Each stage takes what the ones before left over, and only what fits in exactly one way. Whatever fits in
+several ways in the end is reported as ambiguous. All stages are near-linear in the number of tensors.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Hashable
+
+from .._core.spec import TensorSpec
+from .content import Fingerprint, Probe, narrower
+from .layouts import fits, layout_of, permutations
+from .names import canonical, leaf, segments, spelling
+from .pool import Group, Pair, Pool, by_key
+from .prefixes import match_by_rules, rules_of_pairs
+
+__all__ = ["match"]
+
+
+def match(pool: Pool, probe: Probe | None) -> None:
+    """Fill ``pool.pairs`` and ``pool.ambiguous`` from what is free; what stays free has no counterpart."""
+    _by_name(pool)
+    _by_alias(pool)
+    _by_form(pool, lambda spec: canonical(spec.name), "wrapper")
+    _by_form(pool, lambda spec: (*spelling(spec.name)[:-1], leaf(spec.name)), "spelling")
+    if probe is not None:
+        _by_content(pool, probe)
+        rules_of_pairs([p for p in pool.pairs if p.by == "content"], pool)
+    match_by_rules(pool)
+    _by_module(pool)
+    match_by_rules(pool)
+    rules_of_pairs([p for p in pool.pairs if p.by in ("module", "rule")], pool)
+    _by_order(pool)
+    _by_shape(pool, probe)
+    different = _confirm(pool, probe) if probe is not None else False
+    _collect_ambiguous(pool, probe, different)
+
+
+def _by_name(pool: Pool) -> None:
+    for name in [name for name in pool.b if name in pool.a]:
+        pool.take(name, name, "name")
+
+
+def _by_alias(pool: Pool) -> None:
+    """Raw keys and aliases: other names of the same stored bytes, given by the files themselves."""
+    if not pool:
+        return
+
+    def others(specs: dict[str, TensorSpec]) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = {}
+        for spec in specs.values():
+            for other in {spec.name, spec.key, *spec.aliases}:
+                index.setdefault(other, []).append(spec.name)
+        return index
+
+    here = others(pool.a)
+    for b in list(pool.b.values()):
+        found = {
+            name for other in (b.name, b.key, *b.aliases) for name in here.get(other, ()) if name in pool.a
+        }
+        if len(found) == 1:
+            only = pool.a[found.pop()]
+            if only.shape == b.shape:
+                pool.take(only.name, b.name, "alias")
+
+
+def _by_form(pool: Pool, form: Callable[[TensorSpec], Hashable], by: str) -> None:
+    """The same name once both are brought into one form."""
+    if not pool:
+        return
+    for _, a, b in list(pool.unique(form)):
+        pool.take(a.name, b.name, by)
+
+
+# -- shapes and modules ----------------------------------------------------------------------------
+def _shape_key(spec: TensorSpec, loose: bool) -> Hashable:
+    """The shape; with ``loose`` (the sides follow different conventions) only its sizes, for what may be a
+    kernel."""
+    return tuple(sorted(spec.shape)) if loose and len(spec.shape) > 1 else spec.shape
+
+
+def _loose(pool: Pool) -> bool:
+    """Whether A and B follow different kernel layouts anywhere, so that shapes may be crossed."""
+    here = {layout_of(spec) for spec in pool.a.values()} - {None}
+    there = {layout_of(spec) for spec in pool.b.values()} - {None}
+    dialects_here = {spec.dialect for spec in pool.a.values()}
+    dialects_there = {spec.dialect for spec in pool.b.values()}
+    return bool(here and there and here != there) or dialects_here.isdisjoint(dialects_there)
+
+
+def _by_module(pool: Pool) -> None:
+    """Modules (names up to the last segment) that are the only ones with these tensors and shapes on either
+    side."""
+    if not pool:
+        return
+    loose = _loose(pool)
+
+    def modules(specs: dict[str, TensorSpec]) -> dict[frozenset[Hashable], list[dict[str, TensorSpec]]]:
+        grouped: dict[tuple[str, ...], dict[str, TensorSpec]] = {}
+        for spec in specs.values():
+            grouped.setdefault(segments(spec.name)[:-1], {}).setdefault(leaf(spec.name), spec)
+        signed: dict[frozenset[Hashable], list[dict[str, TensorSpec]]] = {}
+        for members in grouped.values():
+            signature = frozenset((name, _shape_key(spec, loose)) for name, spec in members.items())
+            signed.setdefault(signature, []).append(members)
+        return signed
+
+    there = modules(pool.b)
+    for signature, here in modules(pool.a).items():
+        other = there.get(signature, ())
+        if len(signature) < 2 or len(here) != 1 or len(other) != 1:
+            continue
+        for name, a in here[0].items():
+            b = other[0][name]
+            if a.name in pool.a and b.name in pool.b and fits(a, b):
+                pool.take(a.name, b.name, "module", certain=False)
+
+
+_KINDS = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
+
+
+def _kind(spec: TensorSpec) -> str | None:
+    """What the last segment says the tensor is; ``None`` where it says nothing (``p3``, ``vars/0``)."""
+    word = leaf(spec.name)
+    return word if word in _KINDS or spec.slot is not None else None
+
+
+def _by_shape(pool: Pool, probe: Probe | None) -> None:
+    """The only free tensors of a shape, on either side, whose names do not speak against it.
+
+    Vectors and scalars of one shape are many, so theirs must be the same kind of name or hold the same
+    values.
+    """
+    if not pool:
+        return
+    loose = _loose(pool)
+    for _, a, b in list(pool.unique(lambda spec: (leaf(spec.name), _shape_key(spec, loose), spec.role))):
+        if a.shape and fits(a, b):
+            pool.take(a.name, b.name, "shape", certain=False)
+    for _, a, b in list(pool.unique(lambda spec: (_shape_key(spec, loose), spec.role))):
+        if None not in (_kind(a), _kind(b)) or not fits(a, b):
+            continue
+        if len(a.shape) > 1 or (probe is not None and probe.same(a, b)):
+            pool.take(a.name, b.name, "shape", certain=False)
+
+
+# -- order -----------------------------------------------------------------------------------------
+def _by_order(pool: Pool) -> None:
+    """Free tensors that are the only ones of their shape between the same two matched neighbours.
+
+    Only where the matched ones stand in the same order on both sides: then the order means something.
+    """
+    if not pool:
+        return
+    known = [(pair.a, pair.b) for pair in pool.pairs]
+    rank_a = _ranks([*pool.a.values(), *(a for a, _ in known)])
+    rank_b = _ranks([*pool.b.values(), *(b for _, b in known)])
+    if rank_a is None or rank_b is None:
+        return
+    anchors = sorted((rank_a[a.name], rank_b[b.name]) for a, b in known)
+    if len(anchors) < 2 or [y for _, y in anchors] != sorted(y for _, y in anchors):
+        return
+    at_a, at_b = [x for x, _ in anchors], [y for _, y in anchors]
+    loose = _loose(pool)
+
+    def key(side: str, spec: TensorSpec) -> Hashable:
+        place = bisect_left(at_a, rank_a[spec.name]) if side == "a" else bisect_left(at_b, rank_b[spec.name])
+        return (place, leaf(spec.name), _shape_key(spec, loose), spec.role)
+
+    here = by_key(list(pool.a.values()), lambda spec: key("a", spec))
+    there = by_key(list(pool.b.values()), lambda spec: key("b", spec))
+    for found, left in here.items():
+        right = there.get(found, [])
+        if len(left) == 1 and len(right) == 1 and left[0].shape and fits(left[0], right[0]):
+            pool.take(left[0].name, right[0].name, "order", certain=False)
+
+
+def _ranks(specs: list[TensorSpec]) -> dict[str, int] | None:
+    """Name -> recorded position; ``None`` unless every tensor has one."""
+    if any(spec.order is None for spec in specs):
+        return None
+    return {spec.name: spec.order or 0 for spec in specs}
+
+
+# -- content ---------------------------------------------------------------------------------------
+def _by_content(pool: Pool, probe: Probe) -> None:
+    """Free tensors that hold the same values, up to the order of axes and a cast, and are alone in that."""
+    if not pool:
+        return
+
+    def size_key(spec: TensorSpec) -> Hashable:
+        return tuple(sorted(spec.shape))
+
+    here, there = by_key(pool.a.values(), size_key), by_key(pool.b.values(), size_key)
+    for key, left in here.items():
+        right = there.get(key, [])
+        if not right:
+            continue
+        # compare as the narrowest dtype that takes part, so that a cast does not hide a tensor
+        dtype = left[0].dtype
+        for spec in (*left, *right):
+            dtype = narrower(dtype, spec.dtype)
+        found: dict[Fingerprint, tuple[list[TensorSpec], list[TensorSpec]]] = {}
+        for side, specs in (("a", left), ("b", right)):
+            for spec in specs:
+                mark = probe.fingerprint(side, spec, dtype)
+                # a fresh bias is zero everywhere: equal to all others, which shows nothing
+                if mark is not None and not mark.constant:
+                    found.setdefault(mark, ([], []))[side == "b"].append(spec)
+        for ones, others in found.values():
+            if len(ones) == 1 and len(others) == 1 and fits(ones[0], others[0]):
+                pool.take(ones[0].name, others[0].name, "content")
+
+
+def _agreement(pool: Pool, probe: Probe) -> bool:
+    """Whether the tensors that surely belong together mostly hold the same values (one state under two
+    names)."""
+    sure = [pair for pair in pool.pairs if pair.certain and pair.a.shape][:64]
+    votes = Counter(
+        bool(probe.same(pair.a, pair.b)) or _same_permuted(pair.a, pair.b, probe) for pair in sure
+    )
+    return votes[True] > 0 and votes[True] >= votes[False]
+
+
+def _same_permuted(a: TensorSpec, b: TensorSpec, probe: Probe) -> bool:
+    return any(probe.same(a, b, axes) for axes in permutations(a, b))
+
+
+def _confirm(pool: Pool, probe: Probe) -> bool:
+    """Hold pairs that only shapes or order made against the content; returns whether content decides here at
+    all.
+
+    Where everything that surely belongs together holds the same values, a pair that does not is no pair.
+    """
+    doubtful = [pair for pair in pool.pairs if not pair.certain]
+    if not doubtful and not pool:
+        return False
+    decides = _agreement(pool, probe)
+    kept: list[Pair] = []
+    for pair in pool.pairs:
+        if pair.certain:
+            kept.append(pair)
+        elif probe.same(pair.a, pair.b) or _same_permuted(pair.a, pair.b, probe):
+            mark = probe.fingerprint("a", pair.a, pair.a.dtype)
+            kept.append(pair.proved() if mark is not None and not mark.constant else pair)
+        elif decides:
+            pool.a[pair.a.name] = pair.a
+            pool.b[pair.b.name] = pair.b
+        else:
+            kept.append(pair)
+    pool.pairs[:] = kept
+    return decides
+
+
+def _collect_ambiguous(pool: Pool, probe: Probe | None, decides: bool) -> None:
+    """What is left on both sides with one shape and kind of name fits in several ways, unless content says
+    otherwise."""
+    if not pool:
+        return
+    loose = _loose(pool)
+
+    def key(spec: TensorSpec) -> Hashable:
+        return (_shape_key(spec, loose), spec.role)
+
+    here, there = by_key(list(pool.a.values()), key), by_key(list(pool.b.values()), key)
+    met = [part for found, left in here.items() for part in _by_kind(left, there.get(found, []))]
+    for left, right in met:
+        if probe is not None and decides:
+            groups = _equal_groups(left, right, probe)
+        else:
+            groups = [(left, right)] if right else []
+        for ones, others in groups:
+            pool.ambiguous.append(
+                Group(
+                    tuple(spec.name for spec in ones),
+                    tuple(spec.name for spec in others),
+                    "the same values" if decides else "the same shape and kind of name",
+                )
+            )
+            for spec in ones:
+                del pool.a[spec.name]
+            for spec in others:
+                del pool.b[spec.name]
+
+
+def _by_kind(
+    left: list[TensorSpec], right: list[TensorSpec]
+) -> list[tuple[list[TensorSpec], list[TensorSpec]]]:
+    """Tensors of one shape, apart by what their names say they are, as far as all of them say it."""
+    if not right or (len(left[0].shape) < 2 and _kind(left[0]) is None and _kind(right[0]) is None):
+        same = {leaf(spec.name) for spec in left} & {leaf(spec.name) for spec in right}
+        left = [spec for spec in left if leaf(spec.name) in same]
+        right = [spec for spec in right if leaf(spec.name) in same]
+        return [(left, right)] if left and right else []
+    if any(_kind(spec) is None for spec in (*left, *right)):
+        return [(left, right)]
+    kinds = by_key(left, _kind), by_key(right, _kind)
+    return [(ones, kinds[1][kind]) for kind, ones in kinds[0].items() if kind in kinds[1]]
+
+
+def _equal_groups(
+    left: list[TensorSpec], right: list[TensorSpec], probe: Probe
+) -> list[tuple[list[TensorSpec], list[TensorSpec]]]:
+    if not right:
+        return []
+    dtype = left[0].dtype
+    for spec in (*left, *right):
+        dtype = narrower(dtype, spec.dtype)
+    found: dict[Hashable, tuple[list[TensorSpec], list[TensorSpec]]] = {}
+    for side, specs in (("a", left), ("b", right)):
+        for spec in specs:
+            mark = probe.fingerprint(side, spec, dtype)
+            if mark is not None:
+                found.setdefault(mark, ([], []))[side == "b"].append(spec)
+    return [group for group in found.values() if group[0] and group[1]]

@@ -1,0 +1,72 @@
+"""Names across dialects: segments, spellings of the last segment, and what wrappers add."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .._facts.wrappers import DECORATIONS, SEGMENTS
+
+__all__ = ["canonical", "leaf", "segments", "spelling", "tail"]
+
+_LEAF = {
+    "kernel": "weight",
+    "gamma": "weight",
+    "scale": "weight",
+    "embeddings": "weight",
+    "embedding": "weight",
+    "_embeddings": "weight",
+    "_kernel": "weight",
+    "W": "weight",
+    "beta": "bias",
+    "b": "bias",
+    "moving_mean": "running_mean",
+    "mean": "running_mean",
+    "moving_variance": "running_var",
+    "moving_var": "running_var",
+    "var": "running_var",
+    "running_std": "running_var",
+}
+"""Last segments that mean the same: Keras (``kernel``, ``gamma``, ``beta``, ``moving_*``, ``embeddings``;
+Keras 1: ``W``, ``b``, ``running_std``), flax (``scale``, ``embedding``, ``mean``, ``var``), PyTorch
+(``weight``, ``bias``, ``running_*``)."""
+
+
+@lru_cache(maxsize=65536)
+def segments(name: str) -> tuple[str, ...]:
+    """The parts of a name between dots and slashes, without the endings that say nothing; never empty."""
+    for ending in DECORATIONS:
+        if name.endswith(ending):
+            name = name[: -len(ending)]
+    parts = tuple(part for part in name.replace(".", "/").split("/") if part)
+    return parts or (name,)
+
+
+def canonical(name: str) -> tuple[str, ...]:
+    """The segments without those that wrappers add at any depth."""
+    parts = segments(name)
+    if SEGMENTS.isdisjoint(parts):
+        return parts
+    kept = tuple(part for part in parts if part not in SEGMENTS)
+    return kept or parts
+
+
+def leaf(name: str) -> str:
+    """The last segment in the common spelling (``kernel`` -> ``weight``)."""
+    last = segments(name)[-1]
+    return _LEAF.get(last, last)
+
+
+def spelling(name: str) -> tuple[str, ...]:
+    """The canonical segments, the last one in the common spelling."""
+    parts = canonical(name)
+    return (*parts[:-1], _LEAF.get(parts[-1], parts[-1]))
+
+
+def tail(a: tuple[str, ...], b: tuple[str, ...]) -> int:
+    """How many segments at the end two names share."""
+    count = 0
+    for left, right in zip(reversed(a), reversed(b), strict=False):
+        if left != right:
+            break
+        count += 1
+    return count

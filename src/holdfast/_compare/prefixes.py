@@ -1,0 +1,116 @@
+"""Prefix rules: one replacement of leading segments that carries many names over.
+
+A rule is read off from names: two free tensors that share a tail of segments which occurs only once on either
+side vote for "this head becomes that head". A rule holds when the shapes fit and when several tensors vote
+for it, or when it only adds or removes a head. Cost: proportional to the sum of the names' lengths in
+segments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from .._core.spec import TensorSpec
+from .layouts import fits
+from .names import spelling, tail
+from .pool import Pair, Pool
+
+__all__ = ["Rule", "match_by_rules", "rules_of_pairs"]
+
+Rule = tuple[tuple[str, ...], tuple[str, ...]]
+"""(head in A, head in B), in words."""
+
+_WORDS = re.compile(r"\d+|\D+")
+_DEEPEST = 12
+
+
+def _words(spec: TensorSpec) -> tuple[str, ...]:
+    """The spelling cut further at digits (``layer_3`` -> ``layer_``, ``3``), so that numbers are words of
+    their own."""
+    out: list[str] = []
+    for part in spelling(spec.name):
+        if part[-1:].isdigit() and not part.isdigit():
+            out.extend(_WORDS.findall(part))
+        else:
+            out.append(part)
+    return tuple(out)
+
+
+def _tails(words: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
+    index: dict[tuple[str, ...], list[str]] = {}
+    for name, parts in words.items():
+        for start in range(max(0, len(parts) - _DEEPEST), len(parts)):
+            index.setdefault(parts[start:], []).append(name)
+    return index
+
+
+def match_by_rules(pool: Pool) -> None:
+    """Pair free tensors by prefix rules, again and again until no rule carries any further."""
+    for _ in range(4):
+        if not pool or not _round(pool):
+            return
+
+
+def _round(pool: Pool) -> bool:
+    words_a = {name: _words(spec) for name, spec in pool.a.items()}
+    words_b = {name: _words(spec) for name, spec in pool.b.items()}
+    tails_a, tails_b = _tails(words_a), _tails(words_b)
+    votes: dict[Rule, list[tuple[str, str, int]]] = {}
+    for name, parts in words_a.items():
+        for start in range(max(0, len(parts) - _DEEPEST), len(parts)):
+            there = tails_b.get(parts[start:])
+            if there is None:
+                continue
+            # the longest tail that exists over there at all; a shorter one can only fit worse
+            if len(there) == 1 and len(tails_a[parts[start:]]) == 1 and fits(pool.a[name], pool.b[there[0]]):
+                other = words_b[there[0]]
+                rule = (parts[:start], other[: len(other) - (len(parts) - start)])
+                votes.setdefault(rule, []).append((name, there[0], len(parts) - start))
+            break
+    before = len(pool.pairs)
+    for rule, carried in sorted(votes.items(), key=lambda item: -len(item[1])):
+        added_or_removed = not rule[0] or not rule[1]
+        longest = max(length for *_, length in carried)
+        if len(carried) < 2 and not (longest >= 3 or (longest >= 2 and added_or_removed)):
+            continue
+        for a, b, _ in carried:
+            if a in pool.a and b in pool.b:
+                pool.take(a, b, "rule", certain=added_or_removed)
+    return len(pool.pairs) > before
+
+
+def rules_of_pairs(pairs: Iterable[Pair], pool: Pool) -> None:
+    """Carry over what else lies under the heads of pairs that are known: siblings follow a tensor shown by
+    content."""
+    if not pool:
+        return
+    heads: Counter[Rule] = Counter()
+    for pair in pairs:
+        a, b = _words(pair.a), _words(pair.b)
+        if a == b:
+            continue
+        shared = tail(a, b)
+        # the parents, too, where even the last words differ
+        for kept in {shared, 1} if shared else {1}:
+            heads[a[: len(a) - kept], b[: len(b) - kept]] += 1
+    there: dict[tuple[str, ...], list[str]] = {}
+    for name, spec in pool.b.items():
+        there.setdefault(_words(spec), []).append(name)
+    targets: dict[tuple[str, ...], Counter[tuple[str, ...]]] = {}
+    for (head, other), count in heads.items():
+        targets.setdefault(head, Counter())[other] += count
+    for name, spec in list(pool.a.items()):
+        parts = _words(spec)
+        for cut in range(len(parts) - 1, -1, -1):
+            choices = targets.get(parts[:cut])
+            if not choices:
+                continue
+            ranked = choices.most_common(2)
+            if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
+                continue
+            found = [n for n in there.get((*ranked[0][0], *parts[cut:]), ()) if n in pool.b]
+            if len(found) == 1 and fits(spec, pool.b[found[0]]):
+                pool.take(name, found[0], "rule")
+                break

@@ -1,0 +1,380 @@
+"""Examine checkpoints on disk: open, verify, scan, run the rules, fold, judge."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .._core.catalog import Catalog
+from .._core.errors import (
+    CheckpointNotFound,
+    ChecksumMismatch,
+    DamagedCheckpoint,
+    HoldfastError,
+    LimitExceeded,
+    NotReadable,
+    NotRecognised,
+    NotStored,
+    PartMissing,
+    Truncated,
+    UsageError,
+)
+from .._core.fault import Fault, Progress
+from .._core.finding import CheckpointReport, Finding, Proof, Report
+from .._layouts.target import Target
+from .._rules.registry import DEPTHS, Rule, Subject, rule_named, rules
+from .fold import fold
+from .roots import mixed_shards
+from .scan import TensorStats, scan_catalog
+from .verdict import verdict_of
+
+__all__ = ["examine", "examine_target", "fault_of", "chosen"]
+
+AnyPath: TypeAlias = "str | os.PathLike[str]"
+
+
+def examine(
+    path_or_paths: AnyPath | Iterable[AnyPath],
+    *,
+    depth: str = "full",
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    recursive: bool = False,
+) -> Report:
+    """Examine one path or several; one :class:`CheckpointReport` for each checkpoint they mean.
+
+    ``depth``: ``"header"`` (headers only), ``"structure"`` (also small tensors), ``"full"`` (all evidence
+    and all values). ``select`` and ``ignore`` take codes, prefixes of codes, family letters or slugs.
+    ``recursive`` examines every checkpoint below a folder. Raises :class:`CheckpointNotFound` where nothing
+    is there, :class:`UsageError` for an unknown depth or code; damage is never raised.
+    """
+    from .._layouts.resolve import discover, resolve
+
+    _check_options(depth, select, ignore)
+    paths = [path_or_paths] if isinstance(path_or_paths, (str, os.PathLike)) else list(path_or_paths)
+    reports: list[CheckpointReport] = []
+    for path in paths:
+        targets = discover(path) if recursive else resolve(path)
+        if not targets and recursive:
+            raise CheckpointNotFound("no checkpoint below this folder", file=os.fspath(path))
+        reports.extend(
+            examine_target(t, depth=depth, select=select, ignore=ignore, jobs=jobs, progress=progress)
+            for t in targets
+        )
+    return Report(tuple(reports), command="doctor")
+
+
+def _check_options(depth: str, select: Sequence[str], ignore: Sequence[str]) -> None:
+    if depth not in DEPTHS:
+        raise UsageError("no such depth", expected=", ".join(DEPTHS), found=depth)
+    for text in (*select, *ignore):
+        if not any(_matches(text, r) for r in rules()):
+            raise UsageError("no rule answers to that code", found=text, remedy="`holdfast rule` lists them.")
+
+
+def _matches(text: str, rule: Rule) -> bool:
+    return bool(text) and (rule.code.lower().startswith(text.lower()) or rule.slug == text.lower())
+
+
+def chosen(rule: Rule, select: Sequence[str], ignore: Sequence[str]) -> bool:
+    """Whether a rule runs under these options; of two that match, the longer text wins, and ``ignore`` at a
+    tie."""
+    wanted = max((len(t) for t in select if _matches(t, rule)), default=-1)
+    refused = max((len(t) for t in ignore if _matches(t, rule)), default=-1)
+    if select and wanted < 0:
+        return False
+    return refused < 0 or wanted > refused
+
+
+def fault_of(error: HoldfastError, tensor: str | None = None) -> Fault:
+    """The fault that an error is, by its type."""
+    slugs = (
+        (Truncated, "truncated"),
+        (ChecksumMismatch, "checksum"),
+        (PartMissing, "part-missing"),
+        (LimitExceeded, "limit"),
+        (DamagedCheckpoint, "malformed"),
+        (NotReadable, "not-readable"),
+        (NotRecognised, "not-recognised"),
+        (NotStored, "not-stored"),
+    )
+    slug = next((s for kind, s in slugs if isinstance(error, kind)), "unreadable")
+    name = error.tensor or tensor
+    return Fault(
+        slug,
+        error.message,
+        file=error.file,
+        offset=error.offset,
+        tensor=name,
+        seen=error.found,
+        expected=error.expected,
+        tensors=tuple(n for n in (tensor or name,) if n),
+        attributes={"remedy": error.remedy} if error.remedy else {},
+    )
+
+
+def _open(target: Target) -> tuple[Catalog | None, HoldfastError | None]:
+    """The target's catalog, or why there is none."""
+    if target.error is not None:
+        return None, target.error
+    if target.format is None or target.main is None:
+        return None, None
+    source = None
+    try:
+        source = target.store.open(target.main)
+        return target.format.read(source, target.store), None
+    except HoldfastError as error:
+        if source is not None:
+            source.close()
+        return None, error
+
+
+def examine_target(
+    target: Target,
+    *,
+    depth: str = "full",
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> CheckpointReport:
+    """Examine one resolved checkpoint. Damage of any kind is in the report, never raised."""
+    _check_options(depth, select, ignore)
+    failures: list[Finding] = []
+    catalog: Catalog | None = None
+    error: HoldfastError | None = None
+    try:
+        catalog, error = _open(target)
+    except Exception as bug:  # noqa: BLE001 - a reader's bug becomes a finding and does not hide behind a traceback
+        failures.append(_internal("the reader", bug, target))
+    try:
+        return _report(target, catalog, error, depth, select, ignore, jobs, progress, failures)
+    finally:
+        if catalog is not None:
+            catalog.close()
+
+
+def _report(
+    target: Target,
+    catalog: Catalog | None,
+    error: HoldfastError | None,
+    depth: str,
+    select: Sequence[str],
+    ignore: Sequence[str],
+    jobs: int | None,
+    progress: Progress | None,
+    failures: list[Finding],
+) -> CheckpointReport:
+    faults = [*target.faults, *(catalog.faults if catalog is not None else ())]
+    if error is not None and not _told(error, faults):
+        faults.append(fault_of(error))
+    checked: Any = None
+    if depth == "full":
+        try:
+            checked = _verify(catalog, target, jobs, progress)
+            faults.extend(checked.faults)
+        except HoldfastError as trouble:
+            faults.append(fault_of(trouble))
+        except Exception as bug:  # noqa: BLE001 - told as a finding, see above
+            failures.append(_internal("verification", bug, target))
+    if catalog is not None:
+        faults.extend(mixed_shards(catalog, faults))
+    stats: dict[str, TensorStats] = {}
+    unread: dict[str, HoldfastError] = {}
+    scanned = False
+    if depth == "full" and catalog is not None:
+        try:
+            for name, result in scan_catalog(catalog, jobs=jobs, progress=progress).items():
+                if isinstance(result, HoldfastError):
+                    unread[name] = result
+                else:
+                    stats[name] = result
+            scanned = True
+        except Exception as bug:  # noqa: BLE001 - told as a finding, see above
+            failures.append(_internal("the scan of values", bug, target))
+    faults.extend(_unread_faults(unread, faults))
+    faults = list({_identity(f): f for f in faults}.values())
+    subject = Subject(target, catalog, error, depth, faults, stats)
+    findings = [*failures, *_run_rules(subject, select, ignore)]
+    found = fold(findings)
+    lost = _lost(catalog, faults, unread, checked)
+    loads = tuple(n for n in catalog if n not in set(lost)) if catalog is not None and scanned else None
+    proof: Proof = checked.proof if checked is not None else "structure-only"
+    looked, not_looked = _sentences(depth, catalog, checked, scanned, stats, target)
+    return CheckpointReport(
+        path=target.path,
+        format=catalog.format
+        if catalog is not None
+        else (target.format.name if target.format is not None else None),
+        verdict=verdict_of(fold(findings), catalog, lost, target.format is not None),
+        proof=proof,
+        findings=tuple(found),
+        resolved=target.note,
+        writer=catalog.attributes.get("writer") if catalog is not None else None,
+        tensors=len(catalog) if catalog is not None else 0,
+        nbytes=catalog.nbytes if catalog is not None else 0,
+        bytes_proved=checked.bytes_proved if checked is not None else 0,
+        bytes_total=checked.bytes_total if checked is not None else 0,
+        loads=loads,
+        lost=tuple(lost) if catalog is not None or lost else None,
+        looked_at=looked,
+        not_looked_at=not_looked,
+        attributes=_attributes(catalog, checked),
+    )
+
+
+def _verify(catalog: Catalog | None, target: Target, jobs: int | None, progress: Progress | None) -> Any:
+    from .._integrity.seal import find_seal
+    from .._integrity.verify import verify_catalog
+
+    return verify_catalog(catalog, target, jobs=jobs, progress=progress, seal=find_seal(target))
+
+
+def _told(error: HoldfastError, faults: Iterable[Fault]) -> bool:
+    """Whether resolving has already said what the error says."""
+    made = fault_of(error)
+    junk = (
+        "html-page",
+        "lfs-pointer",
+        "error-document",
+        "text-mode-copy",
+        "zero-file",
+        "empty-file",
+        "half-download",
+    )
+    for fault in faults:
+        if fault.slug == made.slug and (fault.file == made.file or made.file is None):
+            return True
+        if fault.slug in junk and made.slug in ("not-recognised", "malformed", "truncated"):
+            return True
+    return False
+
+
+def _identity(fault: Fault) -> tuple[Any, ...]:
+    return (fault.slug, fault.file, fault.offset, fault.tensor, fault.tensors, fault.message)
+
+
+def _unread_faults(unread: dict[str, HoldfastError], faults: Sequence[Fault]) -> Iterator[Fault]:
+    """Faults for tensors that would not read, where no fault names them yet; one for each kind, file and
+    message."""
+    known = {n for f in faults for n in (*f.tensors, *((f.tensor,) if f.tensor else ()))}
+    grouped: dict[tuple[str, str | None, str], list[tuple[str, Fault]]] = {}
+    for name, error in unread.items():
+        if name in known:
+            continue
+        fault = fault_of(error, name)
+        grouped.setdefault((fault.slug, fault.file, fault.message), []).append((name, fault))
+    for same in grouped.values():
+        names = tuple(n for n, _ in same)
+        first = same[0][1]
+        yield first if len(same) == 1 else replace(first, tensor=None, tensors=names)
+
+
+def _lost(
+    catalog: Catalog | None, faults: Sequence[Fault], unread: dict[str, HoldfastError], checked: Any
+) -> list[str]:
+    """Names of tensors that do not load, or not as they were written, in the catalog's order."""
+    taking = {
+        "truncated",
+        "checksum",
+        "malformed",
+        "limit",
+        "overlap",
+        "part-missing",
+        "shards-mixed",
+        "slice-coverage",
+    }
+    names = set(unread)
+    for fault in faults:
+        if fault.slug in taking:
+            names.update(fault.tensors)
+            if fault.tensor is not None:
+                names.add(fault.tensor)
+    if checked is not None:
+        names.update(checked.lost)
+    if catalog is None:
+        return sorted(names)
+    here = {catalog[n].name for n in names if n in catalog}
+    return [n for n in catalog if n in here] + sorted(n for n in names if n not in catalog)
+
+
+def _run_rules(subject: Subject, select: Sequence[str], ignore: Sequence[str]) -> Iterator[Finding]:
+    deepest = DEPTHS.index(subject.depth)
+    known = set()
+    for rule in rules():
+        known.add(rule.slug)
+        if DEPTHS.index(rule.depth) > deepest or not chosen(rule, select, ignore):
+            continue
+        try:
+            yield from rule.check(rule, subject)
+        except HoldfastError as error:
+            yield _internal(f"rule {rule.code} {rule.slug}", error, subject.target)
+        except Exception as bug:  # noqa: BLE001 - one rule's bug must not hide what the others found
+            yield _internal(f"rule {rule.code} {rule.slug}", bug, subject.target)
+    strange = rule_named("internal")
+    assert strange is not None
+    for fault in subject.faults:
+        if fault.slug not in known and chosen(strange, select, ignore):
+            yield strange.from_fault(fault, message=f"{fault.message} (no rule is called {fault.slug})")
+
+
+def _internal(what: str, bug: BaseException, target: Target) -> Finding:
+    rule = rule_named("internal")
+    assert rule is not None
+    frame = traceback.extract_tb(bug.__traceback__)[-1] if bug.__traceback__ else None
+    place = f"{Path(frame.filename).name}:{frame.lineno}" if frame else None
+    return rule.finding(
+        f"{what} failed: {type(bug).__name__}: {bug}",
+        file=target.path,
+        seen=f"{type(bug).__name__}: {bug}",
+        at=place,
+        rule=what,
+        remedy="This is a bug of Holdfast; please report it with this text. The rest of the report stands.",
+    )
+
+
+def _attributes(catalog: Catalog | None, checked: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if catalog is not None:
+        for key in ("step", "global_step", "epoch", "keras_version", "backend"):
+            if key in catalog.attributes:
+                given[key] = catalog.attributes[key]
+    if checked is not None and checked.evidence:
+        given["evidence"] = checked.evidence
+    return given
+
+
+def _sentences(
+    depth: str,
+    catalog: Catalog | None,
+    checked: Any,
+    scanned: bool,
+    stats: dict[str, TensorStats],
+    target: Target,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What was looked at, and what was not, for people."""
+    looked: list[str] = []
+    left: list[str] = []
+    if catalog is None:
+        looked.append("the head of the file" if target.main else "the names in the folder")
+        left.append("everything behind what could be opened")
+        return tuple(looked), tuple(left)
+    looked.append(f"names, shapes, types and structure of {len(catalog):,} tensors")
+    if checked is not None:
+        if checked.bytes_proved:
+            looked.append(f"checksums over {checked.bytes_proved:,} of {checked.bytes_total:,} bytes")
+        left.extend(str(s) for s in checked.without)
+    if scanned:
+        looked.append(f"every value of {len(stats):,} tensors")
+    else:
+        left.append("the values of the tensors" + ("" if depth == "full" else " (depth full does)"))
+    if depth != "full":
+        left.append("checksums (depth full does)")
+    left.append("whether it fits a model (`holdfast check`)")
+    return tuple(looked), tuple(left)

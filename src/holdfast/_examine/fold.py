@@ -1,0 +1,145 @@
+"""One finding per root cause: consequences go under what caused them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .._core.finding import Finding, Place, severity_rank
+
+__all__ = ["fold"]
+
+# What may follow from a root of that slug when it concerns the same file or the same tensors.
+_NUMERICS = frozenset(
+    {"nan", "infinite", "zeroed-pages", "dead-tensor", "exploded", "absurd-values", "negative-variance"}
+    | {"overflows-float16", "stored-twice"}
+)
+_BYTES = frozenset(
+    ["truncated", "checksum", "malformed", "limit", "trailing-bytes", "overlap", "hole", "unreadable"]
+)
+_JUNK = (
+    "html-page",
+    "lfs-pointer",
+    "error-document",
+    "text-mode-copy",
+    "zero-file",
+    "empty-file",
+    "half-download",
+)
+_FOLLOWS: tuple[tuple[str, frozenset[str]], ...] = (
+    *(
+        (slug, _BYTES | {"not-recognised", "wrong-extension", "part-missing", "index-disagrees"})
+        for slug in _JUNK
+    ),
+    ("part-missing", _BYTES | {"slice-coverage", "index-disagrees", "not-stored", "not-recognised"}),
+    ("truncated", _BYTES | _NUMERICS | {"index-disagrees", "slice-coverage", "not-recognised", "hole"}),
+    ("shards-mixed", _BYTES | _NUMERICS | {"index-disagrees", "slice-coverage"}),
+    ("not-stored", _NUMERICS | {"hole"}),
+    ("limit", frozenset({"malformed", "checksum", "not-recognised"})),
+    ("overlap", frozenset({"checksum", "malformed"})),
+    ("malformed", frozenset({"checksum", "not-recognised", "unreadable"})),
+    ("checksum", _NUMERICS | {"malformed", "unreadable"}),
+    ("zeroed-pages", frozenset({"dead-tensor"})),
+    ("absurd-values", frozenset({"exploded", "negative-variance", "infinite", "nan"})),
+    ("nan", frozenset({"negative-variance"})),
+    ("not-recognised", frozenset({"wrong-extension"})),
+    ("pickle-global", frozenset({"numpy-module", "pickle-protocol"})),
+)
+SHOWN = 50  # folded findings kept with their root; the rest are counted
+
+
+def fold(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings with consequences put under their root as ``related``, gravest first.
+
+    Findings of one slug about one file become one (many tensors of a shard that fail their checksums, many
+    members of a zip). A consequence keeps its evidence; a root takes over the tensors of what it folds.
+    """
+    merged = _merge(list(findings))
+    for slug, follows in _FOLLOWS:
+        roots = [f for f in merged if f.slug == slug]
+        if not roots:
+            continue
+        for root in roots:
+            below = [f for f in merged if f is not root and f.slug in follows and _concerns(root, f)]
+            if not below:
+                continue
+            gone = {id(f) for f in below}
+            grown = replace(
+                root,
+                related=(*root.related, *below)[:SHOWN],
+                severity=min((root.severity, *(f.severity for f in below)), key=severity_rank)
+                if slug != "pickle-global"
+                else root.severity,
+            )
+            merged = [grown if f is root else f for f in merged if id(f) not in gone]
+    return sorted(merged, key=lambda f: (severity_rank(f.severity), f.code))
+
+
+def _merge(findings: list[Finding]) -> list[Finding]:
+    groups: dict[tuple[str, str, str | None], list[Finding]] = defaultdict(list)
+    order: list[tuple[str, str, str | None]] = []
+    for found in findings:
+        key = (found.slug, found.severity, found.where.file)
+        mergeable = found.slug in _BYTES or found.slug in (
+            "zeroed-pages",
+            "absurd-values",
+            "negative-variance",
+        )
+        if not mergeable or found.where.file is None:
+            key = (found.slug, found.severity, f"\0{len(order)}")
+        if key not in groups:
+            order.append(key)
+        groups[key].append(found)
+    return [_one(groups[key]) for key in order]
+
+
+def _one(findings: list[Finding]) -> Finding:
+    first = findings[0]
+    if len(findings) == 1:
+        return first
+    distinct = list({(f.message, f.where): f for f in findings}.values())
+    tensors = tuple(dict.fromkeys(t for f in findings for t in _tensors(f)))
+    if len(distinct) == 1:
+        return replace(first, tensors=tensors)
+    words = f"{len(distinct)} places"
+    if tensors:
+        words = f"{len(tensors)} tensor{'s' * (len(tensors) > 1)}"
+    offsets = [f.where.offset for f in distinct if f.where.offset is not None]
+    return replace(
+        first,
+        message=f"{first.message} (and {len(distinct) - 1} more like it; {words} in all)",
+        where=Place(first.where.file, min(offsets) if offsets else None, first.where.tensor),
+        tensors=tensors,
+        evidence={**first.evidence, "places": len(distinct)},
+        related=tuple(distinct[1 : SHOWN + 1]),
+    )
+
+
+def _tensors(finding: Finding) -> tuple[str, ...]:
+    return finding.tensors or ((finding.where.tensor,) if finding.where.tensor else ())
+
+
+def _concerns(root: Finding, other: Finding) -> bool:
+    """Whether ``other`` is about the same file, behind the root's place, or about tensors that the root
+    takes along."""
+    mine, theirs = set(_tensors(root)), set(_tensors(other))
+    if mine and theirs:
+        return bool(mine & theirs) if root.slug != "part-missing" else theirs <= mine or bool(mine & theirs)
+    if root.where.file is None or other.where.file is None:
+        return root.where.file is None and other.where.file is None
+    same = root.where.file == other.where.file
+    if not same and root.slug in _JUNK:
+        return False
+    if theirs and not mine and other.slug in _NUMERICS:
+        return _behind(root, other) and same
+    return same and _behind(root, other)
+
+
+_PLACED: frozenset[str] = frozenset({"truncated", "checksum", "malformed"})
+
+
+def _behind(root: Finding, other: Finding) -> bool:
+    if root.slug not in _PLACED or root.where.offset is None or other.where.offset is None:
+        return True
+    return root.slug != "checksum" or other.where.offset >= root.where.offset

@@ -1,0 +1,283 @@
+"""Which weight each optimizer variable of a Keras file belongs to.
+
+Keras stores optimizer state by position. The class (``compile_config``, ``training_config``, the ``name`` of
+the group)
+gives the slots, the model gives the trainable weights in order; a layout that explains every shape is taken,
+and only
+that proves an owner. Facts: :mod:`holdfast._facts.optimizers`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._core.errors import HoldfastError
+from .._core.spec import OptimizerSpec, ParamGroup
+from .._facts.optimizers import GENERATIONS, Block, plain_class, slot_blocks
+from .hdf5 import Dataset
+from .keras_names import Weight
+
+__all__ = ["Slot", "State", "fit", "optimizer_config", "state_of", "spec_of", "scalar"]
+
+_GUESSES = ("Adam", "SGD", "RMSprop", "Adadelta", "Ftrl", "Adafactor")
+_FEW = 5000  # weights above which orders and classes are not tried blindly
+
+
+@dataclass(slots=True)
+class Slot:
+    """What one optimizer variable is. ``owner`` is a weight's name; ``proved`` whether the file proves it."""
+
+    dataset: Dataset
+    role: str
+    name: str = ""
+    slot: str | None = None
+    owner: str | None = None
+    proved: bool = True
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class State:
+    """An optimizer's variables in recorded order, and what they prove of it."""
+
+    slots: list[Slot] = field(default_factory=list)
+    class_likely: str | None = None
+    fitted: bool = False
+
+
+def optimizer_config(node: Any) -> tuple[str | None, dict[str, Any] | None]:
+    """Class and configuration of a serialised optimizer (``{"class_name", "config"}``); ``(None, None)``
+    without one.
+    """
+    if isinstance(node, dict) and isinstance(node.get("class_name"), str):
+        config = node.get("config")
+        return node["class_name"].rsplit(">", 1)[-1], config if isinstance(config, dict) else {}
+    if isinstance(node, str):
+        return plain_class(node), None
+    return None, None
+
+
+def scalar(dataset: Dataset) -> Any:
+    """The value of a tiny numeric dataset, or ``None`` where it has more than one element or cannot be
+    read.
+    """
+    if dataset.shape not in ((), (1,)) or dataset.problem is not None:
+        return None
+    try:
+        value = dataset.file.read(dataset).reshape(-1)[0]
+    except HoldfastError:
+        return None
+    return (
+        value.item()
+        if hasattr(value, "item") and dataset.raw is not None and dataset.raw.kind in "iufb"
+        else None
+    )
+
+
+# -- fitting -------------------------------------------------------------------------------------------------
+def _expand(
+    blocks: Sequence[Block], shapes: Sequence[tuple[int, ...]]
+) -> Iterator[tuple[str, int, tuple[int, ...]]]:
+    for block in blocks:
+        pairs = (
+            ((name, i) for i in range(len(shapes)) for name in block.names)
+            if block.interleaved
+            else ((name, i) for name in block.names for i in range(len(shapes)))
+        )
+        for name, i in pairs:
+            yield name, i, (1,) if block.scalars else shapes[i]
+
+
+def fit(
+    found: Sequence[tuple[int, ...]], weights: Sequence[tuple[int, ...]], layouts: Sequence[Sequence[Block]]
+) -> list[tuple[str, int]] | None:
+    """``(slot name, index of the weight)`` for each shape of state found, by the first layout that explains
+    them all.
+    """
+    for blocks in layouts:
+        if sum(len(b.names) for b in blocks) * len(weights) != len(found):
+            continue
+        pairs = []
+        for shape, (name, index, expected) in zip(found, _expand(blocks, weights), strict=True):
+            if shape != expected:
+                break
+            pairs.append((name, index))
+        else:
+            if pairs:
+                return pairs
+    return None
+
+
+def _adafactor(
+    found: Sequence[tuple[int, ...]], weights: Sequence[tuple[int, ...]], last: str
+) -> list[tuple[str, int]] | None:
+    """Adafactor keeps a row and a column statistic of matrices, and a full one of everything.
+
+    Source: ``keras/src/optimizers/adafactor.py``, ``build``.
+    """
+    expected = []
+    for index, shape in enumerate(weights):
+        if len(shape) >= 2:
+            expected += [(shape[:-1], "r", index), (shape[:-2] + shape[-1:], "c", index)]
+        expected.append((shape, last, index))
+    if [e[0] for e in expected] == list(found):
+        return [(name, index) for _, name, index in expected]
+    return None
+
+
+def _orders(weights: list[Weight], by_name: bool | None) -> Iterator[list[Weight]]:
+    """The weights an optimizer can have been built over, the likeliest first."""
+    plain = [w for w in weights if w.role == "weight"]
+    trainable = [w for w in plain if w.trainable is not False]
+    for chosen in (trainable, plain) if len(trainable) != len(plain) else (plain,):
+        recorded, sorted_ = chosen, sorted(chosen, key=lambda w: w.name)
+        if by_name is None:
+            yield recorded
+        else:
+            yield from (sorted_, recorded) if by_name else (recorded, sorted_)
+
+
+def _unique(weights: list[Weight]) -> bool:
+    shapes = [w.dataset.shape for w in weights]
+    return len(set(shapes)) == len(shapes)
+
+
+def state_of(
+    variables: Sequence[Dataset],
+    weights: list[Weight],
+    class_name: str | None,
+    config: Mapping[str, Any] | None,
+    generation: str | None,
+    label: str | None = None,
+    by_name: bool | None = None,
+) -> State:
+    """Tell counters, hyperparameters and slots apart, and find the slots' owners.
+
+    ``generation`` is one of :data:`holdfast._facts.optimizers.GENERATIONS` or ``None``; ``label`` the
+    optimizer's name
+    where the file has it. ``by_name``: whether the optimizer sorts its weights by name (Keras 1 and
+    2.0 do), ``None`` where it never does.
+    """
+    state = State()
+    names = _leading(variables)
+    hint = class_name or plain_class(re.sub(r"_\d+$", "", label)) if class_name or label else None
+    generations = (generation,) if generation else GENERATIONS
+    classes = [hint] if hint and any(slot_blocks(hint, g) for g in generations) else list(_GUESSES)
+    best: tuple[int, list[Weight], list[tuple[str, int]], str] | None = None
+    for lead in (len(names), *range(len(names) - 1, 0, -1)):
+        shapes = [d.shape for d in variables[lead:]]
+        if not shapes:
+            continue
+        for chosen in _orders(weights, by_name):
+            expected = [w.dataset.shape for w in chosen]
+            if not expected:
+                continue
+            for kind in classes:
+                pairs = _one(shapes, expected, kind, generations, config if class_name else None)
+                if pairs:
+                    best = (lead, chosen, pairs, kind)
+                    break
+            if best or len(weights) > _FEW:
+                break
+        if best:
+            break
+    lead = best[0] if best else len(names)
+    for dataset, name in zip(variables[:lead], names[:lead], strict=False):
+        role = "counter" if name.endswith(("iteration", "step_counter")) else "hyperparameter"
+        state.slots.append(Slot(dataset, role, slot=name))
+    if best:
+        _, chosen, pairs, kind = best
+        state.fitted = True
+        state.class_likely = None if class_name else kind
+        proved = all(w.ordered for w in chosen) or _unique(chosen)
+        for dataset, (slot, index) in zip(variables[lead:], pairs, strict=True):
+            role = {"average": "average", "gradient_accumulator": "gradient"}.get(slot, "slot")
+            state.slots.append(Slot(dataset, role, slot=slot, owner=chosen[index].name, proved=proved))
+    else:
+        state.class_likely = None if class_name else hint
+        for dataset in variables[lead:]:
+            state.slots.append(Slot(dataset, "slot", proved=False))
+    return state
+
+
+def _one(
+    shapes: Sequence[tuple[int, ...]],
+    expected: Sequence[tuple[int, ...]],
+    kind: str,
+    generations: Sequence[str],
+    config: Mapping[str, Any] | None,
+) -> list[tuple[str, int]] | None:
+    if kind == "Adafactor":
+        return _adafactor(shapes, expected, "v" if generations == ("keras-2.11",) else "velocity")
+    for one in generations:
+        pairs = fit(shapes, expected, slot_blocks(kind, one, config))
+        if pairs:
+            return pairs
+    return None
+
+
+def _leading(variables: Sequence[Dataset]) -> list[str]:
+    """The names of the scalars that open an optimizer's variables.
+
+    Keras 3: iteration, then the learning rate unless a schedule gives it; a loss scale wrapper has its own
+    two, then
+    ``step_counter`` and ``dynamic_scale``, then those of the optimizer inside it
+    (``loss_scale_optimizer.py``).
+    """
+    kinds = ""
+    for dataset in variables[:8]:
+        if dataset.shape != () or dataset.raw is None:
+            break
+        kinds += "i" if dataset.raw.kind in "iu" else "f"
+    outer = ["iteration", "learning_rate"]
+    if kinds.startswith("ifif"):
+        names = [*outer, "step_counter", "dynamic_scale"]
+        rest = kinds[4:]
+        prefix = "inner/"
+    elif kinds.startswith("iif"):
+        names, rest, prefix = ["iteration", "step_counter", "dynamic_scale"], kinds[3:], "inner/"
+    else:
+        names, rest, prefix = [], kinds, ""
+    if rest.startswith("i"):
+        names.append(prefix + "iteration")
+        if rest.startswith("if"):
+            names.append(prefix + "learning_rate")
+    elif not names and rest.startswith("f") and len(rest) == 1:
+        names.append("iteration")  # Keras 1 counts in floats
+    return names
+
+
+# -- the optimizer -------------------------------------------------------------------------------------------
+def spec_of(
+    name: str, class_name: str | None, config: Mapping[str, Any] | None, state: State, **attributes: Any
+) -> OptimizerSpec:
+    """The optimizer as the catalog tells it: configured values from ``config``, current ones from stored
+    scalars.
+    """
+    current: dict[str, Any] = {}
+    step: int | None = None
+    for slot in state.slots:
+        if slot.role not in ("counter", "hyperparameter") or slot.slot is None:
+            continue
+        value = scalar(slot.dataset)
+        plain = slot.slot.removeprefix("inner/")
+        if plain in ("iteration", "iterations", "iter"):
+            if value is not None:
+                step = int(value)
+        elif value is not None:
+            current[plain] = value
+    configured = {k: v for k, v in (config or {}).items() if k not in ("name", "is_legacy_optimizer")}
+    owners = tuple(dict.fromkeys(s.owner for s in state.slots if s.owner and s.proved))
+    names = tuple(dict.fromkeys(s.slot for s in state.slots if s.slot and s.role == "slot"))
+    return OptimizerSpec(
+        name=name,
+        class_name=class_name,
+        class_likely=state.class_likely,
+        groups=(ParamGroup(owners=owners, configured=configured, current=current),),
+        slots=names,
+        step=step,
+        attributes=attributes,
+    )

@@ -1,0 +1,240 @@
+"""Tensors out of one numpy array file: plain arrays, the fields of structured ones, what a pickled one holds.
+
+Used for lone ``.npy`` files and for the members of an ``.npz``. An object array is a pickle; it is never
+unpickled. The inert machine that reads PyTorch's pickles lists the plain arrays in it.
+
+Format facts: numpy/lib/format.py; for pickled arrays numpy/core/src/multiarray/methods.c (``array_reduce``,
+``array_setstate``: ``_reconstruct(ndarray, (0,), b'b')`` then the state ``(version, shape, dtype, is_fortran,
+bytes)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._core.dtypes import dtype_of
+from .._core.errors import DamagedCheckpoint, HoldfastError, NotStored, Truncated
+from .._core.fault import Fault
+from .._core.roles import guess_role
+from .._core.spec import Stored, TensorSpec
+from .._storage import Source
+from .npy_header import NpyHeader, read_npy_header
+
+__all__ = ["NpyArray"]
+
+
+@dataclass(slots=True)
+class NpyArray:
+    """One array file and the tensors in it.
+
+    ``opener`` gives a source that covers exactly the file (or member), ``size`` is its length; ``beginning``
+    is that source or its first bytes, enough for the header; ``base`` is the offset in ``file``, ``None``
+    where it is compressed.
+    """
+
+    opener: Callable[[], Source]
+    beginning: Source
+    size: int
+    name: str
+    file: str
+    base: int | None = 0
+    header: NpyHeader = field(init=False)
+    specs: list[TensorSpec] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    _fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _inside: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises :class:`DamagedCheckpoint` where the header cannot be read."""
+        self.header = read_npy_header(self.beginning)
+        if self.header.is_object:
+            self._list_pickle()
+            return
+        self._check_size()
+        self.specs.extend(self._leaves(self.name, self.header.dtype, ()))
+
+    # -- listing
+    # ---------------------------------------------------------------------------------------------------
+    def _leaves(self, name: str, dtype: np.dtype, path: tuple[str, ...]) -> Iterator[TensorSpec]:
+        if dtype.names is not None and dtype_of(dtype) != "complex32":
+            for part in dtype.names:
+                yield from self._leaves(f"{name}.{part}", dtype[part], (*path, part))
+            return
+        kind, inner = dtype, ()
+        while kind.subdtype is not None:
+            kind, more = kind.subdtype
+            inner = (*inner, *more)
+        if kind.names is not None and dtype_of(kind) != "complex32":
+            # A sub-array of structures: its fields, each with the sub-array's shape.
+            for part in kind.names:
+                yield from self._leaves(f"{name}.{part}", np.dtype((kind[part], inner)), (*path, part))
+            return
+        shape = self.header.shape + inner
+        attributes = {}
+        if self.header.fortran and len(shape) > 1:
+            attributes["order"] = "F"
+        if kind.byteorder == ">" or (kind.byteorder == "=" and not np.little_endian):
+            attributes["byteorder"] = "big"
+        if kind.kind in "SU":
+            attributes["stored_dtype"] = kind.str
+        text = dtype_of(kind)
+        count = int(np.prod(shape, dtype=object)) if shape else 1
+        offset = None if self.base is None or path else self.base + self.header.start
+        self._fields[name] = path
+        yield TensorSpec(
+            name=name,
+            shape=shape,
+            dtype=text,
+            role=guess_role(name, text, shape),
+            dialect="numpy",
+            nbytes=count * kind.itemsize,
+            stored=(Stored(self.file, offset, count * kind.itemsize),),
+            attributes=attributes,
+        )
+
+    def _check_size(self) -> None:
+        have, need = self.size - self.header.start, self.header.nbytes
+        if have < need:
+            message = f"the data are cut off: {need - have} of {need} bytes are missing"
+            self.faults.append(
+                Fault(
+                    "truncated",
+                    f"{self.name!r}: {message}",
+                    file=self.beginning.name,
+                    offset=self.size,
+                    tensor=self.name,
+                    seen=have,
+                    expected=need,
+                    tensors=tuple(s.name for s in self._leaves(self.name, self.header.dtype, ())),
+                    attributes={"missing": need - have},
+                )
+            )
+        elif have > need:
+            self.faults.append(
+                Fault(
+                    "trailing-bytes",
+                    f"{self.name!r}: {have - need} bytes follow the array",
+                    file=self.beginning.name,
+                    offset=self.header.start + need,
+                    seen=have,
+                    expected=need,
+                )
+            )
+
+    # -- reading
+    # ---------------------------------------------------------------------------------------------------
+    def read(self, spec: TensorSpec) -> np.ndarray:
+        """The values: little-endian, strings as objects of bytes (unicode as UTF-8, trailing NULs dropped
+        like numpy).
+
+        A view of the file's bytes where order and byte order allow.
+        """
+        if self.header.is_object:
+            value = self._inside.get(spec.key)
+            if value is None:
+                raise NotStored(
+                    "the array is a pickle of Python objects; Holdfast runs no pickle",
+                    file=self.beginning.name,
+                    tensor=spec.name,
+                )
+            return _plain(value)
+        header = self.header
+        if self.size - header.start < header.nbytes:
+            raise Truncated(
+                "the array's data are cut off",
+                file=self.beginning.name,
+                offset=self.size,
+                tensor=spec.name,
+                expected=f"{header.nbytes} bytes",
+                found=f"{self.size - header.start}",
+            )
+        try:
+            if header.nbytes:
+                flat = np.frombuffer(self.opener().view(header.start, header.nbytes), header.dtype.base)
+            else:
+                flat = np.empty(0, header.dtype.base)
+            shape = header.shape + header.dtype.shape
+            array = flat.reshape(shape, order="F" if header.fortran else "C")
+            for part in self._fields[spec.key]:
+                array = array[part]
+        except (ValueError, TypeError) as error:
+            raise DamagedCheckpoint(
+                f"no array can have this shape: {error}", file=self.beginning.name, tensor=spec.name
+            ) from error
+        return _plain(array)
+
+    # -- pickles
+    # ---------------------------------------------------------------------------------------------------
+    def _list_pickle(self) -> None:
+        start = self.header.start
+        whole = TensorSpec(
+            name=self.name,
+            shape=self.header.shape,
+            dtype="object",
+            role="other",
+            dialect="numpy",
+            nbytes=0,
+            stored=(Stored(self.file, None if self.base is None else self.base + start, self.size - start),),
+            attributes={"pickled": True},
+        )
+        found: list[tuple[str, np.ndarray]] = []
+        try:
+            from .npy_pickle import arrays_in_pickle
+
+            found = arrays_in_pickle(self.opener().slice(start, self.size - start), self.faults)
+        except HoldfastError as error:
+            self.faults.append(
+                Fault(
+                    "malformed",
+                    f"{self.name!r}: {error.message}",
+                    self.beginning.name,
+                    error.offset,
+                    self.name,
+                )
+            )
+        for path, value in found:
+            name = f"{self.name}.{path}" if path else self.name
+            text = dtype_of(value.dtype)
+            self._inside[name] = value
+            self.specs.append(
+                TensorSpec(
+                    name=name,
+                    shape=value.shape,
+                    dtype=text,
+                    role=guess_role(name, text, value.shape),
+                    dialect="numpy",
+                    nbytes=value.nbytes,
+                    stored=(Stored(self.file, None, value.nbytes),),
+                    attributes={"pickled": True},
+                )
+            )
+        if not found:
+            self.specs.append(whole)
+            self.faults.append(
+                Fault(
+                    "not-stored",
+                    f"{self.name!r} is an object array: a pickle, whose values only running it could give",
+                    file=self.beginning.name,
+                    offset=start,
+                    tensor=self.name,
+                    tensors=(self.name,),
+                )
+            )
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Little-endian; strings as objects of bytes."""
+    kind = array.dtype.kind
+    if kind == "S":
+        return np.array(array.tolist(), dtype=object).reshape(array.shape)
+    if kind == "U":
+        flat = [text.encode("utf-8", "surrogatepass") for text in array.reshape(-1).tolist()]
+        out = np.empty(len(flat), dtype=object)
+        out[:] = flat
+        return out.reshape(array.shape)
+    if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and not np.little_endian):
+        return array.astype(array.dtype.newbyteorder("<"))
+    return array

@@ -1,0 +1,314 @@
+"""Specs and faults of a torch checkpoint from the leaves that the walk found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any
+
+from .._core.errors import HoldfastError
+from .._core.fault import Fault
+from .._core.spec import Stored, TensorSpec
+from .torch_optimizers import Ownership, optimizer_name
+from .torch_read import Bank, read_tensor
+from .torch_roles import averaged_owner, role_of
+from .torch_tensors import Reader, Storage, Tensor
+from .torch_walk import Leaf, Walk
+
+__all__ = ["SpecBuilder", "unfold_nested"]
+
+
+def unfold_nested(leaves: list[Leaf], bank: Bank) -> list[Leaf]:
+    """Nested tensors cut into parts: sizes and strides are small tensors of the file (torch/_utils.py)."""
+    if not any(isinstance(leaf.part, Tensor) and "nested" in leaf.part.extra for leaf in leaves):
+        return leaves
+    made = []
+    for leaf in leaves:
+        part = leaf.part
+        if not isinstance(part, Tensor) or "nested" not in part.extra:
+            made.append(leaf)
+            continue
+        sizes, strides, offsets = part.extra["nested"]
+        part.extra = {"nested": "buffer"}
+        try:
+            rows = _rows(sizes, bank), _rows(strides, bank)
+            starts = _starts(offsets, bank, len(rows[0]))
+        except (HoldfastError, ValueError) as error:
+            part.problem = ("malformed", f"the sizes of a nested tensor cannot be read ({error})")
+            made.append(leaf)
+            continue
+        for index, (shape, stride, start) in enumerate(zip(*rows, starts, strict=True)):
+            piece = Tensor(part.storage, part.offset + start, shape, stride, part.dtype, part.requires_grad)
+            piece.cls, piece.extra = part.cls, {"nested": f"part {index}"}
+            Reader()._bound(piece, 0)
+            suffix = f".{index}"
+            made.append(
+                Leaf(leaf.name + suffix, leaf.key + suffix, piece, leaf.home, leaf.local + suffix, leaf.kind)
+            )
+    return made
+
+
+def _rows(tensor: Tensor | None, bank: Bank) -> list[tuple[int, ...]]:
+    if tensor is None or prod(tensor.shape) > 1 << 20 or len(tensor.shape) != 2:
+        raise ValueError("not a small matrix")
+    return [tuple(int(n) for n in row) for row in read_tensor(tensor, bank)]
+
+
+def _starts(offsets: Any, bank: Bank, count: int) -> list[int]:
+    if isinstance(offsets, (list, tuple)):
+        found = [n for n in offsets if type(n) is int]
+    else:
+        tensor = Reader().tensor(offsets)
+        if tensor is None or prod(tensor.shape) > 1 << 20:
+            raise ValueError("no offsets")
+        found = [int(n) for n in read_tensor(tensor, bank).reshape(-1)]
+    if len(found) != count:
+        raise ValueError("offsets and sizes disagree")
+    return found
+
+
+class SpecBuilder:
+    """Specs and faults from the leaves."""
+
+    def __init__(
+        self,
+        walk: Walk,
+        leaves: list[Leaf],
+        homes: dict[str, list[Leaf]],
+        averages: set[str],
+        owned: list[Ownership],
+        bank: Bank,
+        file: str,
+    ) -> None:
+        self.walk, self.leaves, self.homes, self.averages, self.owned = walk, leaves, homes, averages, owned
+        self.bank, self.file = bank, file
+        self.names_by_storage: dict[str, list[str]] = {}
+        self.storages: dict[str, Storage] = {}
+        self.count: dict[Any, int] = {}
+        self.on: dict[str, list[Tensor]] = {}
+        self._trouble: dict[tuple[str, str], list[str]] = {}
+        self._devices: dict[str, list[str]] = {}
+        self._without: list[str] = []
+        self._ending = {
+            o: n[:-1] for o, n in ((i, f"{optimizer_name(x)}/") for i, x in enumerate(walk.optimizers))
+        }
+
+    def specs(self) -> list[TensorSpec]:
+        for leaf in self.leaves:
+            part = leaf.part
+            if isinstance(part, Tensor) and part.storage is not None:
+                identity = part.identity
+                self.count[identity] = self.count.get(identity, 0) + 1
+                key = part.storage.key
+                self.names_by_storage.setdefault(key, []).append(leaf.name)
+                self.on.setdefault(key, []).append(part)
+                known = self.storages.get(key)
+                if known is None or part.storage.nbytes > known.nbytes:
+                    self.storages[key] = part.storage
+        return [self._spec(order, leaf) for order, leaf in enumerate(self.leaves)]
+
+    def _spec(self, order: int, leaf: Leaf) -> TensorSpec:
+        part = leaf.part
+        dtype = part.dtype if isinstance(part, Tensor) else part.dtype_name
+        extra: dict[str, Any] = {}
+        shares, stored, nbytes = None, (), -1
+        if isinstance(part, Tensor):
+            shares, stored = self._tensor_facts(leaf, part, extra)
+        else:
+            extra["numpy"] = True
+        role = role_of(leaf, dtype, self.averages)
+        owner, optimizer = None, None
+        if leaf.optimizer is not None:
+            optimizer = self._ending[leaf.optimizer]
+            owner = self._owner(leaf, role, extra)
+        elif role == "average":
+            owner = averaged_owner(leaf, self.homes, self.averages) if leaf.home in self.averages else None
+        aliases = []
+        if leaf.key != leaf.name:
+            aliases.append(leaf.key)
+        if "/" in leaf.name:
+            aliases.append(leaf.name.replace("/", "."))
+        return TensorSpec(
+            name=leaf.name,
+            shape=part.shape,
+            dtype=dtype,
+            key=leaf.key,
+            role=role,
+            owner=owner,
+            slot=leaf.slot if role == "slot" else None,
+            optimizer=optimizer,
+            aliases=tuple(aliases),
+            dialect="torch",
+            trainable=part.requires_grad if isinstance(part, Tensor) and part.cls == "Parameter" else None,
+            order=order,
+            shares=shares,
+            nbytes=nbytes,
+            stored=stored,
+            attributes=extra,
+        )
+
+    def _owner(self, leaf: Leaf, role: str, extra: dict[str, Any]) -> str | None:
+        position = leaf.position
+        if position is None:
+            return None
+        extra["position"] = position
+        found = self.owned[leaf.optimizer or 0]
+        owner = found.proved.get(position)
+        if owner is None and role == "slot":
+            possible = found.possible.get(position)
+            extra["owner_unproved"] = True
+            if possible and len(possible) <= 16:
+                extra["owner_candidates"] = possible
+        return owner
+
+    def _tensor_facts(
+        self, leaf: Leaf, part: Tensor, extra: dict[str, Any]
+    ) -> tuple[str | None, tuple[Stored, ...]]:
+        if part.extra:
+            extra.update(part.extra)
+        if part.cls not in ("Tensor", "Parameter"):
+            extra["class"] = part.cls
+        if part.conj:
+            extra["conj"] = True
+        if part.neg:
+            extra["neg"] = True
+        storage = part.storage
+        if part.problem is not None:
+            slug, text = part.problem
+            if slug == "not-stored":
+                self._without.append(leaf.name)
+            else:
+                self._trouble.setdefault((slug, text), []).append(leaf.name)
+        if storage is None:
+            return None, ()
+        if storage.location and storage.location != "cpu":
+            extra["device"] = storage.location
+            self._devices.setdefault(storage.location, []).append(leaf.name)
+        shares = None
+        if self.count[part.identity] > 1:
+            shares = f"{storage.key}+{part.first * part.itemsize}:{part.shape}:{part.stride}"
+        if len(self.on[storage.key]) > 1 or part.span * part.itemsize < storage.nbytes:
+            extra["storage"] = storage.key
+            extra["storage_nbytes"] = storage.nbytes
+        if not part.is_contiguous:
+            extra["stride"] = list(part.stride)
+        if part.problem is not None:
+            return shares, ()
+        return shares, self._stored(leaf, part, storage)
+
+    def _stored(self, leaf: Leaf, part: Tensor, storage: Storage) -> tuple[Stored, ...]:
+        span = part.span * part.itemsize
+        available = self.bank.size(storage.key)
+        if available is None:
+            if span:
+                self._trouble.setdefault(("part-missing", storage.key), []).append(leaf.name)
+            return ()
+        if part.first * part.itemsize + span > available:
+            self._trouble.setdefault(("truncated", storage.key), []).append(leaf.name)
+            return ()
+        place = self.bank.place(storage.key)
+        return (Stored(self.file, None if place is None else place + part.first * part.itemsize, span),)
+
+    # -- faults ------------------------------------------------------------------------------------------
+    def faults(self) -> Iterable[Fault]:
+        for (slug, text), names in self._trouble.items():
+            yield self._fault(slug, text, names)
+        if self._without:
+            yield Fault(
+                "not-stored",
+                f"{len(self._without)} tensors are described without values (meta tensors)"
+                if len(self._without) > 1
+                else "a tensor is described without values (meta tensor)",
+                file=self.file,
+                tensor=self._without[0],
+                tensors=tuple(self._without),
+            )
+        for device, names in self._devices.items():
+            yield Fault(
+                "device-tag",
+                f"{len(names)} tensors were saved from device {device}",
+                file=self.file,
+                tensor=names[0],
+                seen=device,
+                tensors=tuple(names),
+                attributes={"device": device},
+            )
+        yield from self._dragging()
+
+    def _fault(self, slug: str, text: str, names: list[str]) -> Fault:
+        if slug == "truncated":
+            have, want = self.bank.size(text), self.storages[text].nbytes
+            return Fault(
+                slug,
+                f"storage {text} is shorter than the checkpoint says",
+                file=self.file,
+                offset=self.bank.place(text),
+                tensor=names[0],
+                seen=f"{have} bytes",
+                expected=f"{want} bytes",
+                tensors=tuple(names),
+            )
+        if slug == "part-missing":
+            return Fault(
+                slug,
+                f"the bytes of storage {text} are not in the file",
+                file=self.file,
+                tensor=names[0],
+                expected=f"storage {text}",
+                tensors=tuple(names),
+            )
+        return Fault(
+            slug, f"a tensor makes no sense: {text}", file=self.file, tensor=names[0], tensors=tuple(names)
+        )
+
+    def _dragging(self) -> Iterable[Fault]:
+        """Storages of which the file's tensors use less than half: views saved with the whole they were cut
+        from.
+        """
+        for key, parts in self.on.items():
+            total = self.storages[key].nbytes
+            if total <= 2 * max(p.span * p.itemsize for p in parts):
+                continue
+            covered, end = 0, 0
+            for start, stop in sorted(
+                (p.first * p.itemsize, (p.first + p.span) * p.itemsize) for p in parts if p.problem is None
+            ):
+                covered += max(0, stop - max(start, end))
+                end = max(end, stop)
+            if total > 2 * covered:
+                names = self.names_by_storage[key]
+                yield Fault(
+                    "view-whole-storage",
+                    f"{covered} bytes of a storage of {total} are used: a view saved with its whole storage",
+                    file=self.file,
+                    offset=self.bank.place(key),
+                    tensor=names[0],
+                    seen=total,
+                    expected=covered,
+                    tensors=tuple(names),
+                    attributes={"storage_nbytes": total, "used": covered},
+                )
+
+    def step_of(self, index: int) -> int | None:
+        """The number of updates: the highest plain ``step``, else the first counter tensor (a few bytes are
+        read).
+        """
+        plain_steps = [
+            v["step"] for v in self.walk.optimizers[index].values.values() if type(v.get("step")) is int
+        ]
+        if plain_steps:
+            return max(plain_steps)
+        for leaf in self.leaves:
+            part = leaf.part
+            if (
+                leaf.optimizer == index
+                and leaf.slot == "step"
+                and isinstance(part, Tensor)
+                and prod(part.shape) == 1
+            ):
+                try:
+                    value = float(read_tensor(part, self.bank).reshape(-1)[0])
+                except HoldfastError:
+                    return None  # the tensor's own fault says why
+                return int(value) if value == value and 0 <= value < 1 << 62 else None
+        return None

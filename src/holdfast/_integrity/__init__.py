@@ -1,0 +1,1 @@
+"""Digests, seals, verification: what proves that bytes are still what they were."""

@@ -1,0 +1,178 @@
+"""Digests: how bytes become leaves, leaves a tensor's digest, and tensors, header and gaps a file's.
+
+Everything is BLAKE3 (https://github.com/BLAKE3-team/BLAKE3-specs). ``u64`` below is eight bytes,
+little-endian.
+
+**Regions.** A file's byte range is partitioned: each run of stored tensor bytes is a region, and so is each
+stretch between them (header, gaps, the end). Runs that overlap (tied tensors, views of one storage) are cut
+where a run begins or ends, so that every byte lies in one region, is read once, and belongs to all tensors
+whose run covers it (:mod:`holdfast._integrity.regions`).
+
+**Leaves.** A region is cut into leaves of 4 MiB from its own start; the last may be shorter. A leaf's digest
+is the plain BLAKE3 of its bytes: any tool can check one.
+
+**Region** (derived key ``holdfast tensor v1``): ``u64(length)`` and the digests of its leaves, in order. The
+length keeps apart what padding could confuse; the derived key keeps a region's digest from being mistaken for
+a leaf's.
+
+**Tensor.** The same function over the tensor's *canonical bytes*: its elements in C order, little-endian, one
+after the other, types below a byte as one byte each, complex numbers as (real, imaginary), strings as
+``u64(length)`` and the bytes of each element. Dtype and shape are no part of it; they are compared apart.
+Where a tensor is stored as one plain run of canonical bytes, its digest *is* its region's: one pass over the
+file gives both. Where it is not (deflated, big-endian, strided, assembled from slices, chunked), the tensor's
+digest is taken from ``Catalog.pieces``, and the file is digested by its regions all the same.
+
+**File** (derived key ``holdfast file v1``): ``u64(size)``, then for each region ``u64(length)`` and the
+region's digest.
+
+So one changed byte is narrowed to one leaf, its range of at most 4 MiB in the file, and the tensors that lie
+there.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from blake3 import blake3
+
+from .._core.errors import NotStored
+from .._storage import Source
+from .._storage.mapped import mapped
+
+__all__ = [
+    "LEAF",
+    "LeafHasher",
+    "region_digest",
+    "file_digest",
+    "canonical_bytes",
+    "digest_array",
+    "digest_pieces",
+    "hash_leaves",
+]
+
+LEAF = 4 << 20
+_TENSOR = "holdfast tensor v1"
+_FILE = "holdfast file v1"
+_WORTH_MAPPING = 1 << 17
+_U64 = struct.Struct("<Q")
+
+
+def region_digest(length: int, leaves: Iterable[str]) -> str:
+    """The digest of a region (or of a tensor's canonical bytes) of ``length`` bytes, from the digests of its
+    leaves."""
+    whole = blake3(derive_key_context=_TENSOR)
+    whole.update(_U64.pack(length))
+    for leaf in leaves:
+        whole.update(bytes.fromhex(leaf))
+    return whole.hexdigest()
+
+
+def file_digest(size: int, regions: Iterable[tuple[int, str]]) -> str:
+    """The digest of a file of ``size`` bytes from ``(length, digest)`` of its regions in order."""
+    whole = blake3(derive_key_context=_FILE)
+    whole.update(_U64.pack(size))
+    for length, digest in regions:
+        whole.update(_U64.pack(length))
+        whole.update(bytes.fromhex(digest))
+    return whole.hexdigest()
+
+
+class LeafHasher:
+    """Cuts a stream of bytes into leaves: :meth:`update` with pieces of any size, then :meth:`digest`."""
+
+    def __init__(self, leaf_bytes: int = LEAF) -> None:
+        self.leaf_bytes = leaf_bytes
+        self.length = 0
+        self._leaves: list[str] = []
+        self._open = blake3()
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the stream."""
+        view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+        while len(view):
+            room = self.leaf_bytes - self.length % self.leaf_bytes
+            part = view[:room]
+            self._open.update(part)
+            self.length += len(part)
+            view = view[room:]
+            if self.length % self.leaf_bytes == 0:
+                self._leaves.append(self._open.hexdigest())
+                self._open = blake3()
+
+    @property
+    def leaves(self) -> list[str]:
+        """Digests of all leaves so far, a last short one included."""
+        return self._leaves + ([self._open.hexdigest()] if self.length % self.leaf_bytes else [])
+
+    def digest(self) -> str:
+        """The digest of the whole stream, as of a region or tensor."""
+        return region_digest(self.length, self.leaves)
+
+
+def canonical_bytes(array: np.ndarray) -> memoryview:
+    """The canonical bytes of an array (see the module's page); without a copy where they lie like that
+    already.
+
+    Raises :class:`NotStored` for object arrays of anything but texts and bytes.
+    """
+    if array.dtype.hasobject:
+        parts = []
+        for item in array.reshape(-1):
+            if isinstance(item, str):
+                item = item.encode("utf-8", "surrogateescape")
+            if not isinstance(item, (bytes, bytearray)):
+                raise NotStored("elements that have no canonical bytes", found=type(item).__name__)
+            parts += [_U64.pack(len(item)), bytes(item)]
+        return memoryview(b"".join(parts))
+    little = array.dtype.newbyteorder("<")
+    if little != array.dtype:
+        array = array.astype(little)
+    if array.size == 0 or array.dtype.itemsize == 0:
+        return memoryview(b"")
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return memoryview(flat.view(np.uint8))
+
+
+def digest_pieces(pieces: Iterable[np.ndarray], leaf_bytes: int = LEAF) -> str:
+    """A tensor's digest from its elements in C order, in pieces of any size."""
+    whole = LeafHasher(leaf_bytes)
+    for piece in pieces:
+        whole.update(canonical_bytes(piece))
+    return whole.digest()
+
+
+def digest_array(array: np.ndarray, leaf_bytes: int = LEAF) -> str:
+    """The digest of a tensor that is in memory."""
+    return digest_pieces((array,), leaf_bytes)
+
+
+def hash_leaves(source: Source, leaves: Sequence[tuple[int, int]], window: memoryview) -> list[str]:
+    """Digests of leaves ``(offset, length)`` that follow each other without a gap.
+
+    Hashed in place where the file can be mapped safely, else read through ``window`` (about 1 MiB: what was
+    read is hashed while it lies in the processor's cache). Raises :class:`Truncated`.
+    """
+    first, end = leaves[0][0], leaves[-1][0] + leaves[-1][1]
+    if end - first >= _WORTH_MAPPING:
+        with mapped(source, first, end - first) as view:
+            if view is not None:
+                return [blake3(view[at - first : at - first + length]).hexdigest() for at, length in leaves]
+    found = []
+    start = stop = first  # the range of the file that the window holds
+    for offset, length in leaves:
+        at, last = offset, offset + length
+        whole = None
+        while at < last:
+            if at >= stop:
+                start, stop = at, min(end, at + len(window))
+                source.readinto(start, window[: stop - start])
+            part = window[at - start : min(last, stop) - start]
+            at += len(part)
+            if whole is None:
+                whole = blake3(part)
+            else:
+                whole.update(part)
+        found.append((whole or blake3()).hexdigest())
+    return found

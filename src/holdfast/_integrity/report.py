@@ -1,0 +1,185 @@
+"""``verify`` as a report: each checkpoint at a path, opened if it can be, held against all evidence there is.
+
+What is judged is integrity alone. Faults become findings through the rules of their slugs, so that ``verify``
+and
+``doctor`` speak with one voice; rules and verdict are above this room and are looked up when a report is
+made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from .._core.catalog import Catalog
+from .._core.errors import CheckpointNotFound, HoldfastError, NotReadable, SealError
+from .._core.fault import Fault, Progress
+from .._core.finding import CheckpointReport, Finding, Place, Report, Verdict
+from .._layouts.target import Target
+from .._storage import LocalFolder
+from .seal import SEAL_SUFFIX, Seal, find_seal
+from .verify import Verification, fault_of, verify_catalog
+
+__all__ = ["verify_path", "verify_target"]
+
+
+def verify_path(
+    path: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    seal_file: str | os.PathLike[str] | None = None,
+) -> Report:
+    """Verify every checkpoint that ``path`` means.
+
+    ``jobs``: threads (``None``: one per processor). ``progress``: called with byte counts. ``seal_file``: a
+    seal that lies elsewhere. Raises :class:`CheckpointNotFound` where nothing is there, not even a seal;
+    :class:`SealError` where
+    ``seal_file`` is not there, or where it is to serve several checkpoints.
+    """
+    from .._layouts.resolve import resolve
+
+    try:
+        targets = resolve(path)
+    except CheckpointNotFound:
+        target = _sealed_but_gone(path)
+        if target is None:
+            raise
+        targets = [target]
+    if seal_file is not None and len(targets) > 1:
+        raise SealError("one seal for several checkpoints", file=os.fspath(path), remedy="Name one of them.")
+    done = [verify_target(target, jobs=jobs, progress=progress, seal_file=seal_file) for target in targets]
+    return Report(tuple(done), command="verify")
+
+
+def _sealed_but_gone(path: str | os.PathLike[str]) -> Target | None:
+    """A checkpoint of which only its seal is left."""
+    place = Path(path)
+    if not Path(os.fspath(place) + SEAL_SUFFIX).is_file():
+        return None
+    folder = place.parent
+    return Target(os.fspath(place), LocalFolder(folder, os.fspath(folder)), None, None)
+
+
+def verify_target(
+    target: Target,
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    seal_file: str | os.PathLike[str] | None = None,
+) -> CheckpointReport:
+    """Verify one checkpoint; damage of any kind is in the report, never raised."""
+    seal = find_seal(target, seal_file)
+    catalog, error = _open(target)
+    try:
+        done = verify_catalog(catalog, target, jobs=jobs, progress=progress, seal=seal)
+        return _report(target, catalog, error, done, seal)
+    finally:
+        if catalog is not None:
+            catalog.close()
+
+
+def _open(target: Target) -> tuple[Catalog | None, HoldfastError | None]:
+    if target.error is not None:
+        return None, target.error
+    if target.format is None or target.main is None:
+        return None, None
+    source = None
+    try:
+        source = target.store.open(target.main)
+        return target.format.read(source, target.store), None
+    except HoldfastError as error:
+        if source is not None:
+            source.close()
+        return None, error
+
+
+def _report(
+    target: Target,
+    catalog: Catalog | None,
+    error: HoldfastError | None,
+    done: Verification,
+    seal: Seal | None,
+) -> CheckpointReport:
+    faults = [*target.faults, *(catalog.faults if catalog is not None else ()), *done.faults]
+    if error is not None and not isinstance(error, NotReadable):
+        faults.append(fault_of(error))
+    findings = import_module("holdfast._examine.fold").fold(_findings(target, catalog, error, faults))
+    verdict = _verdict(findings, target, catalog, done)
+    lost = set(done.lost)
+    looked = [f"{_bytes(done.bytes_proved)} of {_bytes(done.bytes_total)} agree with their evidence"]
+    if seal is not None and seal.record is not None:
+        looked.append(f"the seal {seal.path}, written {seal.record.created}")
+    return CheckpointReport(
+        path=target.path,
+        format=catalog.format
+        if catalog is not None
+        else (target.format.name if target.format is not None else None),
+        verdict=verdict,
+        proof=done.proof,
+        findings=tuple(findings),
+        resolved=target.note,
+        writer=catalog.attributes.get("writer") if catalog is not None else None,
+        tensors=len(catalog) if catalog is not None else 0,
+        nbytes=catalog.nbytes if catalog is not None else 0,
+        bytes_proved=done.bytes_proved,
+        bytes_total=done.bytes_total,
+        loads=tuple(name for name in catalog if name not in lost) if catalog is not None else None,
+        lost=done.lost,
+        looked_at=tuple(looked),
+        not_looked_at=(*done.without, "whether the values make sense (`holdfast doctor` does)"),
+        attributes={"evidence": done.evidence, "seal": seal.path if seal is not None else None},
+    )
+
+
+def _verdict(
+    findings: Sequence[Finding], target: Target, catalog: Catalog | None, done: Verification
+) -> Verdict:
+    """The verdict as ``doctor`` gives it; but a file that Holdfast cannot read is sound where its seal proves
+    it."""
+    if catalog is None and done.proof == "sealed" and not done.faults:
+        return "sound"
+    verdict: Verdict = import_module("holdfast._examine.verdict").verdict_of(
+        findings, catalog, done.lost, target.format is not None
+    )
+    if verdict == "unknown" and any(fault.slug != "seal-damaged" for fault in done.faults):
+        return "damaged"
+    return verdict
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} bytes"
+
+
+def _findings(
+    target: Target, catalog: Catalog | None, error: HoldfastError | None, faults: list[Fault]
+) -> list[Finding]:
+    """Findings for faults, through the rules of their slugs."""
+    registry = import_module("holdfast._rules.registry")
+    subject = registry.Subject(target, catalog, error, "full", list(faults))
+    found: list[Finding] = []
+    for slug in dict.fromkeys(fault.slug for fault in faults):
+        rule = registry.rule_named(slug)
+        if rule is not None:
+            found.extend(rule.check(rule, subject))
+        else:
+            found.extend(_plainly(fault) for fault in faults if fault.slug == slug)
+    return found
+
+
+def _plainly(fault: Fault) -> Finding:
+    """A fault without a rule, told as it is."""
+    evidence = {"seen": fault.seen, "expected": fault.expected, **fault.attributes}
+    return Finding(
+        code="F000",
+        slug=fault.slug,
+        severity="error",
+        message=fault.message,
+        where=Place(fault.file, fault.offset, fault.tensor),
+        evidence={key: value for key, value in evidence.items() if value is not None},
+        cause="corrupt",
+        remedy=fault.attributes.get("remedy"),
+        tensors=fault.tensors,
+    )

@@ -1,0 +1,213 @@
+"""What a typed path means.
+
+:func:`resolve` answers for one path as ``holdfast.open`` understands it; :func:`discover` finds every
+checkpoint below a folder, as ``holdfast doctor`` does. TensorFlow's ways (prefixes, state files, SavedModel
+folders) are the business of :mod:`.tensorflow`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from .._core.errors import CheckpointNotFound, HoldfastError
+from .._core.fault import Fault
+from .._storage import LocalFolder, Store
+from . import tf_targets
+from .folder_scan import Scan, scan_folder, target_of_file
+from .folders import PRIMARY, age, folder_format, is_run_folder
+from .shards import index_of_shard, siblings
+from .target import Target
+
+__all__ = ["discover", "resolve"]
+
+_DEPTH = 32
+_SKIPPED_FOLDERS = frozenset(
+    {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv", "venv", ".tox", ".mypy_cache", ".idea"}
+)
+
+
+def resolve(path: str | os.PathLike[str]) -> list[Target]:
+    """The checkpoint that ``path`` means; a run folder may give several, the newest first.
+
+    Raises :class:`CheckpointNotFound` where nothing lies there under any reading; its remedy names what lies
+    near.
+    """
+    text = os.fspath(path)
+    place = Path(text)
+    store, name = _folder_of(text)
+    try:
+        is_folder, is_file = place.is_dir(), place.is_file()
+    except (OSError, ValueError) as error:
+        raise CheckpointNotFound(f"no such path: {error}", file=text) from error
+    if is_file:
+        return [_typed_file(store, name)]
+    if is_folder:
+        return _typed_folder(LocalFolder(place, text), text)
+    if name:
+        found = tf_targets.for_prefix(store, name)
+        if found is not None:
+            return [found]
+    raise _nothing_there(text)
+
+
+def _folder_of(text: str) -> tuple[LocalFolder, str]:
+    head, name = os.path.split(text)
+    return LocalFolder(head or ".", head), name
+
+
+def _nothing_there(text: str) -> CheckpointNotFound:
+    head, name = os.path.split(text)
+    try:
+        beside = [item.name for item in Path(head or ".").iterdir()]
+    except OSError:
+        return CheckpointNotFound(
+            "nothing lies at that path, and its folder cannot be listed",
+            file=text,
+            remedy="Check the path's beginning.",
+        )
+    near = difflib.get_close_matches(name, beside[:5000], n=3, cutoff=0.5)
+    remedy = (
+        f"Did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else f"In that folder lie {len(beside)} other files."
+    )
+    return CheckpointNotFound("nothing lies at that path, under any reading of it", file=text, remedy=remedy)
+
+
+def _typed_file(store: Store, name: str) -> Target:
+    found = tf_targets.for_file(store, name)
+    if found is not None:
+        return found
+    index = index_of_shard(store, name)
+    if index is not None:
+        target = target_of_file(store, index)
+        if target is not None and name in target.parts and target.format is not None:
+            return replace(target, note=f"a shard was named ({name}); this is the checkpoint it belongs to")
+    target = target_of_file(store, name)
+    assert target is not None
+    if target.format is not None:
+        together = siblings(store, name, [e.name for e in store.entries() if not e.is_folder])
+        if together is not None:
+            return replace(together, note=f"a shard was named ({name}); {together.note}")
+    return target
+
+
+def _typed_folder(store: Store, text: str, depth: int = 0) -> list[Target]:
+    """What a folder means: a checkpoint as a whole, its one (or foremost) checkpoint, or those of a run."""
+    entries = store.entries()
+    whole = _whole_folder(store, entries)
+    if whole is not None:
+        return [whole]
+    scan = scan_folder(store, entries)
+    good = [t for t in scan.targets if t.format is not None or t.error is not None]
+    saved = next((t for t in good if t.format is not None and t.format.name == "savedmodel"), None)
+    if saved is not None:
+        return [_with_loose(saved, scan)]
+    by_name = {t.main: t for t in good}
+    for primary in PRIMARY:
+        target = by_name.get(primary)
+        if target is not None:
+            others = sorted(str(t.main) for t in good if t is not target and t.main)
+            note = f"{primary} in this folder" + (f"; beside it: {', '.join(others[:6])}" if others else "")
+            return [_with_loose(replace(target, note=note), scan)]
+    if not good and depth < 3:
+        runs = sorted((f for f in scan.folders if f not in _SKIPPED_FOLDERS), key=age, reverse=True)
+        numbered = [f for f in runs if is_run_folder(f)]
+        for folder in numbered or runs:
+            try:
+                good.extend(_typed_folder(store.sub(folder), store.shown(folder), depth + 1))
+            except CheckpointNotFound:
+                continue
+        if good:
+            return good
+    found = good or scan.targets
+    if found:
+        found = _newest_first(found)
+        found[0] = _with_loose(found[0], scan)
+        return found
+    if scan.loose:
+        return [_leftover_target(store, scan)]
+    raise CheckpointNotFound(
+        "the folder holds no checkpoint",
+        file=text,
+        found=f"{len(entries)} entries" if entries else "an empty folder",
+        remedy="Name the folder or file of the checkpoint itself; `holdfast doctor` searches folders to "
+        "any depth.",
+    )
+
+
+def _newest_first(found: list[Target]) -> list[Target]:
+    """By the number in the name; TensorFlow's stay in the order that their state file gave them."""
+    if all(t.format is not None and t.format.family == "tensorflow" for t in found):
+        return list(found)
+    return sorted(found, key=lambda t: age(t.path), reverse=True)
+
+
+def _whole_folder(store: Store, entries: list) -> Target | None:  # type: ignore[type-arg]
+    form = folder_format(store, entries)
+    if form is None:
+        return None
+    path = store.path or "."
+    fault = Fault(
+        "not-readable",
+        f"{form.title}: recognised, but Holdfast has no reader for it yet",
+        path,
+        attributes={"remedy": form.hint},
+    )
+    return Target(
+        path, store, None, form, parts=tuple(e.name for e in entries if not e.is_folder), faults=(fault,)
+    )
+
+
+def _with_loose(target: Target, scan: Scan) -> Target:
+    if not scan.loose:
+        return target
+    return replace(target, faults=(*target.faults, *(fault for _, fault in scan.loose)))
+
+
+def _leftover_target(store: Store, scan: Scan) -> Target:
+    faults = tuple(fault for _, fault in scan.loose)
+    return Target(store.path or ".", store, None, None, parts=tuple(n for n, _ in scan.loose), faults=faults)
+
+
+def discover(path: str | os.PathLike[str]) -> list[Target]:
+    """Every checkpoint below ``path``, each file claimed once, in the order of the folders; junk that bears a
+    checkpoint's name is included, as targets without format.
+
+    A path that is no folder gives what :func:`resolve` gives. Raises :class:`CheckpointNotFound` where
+    nothing lies there.
+    """
+    text = os.fspath(path)
+    if not Path(text).is_dir():
+        return resolve(path)
+    return list(_walk(LocalFolder(text, text), 0, set()))
+
+
+def _walk(store: LocalFolder, depth: int, seen: set[tuple[int, int]]) -> Iterator[Target]:
+    """Folders are followed through symbolic links, but each only once."""
+    try:
+        status = store._path.stat()
+        entries = store.entries()
+    except (OSError, HoldfastError):
+        return  # a folder that cannot be listed holds nothing that we could judge
+    identity = (status.st_dev, status.st_ino)
+    if identity in seen:
+        return
+    seen.add(identity)
+    whole = _whole_folder(store, entries)
+    if whole is not None:
+        yield whole
+        return
+    scan = scan_folder(store, entries)
+    yield from scan.targets
+    if scan.loose:
+        yield _leftover_target(store, scan)
+    if depth >= _DEPTH:
+        return
+    for folder in scan.folders:
+        if folder not in _SKIPPED_FOLDERS:
+            yield from _walk(store.sub(folder), depth + 1, seen)

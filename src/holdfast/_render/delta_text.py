@@ -1,0 +1,221 @@
+"""``diff`` for people: a sentence, the differences by kind with like ones folded, and the plan that settles
+them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import words
+from .escape import cells, safe
+from .page import Page
+
+__all__ = ["MOST", "delta_lines", "draw"]
+
+MOST = 12
+"""Lines shown of each kind where not all are asked for."""
+
+_DIGITS = re.compile(r"[0-9]+")
+_GRAVE = ("T201", "T202", "T203", "T209", "T210", "T217")
+
+
+def delta_lines(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Every difference as (code, slug, sentence)."""
+    return [(d["code"], d["slug"], d["message"]) for d in document["differences"]]
+
+
+def draw(
+    document: Mapping[str, Any],
+    page: Page,
+    *,
+    verbose: bool = False,
+    quiet: bool = False,
+    most: int | None = MOST,
+) -> None:
+    """Write the ``diff`` document onto ``page``; ``most`` bounds the lines of each kind, ``None`` shows
+    all.
+    """
+    a, b = document["a"], document["b"]
+    page.line(("A ", "dim"), (a["path"], "path"), "  ", (a["format"], "dim"))
+    page.line(("B ", "dim"), (b["path"], "path"), "  ", (b["format"], "dim"))
+    page.blank()
+    same = not document["differences"]
+    page.wrapped(document["summary"] + ".", label=("✔", "good") if same else ("≠", "warning"))
+    if quiet:
+        return
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for difference in document["differences"]:
+        groups.setdefault(difference["code"], []).append(difference)
+    for code, members in groups.items():
+        page.blank()
+        _kind(code, members, page, most=None if verbose else most)
+    _plan(document, page, verbose)
+    if document.get("not_looked_at"):
+        page.blank()
+        page.wrapped("; ".join(document["not_looked_at"]), label=("not looked at", "dim"), style="dim")
+
+
+def _kind(code: str, members: Sequence[Mapping[str, Any]], page: Page, *, most: int | None) -> None:
+    title = members[0].get("title") or members[0]["slug"].replace("-", " ")
+    style = "error" if code in _GRAVE else "warning"
+    page.line((title, style), f"  {words.count(len(members))}", (f"  {code} {members[0]['slug']}", "dim"))
+    if code == "T211":
+        _values(members, page, most)
+        return
+    folded = _fold(members)
+    shown = folded if most is None else folded[:most]
+    for group in shown:
+        _entry(group, page, most)
+    rest = sum(len(group) for group in folded[len(shown) :])
+    if rest:
+        page.line((f"    … and {words.count(rest)} more (--max 0 shows all)", "dim"))
+
+
+def _values(members: Sequence[Mapping[str, Any]], page: Page, most: int | None) -> None:
+    """Tensors of other values: one line each with its distance, the farthest first; without distances,
+    their names.
+    """
+    measured = [(m, _distance(m["evidence"])) for m in members]
+    if not any(facts for _, facts in measured):
+        names = [_pattern([m[side] for m in group]) for group in _fold(members) for side in ("b",)]
+        shown = names if most is None else names[: 2 * most]
+        page.wrapped(", ".join(shown), indent=4)
+        if len(names) > len(shown):
+            page.line((f"    … and {words.count(len(names) - len(shown))} more (--max 0 shows all)", "dim"))
+        page.wrapped("--depth full tells how far apart they are", indent=4, style="dim")
+        return
+    measured.sort(key=lambda pair: -_far(pair[0]["evidence"]))
+    shown_rows = measured if most is None else measured[:most]
+    wide = min(48, max(cells(safe(m["b"] or m["a"] or "")) for m, _ in shown_rows))
+    for member, facts in shown_rows:
+        name = page.clipped(member["b"] or member["a"] or "", wide)
+        page.line("    ", name, " " * (wide - cells(name) + 2), (_fit(facts, page.width - wide - 6), "dim"))
+    if len(measured) > len(shown_rows):
+        page.line(
+            (f"    … and {words.count(len(measured) - len(shown_rows))} more (--max 0 shows all)", "dim")
+        )
+
+
+def _fit(facts: Sequence[str], room: int) -> str:
+    """As many facts as a line takes, the middle ones going first."""
+    kept = list(facts)
+    while len(kept) > 1 and cells(" · ".join(kept)) > room:
+        kept.pop(len(kept) // 2)
+    return " · ".join(kept)
+
+
+def _far(evidence: Mapping[str, Any]) -> float:
+    """For sorting: the relative distance, where there is one."""
+    nested = evidence.get("distance")
+    far = (nested if isinstance(nested, dict) else evidence).get("relative")
+    return float(far) if isinstance(far, (int, float)) else float("inf")
+
+
+def _fold(members: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Differences that say the same but for numbers in names, together, in order of their first."""
+    groups: dict[object, list[Mapping[str, Any]]] = {}
+    for member in members:
+        key: object = id(member)
+        if _spread(member):
+            evidence = [
+                (k, _DIGITS.sub("#", v) if isinstance(v, str) else repr(v))
+                for k, v in sorted(member["evidence"].items())
+                if isinstance(v, (str, bool, list))
+            ]
+            key = (*(_DIGITS.sub("#", member[side] or "") for side in ("a", "b")), tuple(evidence))
+        groups.setdefault(key, []).append(member)
+    return list(groups.values())
+
+
+def _spread(member: Mapping[str, Any]) -> bool:
+    """Whether a difference may be folded with others: one of a kind (ambiguous matches, optimizers) may
+    not.
+    """
+    return (
+        not member.get("candidates_a")
+        and not member.get("candidates_b")
+        and bool(_DIGITS.search(_names(member)))
+    )
+
+
+def _names(member: Mapping[str, Any]) -> str:
+    return f"{member['a'] or ''} {member['b'] or ''}"
+
+
+def _entry(group: Sequence[Mapping[str, Any]], page: Page, most: int | None) -> None:
+    first = group[0]
+    if len(group) == 1:
+        page.wrapped(first["message"], indent=4)
+    else:
+        left, right = (_pattern([member[side] for member in group]) for side in ("a", "b"))
+        names = f"{left} → {right}" if left and right and left != right else left or right
+        page.wrapped(f"{names}  ({words.count(len(group))} ×)", indent=4)
+        page.wrapped(f"the first: {first['message']}", indent=6, style="dim")
+    distance = _distance(first["evidence"])
+    if distance:
+        label = "distance" if len(group) == 1 else "distance of the first"
+        page.facts(distance, indent=6, label=(label, "dim"), hang=len(label) + 1)
+    for side in ("a", "b"):
+        names = first.get(f"candidates_{side}")
+        if names and any(name not in first["message"] for name in names):
+            page.wrapped(
+                words.some(names, most or len(names)), indent=6, label=(f"in {side.upper()}:", "dim")
+            )
+    if first.get("related"):
+        text = f"and {words.plural(len(first['related']), 'slot')} of it: {words.some(first['related'], 2)}"
+        page.wrapped(text, indent=6, style="dim")
+
+
+def _pattern(names: Sequence[str | None]) -> str:
+    """One text for names that differ in numbers: ``layers.{0..23}.w``; numbers that vary twice become
+    ``*``.
+    """
+    texts = [name for name in names if name]
+    if not texts:
+        return ""
+    columns = list(zip(*(_DIGITS.findall(text) for text in texts), strict=True))
+    filled = iter(
+        column[0] if len(set(column)) == 1 else "{" + words.ranges(sorted({int(n) for n in column})) + "}"
+        for column in columns
+    )
+    return _DIGITS.sub(lambda _: next(filled), texts[0])
+
+
+def _distance(evidence: Mapping[str, Any]) -> list[str]:
+    nested = evidence.get("distance")
+    found: Mapping[str, Any] = nested if isinstance(nested, dict) else evidence
+    facts = []
+    if isinstance(found.get("different"), int) and isinstance(found.get("elements"), int):
+        facts.append(f"{words.count(found['different'])} of {words.plural(found['elements'], 'element')}")
+    for key, label in (
+        ("max_abs", "largest"),
+        ("rms", "rms"),
+        ("relative", "relative"),
+        ("cosine", "cosine"),
+    ):
+        if isinstance(found.get(key), (int, float, str)) and not isinstance(found.get(key), bool):
+            number = found[key]
+            facts.append(f"{label} {number:.3g}" if isinstance(number, float) else f"{label} {number}")
+    return facts
+
+
+def _plan(document: Mapping[str, Any], page: Page, verbose: bool) -> None:
+    edits, unsettled = document["plan"], document.get("unsettled") or []
+    if not edits and not unsettled:
+        return
+    page.blank()
+    page.line(("the plan", "bold"), ("  edits that turn A into what B expects", "dim"))
+    shown = edits if verbose else edits[:MOST]
+    for edit in shown:
+        page.line("    ", (edit, "command"))
+    if len(edits) > len(shown):
+        page.line((f"    … and {words.count(len(edits) - len(shown))} more", "dim"))
+    for text in unsettled if verbose else unsettled[:3]:
+        page.wrapped(text, indent=4, label=("left open:", "warning"))
+    if len(unsettled) > 3 and not verbose:
+        page.line((f"    … and {words.count(len(unsettled) - 3)} more left open", "dim"))
+    paths = f"{shlex.quote(document['a']['path'])} {shlex.quote(document['b']['path'])}"
+    page.line("  ", ("to keep and edit it: ", "dim"), (f"holdfast diff {paths} --plan plan.toml", "command"))

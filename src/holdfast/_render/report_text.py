@@ -1,0 +1,267 @@
+"""``doctor`` and ``verify`` for people: a headline that stands alone, then evidence, cause, and what to
+type next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import words
+from .escape import cells, safe
+from .page import Page
+
+__all__ = ["draw", "summary"]
+
+_MARK = {
+    "sound": ("✔", "good"),
+    "repairable": ("✘", "warning"),
+    "damaged": ("✘", "error"),
+    "lost": ("✘", "error"),
+    "unknown": ("?", "warning"),
+}
+_PROOF = {
+    "sealed": "every byte is proved by its seal",
+    "checksums": "all data bytes are covered by checksums",
+    "partial": "checksums cover part of the bytes",
+    "structure-only": "structure only, the files carry no checksums",
+}
+_JUDGED = {
+    "sealed": "judged by its seal",
+    "checksums": "judged by its checksums",
+    "structure-only": "judged by structure, the files carry no checksums",
+}
+_ORDER = ("sound", "unknown", "repairable", "damaged", "lost")
+_PROGRAMS = (
+    "holdfast ",
+    "git ",
+    "huggingface-cli ",
+    "hf ",
+    "curl ",
+    "wget ",
+    "pip ",
+    "python ",
+    "gunzip ",
+    "unzip ",
+)
+_LAST = re.compile(r"([:.,]?)\s*`([^`]+)`\.?$")
+_LABEL = 10
+
+
+def draw(document: Mapping[str, Any], page: Page, *, quiet: bool = False, verbose: bool = False) -> None:
+    """Write a ``doctor`` or ``verify`` document onto ``page``. ``quiet`` leaves sound ones out."""
+    checkpoints = document["checkpoints"]
+    verify = document["command"] == "verify"
+    for checkpoint in checkpoints:
+        told = bool(checkpoint["findings"]) and not _only_notes(checkpoint)
+        if quiet and checkpoint["verdict"] == "sound" and not told:
+            continue
+        _checkpoint(checkpoint, page, verify=verify, verbose=verbose, alone=len(checkpoints) == 1)
+    if len(checkpoints) > 1:
+        page.blank()
+        page.line((summary(checkpoints), "bold"))
+
+
+def summary(checkpoints: Sequence[Mapping[str, Any]]) -> str:
+    """``12 checkpoints: 9 sound, 2 damaged, 1 unknown``."""
+    counts = [(v, sum(c["verdict"] == v for c in checkpoints)) for v in _ORDER]
+    told = ", ".join(f"{words.count(number)} {verdict}" for verdict, number in counts if number)
+    return f"{words.plural(len(checkpoints), 'checkpoint')}: {told}"
+
+
+def _only_notes(checkpoint: Mapping[str, Any]) -> bool:
+    return all(f["severity"] == "note" for f in checkpoint["findings"])
+
+
+def _checkpoint(c: Mapping[str, Any], page: Page, *, verify: bool, verbose: bool, alone: bool) -> None:
+    brief = c["verdict"] == "sound" and _only_notes(c) and not alone and not verbose
+    if not brief:
+        page.blank()
+    mark, style = _MARK[c["verdict"]]
+    told = [c["verdict"] if c["verdict"] != "unknown" else "not recognised", _proof(c)]
+    for severity in ("error", "warning", "note"):
+        number = sum(f["severity"] == severity for f in c["findings"])
+        if number and (brief or not alone):
+            told.append(words.plural(number, severity))
+    page.line(
+        (mark, style),
+        " ",
+        (c["path"], "path"),
+        "  ",
+        (told[0], style),
+        ("".join(f" · {t}" for t in told[1:] if t), "dim"),
+    )
+    if brief:
+        return
+    facts = [c["format"] or "no checkpoint format that Holdfast knows"]
+    if c["tensors"]:
+        facts += [words.plural(c["tensors"], "tensor"), words.size(c["nbytes"])]
+    if c["writer"]:
+        facts.append(f"written by {c['writer']}")
+    page.facts(facts, indent=2, style="dim")
+    if c["resolved"]:
+        page.wrapped(c["resolved"], indent=2, style="dim")
+    for finding in c["findings"]:
+        _finding(finding, page, c["path"], verbose=verbose)
+    page.blank()
+    _left(c, page, verbose)
+    if verify or verbose:
+        _evidence(c, page, verbose)
+    _looked(c, page, verbose)
+    page.blank()
+
+
+def _proof(c: Mapping[str, Any]) -> str:
+    if c["verdict"] in ("unknown", "lost"):
+        return ""
+    if c["proof"] == "partial" and c["bytes_total"]:
+        return f"checksums cover {words.share(c['bytes_proved'], c['bytes_total'])} of the bytes"
+    return (_PROOF if c["verdict"] == "sound" else {**_PROOF, **_JUDGED})[c["proof"]]
+
+
+# -- findings ------------------------------------------------------------------------------------------------
+def _finding(f: Mapping[str, Any], page: Page, path: str, *, verbose: bool) -> None:
+    page.blank()
+    page.line("  ", (f["severity"], f["severity"]), " ", (f["code"], "bold"), " ", (f["slug"], "dim"))
+    page.wrapped(f["message"], indent=4, style="bold" if f["severity"] == "error" else "")
+    where = f["where"]
+    place = _place(where, path)
+    if place:
+        _field(page, "at", place)
+    for name in ("seen", "expected"):
+        if f["evidence"].get(name) is not None:
+            _field(page, name, _evidence_text(f["evidence"][name], verbose))
+    more = [
+        f"{name.replace('_', ' ')} {_evidence_text(value, verbose)}"
+        for name, value in f["evidence"].items()
+        if name not in ("seen", "expected") and value not in (None, [], {}, "")
+    ]
+    if more:
+        page.facts(more, indent=6, label=("evidence", "dim"), hang=_LABEL)
+    if len(f["tensors"]) > 1 or (f["tensors"] and f["tensors"][0] != where["tensor"]):
+        most = 20 if verbose else 3
+        _field(page, "tensors", f"{words.count(len(f['tensors']))}: {words.some(f['tensors'], most)}")
+    if f["cause"]:
+        _field(page, "cause", f["cause"].replace("-", " "))
+    if f["edit"]:
+        loss = {True: " (lossless)", False: " (loses data)"}.get(f["lossless"], "")
+        _field(page, "edit", f"{f['edit']}{loss}")
+    if f["remedy"]:
+        _remedy(f["remedy"], page)
+    _related(f["related"], page, verbose)
+
+
+def _place(where: Mapping[str, Any], path: str) -> str:
+    parts = []
+    if where["file"] is not None and (where["file"] != path or where["offset"] is not None):
+        parts.append(str(where["file"]))
+    if where["offset"] is not None:
+        parts.append(f"byte {words.count(where['offset'])}")
+    if where["tensor"] is not None:
+        parts.append(f"tensor {where['tensor']}")
+    return ", ".join(parts)
+
+
+def _evidence_text(value: Any, verbose: bool) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
+        return words.count(value)
+    if isinstance(value, list) and not verbose and len(value) > 6:
+        return words.some([words.value(item, 60) for item in value], 6)
+    return words.value(value, 2000 if verbose else 240)
+
+
+def _field(page: Page, name: str, text: str, style: str = "") -> None:
+    shown = name.replace("_", " ")
+    hang = max(_LABEL, cells(safe(shown)) + 1)
+    page.wrapped(text, indent=6, label=(shown, "dim"), hang=hang, style=style)
+
+
+def _remedy(remedy: str, page: Page) -> None:
+    """The advice; a command at its end (between backticks) stands on a line of its own, ready to paste."""
+    text, command = remedy.strip(), ""
+    match = _LAST.search(text)
+    if match is not None and (match[1] == ":" or match[2].startswith(_PROGRAMS)):
+        text, command = text[: match.start()].rstrip() + match[1], match[2]
+    elif text.startswith(_PROGRAMS) and "\n" not in text and "`" not in text and not text.endswith("."):
+        text, command = "", text
+    label = "next"
+    for paragraph in filter(None, text.split("\n")):
+        _field(page, label, paragraph)
+        label = " "
+    if command:
+        page.line(" " * 6, (label.ljust(_LABEL), "dim"), ("  " if text else ""), (command, "command"))
+
+
+def _related(related: Sequence[Mapping[str, Any]], page: Page, verbose: bool) -> None:
+    if not related:
+        return
+    shown = related if verbose else related[:3]
+    _field(
+        page,
+        "so also",
+        words.plural(len(related), "finding that follows", "findings that follow") + " from this one",
+    )
+    for other in shown:
+        page.wrapped(f"{other['code']} {other['slug']}: {other['message']}", indent=6 + _LABEL, style="dim")
+    if len(related) > len(shown):
+        page.line(" " * (6 + _LABEL), (f"and {len(related) - len(shown)} more (--verbose shows all)", "dim"))
+
+
+# -- what is left, what was looked at ------------------------------------------------------------------------
+def _left(c: Mapping[str, Any], page: Page, verbose: bool) -> None:
+    loads, lost = c["loads"], c["lost"]
+    if c["verdict"] == "sound" or (loads is None and lost is None):
+        return
+    most = 50 if verbose else 4
+    if loads is not None:
+        total = len(loads) + len(lost or ())
+        text = f"{words.count(len(loads))} of {words.plural(total, 'tensor')}" if total else "nothing"
+        if loads and lost:
+            text += f": {words.some(loads, most)}"
+        page.wrapped(text, indent=2, label=("still loads", "good" if loads else "error"), hang=15)
+    if lost:
+        page.wrapped(
+            f"{words.count(len(lost))}: {words.some(lost, most)}", indent=2, label=("lost", "error"), hang=15
+        )
+
+
+def _evidence(c: Mapping[str, Any], page: Page, verbose: bool) -> None:
+    """What proved the bytes, as ``verify`` found it, and what nothing proves."""
+    proved, total = c["bytes_proved"], c["bytes_total"]
+    if total:
+        text = f"{words.size(proved)} of {words.size(total)} ({words.share(proved, total)})"
+        page.wrapped(text, indent=2, label=("proved", "dim"), hang=15)
+    by_kind: dict[str, list[int]] = {}
+    for row in c["attributes"].get("evidence") or ():
+        if isinstance(row, dict):
+            tally = by_kind.setdefault(str(row.get("kind", "?")), [0, 0])
+            tally[0] += int(row.get("count") or 1)
+            tally[1] += int(row.get("bytes") or row.get("nbytes") or 0)
+    label = "by"
+    for kind, (number, nbytes) in by_kind.items():
+        page.wrapped(
+            f"{kind}: {words.plural(number, 'check')} over {words.size(nbytes)}",
+            indent=2,
+            label=(label, "dim"),
+            hang=15,
+        )
+        label = " "
+    without = c["attributes"].get("without") or ()
+    if without:
+        text = words.some([str(item) for item in without], 50 if verbose else 4)
+        page.wrapped(text, indent=2, label=("no evidence", "warning"), hang=15)
+
+
+def _looked(c: Mapping[str, Any], page: Page, verbose: bool) -> None:
+    for label, sentences in (
+        ("looked at", c["looked_at"] if verbose else ()),
+        ("not looked at", c["not_looked_at"]),
+    ):
+        shown = sentences if verbose else sentences[:5]
+        name = label
+        for sentence in shown:
+            page.wrapped(sentence, indent=2, label=(name, "dim"), hang=15, style="dim")
+            name = " "
+        if len(sentences) > len(shown):
+            page.line(" " * 17, (f"and {len(sentences) - len(shown)} more (--verbose shows all)", "dim"))

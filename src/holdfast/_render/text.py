@@ -1,0 +1,53 @@
+"""Which text view draws which document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .page import Page
+
+__all__ = ["draw"]
+
+
+def draw(
+    document: Mapping[str, Any],
+    page: Page,
+    *,
+    verbose: bool = False,
+    quiet: bool = False,
+    table: bool = False,
+    fold: bool = True,
+    everything: bool = False,
+    most: int | None = 12,
+) -> None:
+    """Draw a document of :mod:`holdfast._render.document` onto ``page``."""
+    command = document.get("command", "inspect")
+    if command == "inspect":
+        from . import inspect_text
+
+        limit = None if everything else inspect_text.LINES
+        inspect_text.draw(document, page, table=table, fold=fold, limit=limit, verbose=verbose)
+    elif command == "diff":
+        from . import delta_text
+
+        delta_text.draw(document, page, verbose=verbose, quiet=quiet, most=most)
+    elif command == "seal":
+        for entry in document["seals"]:
+            page.line(
+                ("✔", "good"), " ", (entry["path"], "path"), "  ", ("sealed", "good"), " in ", entry["seal"]
+            )
+        if document["seals"] and not quiet:
+            page.wrapped("Proves every byte from now on:", indent=2, style="dim")
+            page.line("    ", (f"holdfast verify {quoted(document['seals'][0]['path'])}", "command"))
+    else:
+        from . import report_text
+
+        report_text.draw(document, page, verbose=verbose, quiet=quiet)
+
+
+def quoted(path: str) -> str:
+    """A path as a shell takes it."""
+    import shlex
+
+    return shlex.quote(path)

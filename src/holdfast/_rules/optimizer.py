@@ -1,0 +1,387 @@
+"""O1: the optimizer's state against the weights beside it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
+
+from .._core.catalog import Catalog
+from .._core.dtypes import DTYPES
+from .._core.errors import HoldfastError
+from .._core.finding import Finding
+from .._core.spec import TensorSpec
+from .registry import Rule, Subject, rule
+from .slots import FULL, NOT_NUMBERS, shape_fits, slot_word
+from .words import count, few
+
+__all__: list[str] = []
+
+STEP_WORDS = frozenset({"step", "steps"})
+
+
+def _slots(catalog: Catalog) -> Iterator[tuple[TensorSpec, TensorSpec]]:
+    """Slots with their owners, where the file proves the owner and both are whole."""
+    for spec in catalog.values():
+        if spec.role == "slot" and spec.owner is not None and spec.owner in catalog and spec.extent is None:
+            owner = catalog[spec.owner]
+            if owner.extent is None:
+                yield spec, owner
+
+
+@rule("O101", "slot-shape", severity="error", cause="optimizer-structure")
+def slot_shape(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A slot's shape does not fit its weight's.
+
+    First and second moments, momentum and accumulators have the shape of their weight. Another shape means
+    that weights and optimizer state are of different models (a layer was resized and the state kept), or
+    that positions slipped and every following slot belongs to another weight. Factored moments (Adafactor,
+    SM3), scalars per weight, square factors (Shampoo) and 8-bit codes are legitimate and stay silent.
+
+    Evidence: both shapes.
+
+    What to do: restore weights and optimizer from one save, or restart the optimizer (``reset-slots:``).
+
+    Example: resize ``fc.weight`` in a training checkpoint and keep ``optimizer_state_dict``.
+    """
+    if subject.catalog is None:
+        return
+    wrong = [(s, o) for s, o in _slots(subject.catalog) if not shape_fits(s, o)]
+    by_owner: dict[str, list[tuple[TensorSpec, TensorSpec]]] = defaultdict(list)
+    for slot, owner in wrong:
+        by_owner[owner.name].append((slot, owner))
+    for name, pairs in by_owner.items():
+        slot, owner = pairs[0]
+        sure = slot_word(slot.slot) in FULL
+        flat = prod(slot.shape) == prod(owner.shape)
+        yield rule.finding(
+            f"{few([s.slot or s.name for s, _ in pairs])} of {name} "
+            f"{'has' if len(pairs) == 1 else 'have'} shape "
+            f"{list(slot.shape)}, the weight has {list(owner.shape)}",
+            severity="error" if sure and not flat else "warning",
+            tensor=slot.name,
+            tensors=(name, *(s.name for s, _ in pairs)),
+            seen=list(slot.shape),
+            expected=list(owner.shape),
+            remedy=f"Take weights and optimizer state from one save, or restart the optimizer for it "
+            f"(`reset-slots:{name}`).",
+            edit=f"reset-slots:{name}",
+            lossless=False,
+        )
+
+
+@rule("O102", "slot-dtype", severity="warning", cause="optimizer-structure")
+def slot_dtype(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A slot has a type that cannot hold what it should.
+
+    Moments of a floating weight stored as integers lose everything below one. Wider slots than weights
+    (float32 for bfloat16) are good practice, and 8-bit optimizers keep codes; both stay silent. Narrower
+    floats than the weight are a note.
+
+    Evidence: both types.
+
+    What to do: find what cast them; restart the optimizer if the values are gone.
+
+    Example: ``{k: v.long() for k, v in state.items()}``.
+    """
+    if subject.catalog is None:
+        return
+    wrong: list[tuple[TensorSpec, TensorSpec]] = []
+    narrow: list[tuple[TensorSpec, TensorSpec]] = []
+    for slot, owner in _slots(subject.catalog):
+        a, b = DTYPES.get(slot.dtype), DTYPES.get(owner.dtype)
+        word = slot_word(slot.slot)
+        if a is None or b is None or word in NOT_NUMBERS or word in STEP_WORDS or prod(slot.shape) <= 1:
+            continue
+        if (
+            b.kind in "fc"
+            and a.kind in "iub"
+            and slot.shape == owner.shape
+            and not (a.bits == 8 and word not in FULL)
+        ):
+            wrong.append((slot, owner))
+        elif b.kind == "f" and a.kind == "f" and a.bits < b.bits and b.bits <= 32:
+            narrow.append((slot, owner))
+    for pairs, severity, text in ((wrong, "warning", "integers"), (narrow, "note", "a narrower type")):
+        if pairs:
+            slot, owner = pairs[0]
+            yield rule.finding(
+                f"{count(len(pairs), 'slot')} of floating weights stored as {text}: "
+                f"{few([s.name for s, _ in pairs])}",
+                severity=severity,  # type: ignore[arg-type]
+                tensor=slot.name,
+                tensors=tuple(s.name for s, _ in pairs),
+                seen=slot.dtype,
+                expected=owner.dtype,
+                remedy="Find what cast them on the way to the file; restart the optimizer if its values "
+                "are gone.",
+            )
+
+
+@rule("O103", "slots-missing", severity="warning", cause="optimizer-structure")
+def slots_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A weight lacks slots that its neighbours have.
+
+    Within one optimizer (and one parameter group) every weight that has been stepped has the same slots. A
+    weight with ``exp_avg`` and no ``exp_avg_sq`` was cut by a filter or a partial write; the next step fails
+    or starts that slot at zero. A weight without any slot may be frozen, or unused so far: that is told as a
+    note, unless the file says that it is trainable.
+
+    Evidence: the weights, the slots present, the slots of the others.
+
+    What to do: take the optimizer state from the save it belongs to, or restart the optimizer on purpose.
+
+    Example: delete ``state[3]["exp_avg_sq"]`` from an Adam state dict.
+    """
+    catalog = subject.catalog
+    if catalog is None:
+        return
+    per: dict[tuple[str, int], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    group_of: dict[str, int] = {}
+    for optimizer in catalog.optimizers:
+        for index, group in enumerate(optimizer.groups):
+            for owner in group.owners:
+                group_of[owner] = index
+    for spec in catalog.values():
+        if (
+            spec.role == "slot"
+            and spec.owner is not None
+            and spec.slot
+            and slot_word(spec.slot) not in STEP_WORDS
+        ):
+            per[(spec.optimizer or "", group_of.get(spec.owner, -1))][spec.owner].add(spec.slot)
+    for (of, _), owners in per.items():
+        usual, most = Counter(frozenset(s) for s in owners.values()).most_common(1)[0]
+        partial = {o: s for o, s in owners.items() if s < usual}
+        if partial and most > len(owners) / 2 and not _factored(usual | set().union(*owners.values())):
+            first = next(iter(partial))
+            yield rule.finding(
+                f"{count(len(partial), 'weight')} of {len(owners)} lack slots that the others have: "
+                f"{few(list(partial))}",
+                tensor=first,
+                tensors=tuple(partial),
+                seen=sorted(partial[first]),
+                expected=sorted(usual),
+                optimizer=of or None,
+                remedy="Take the optimizer state from one whole save, or restart the optimizer for these "
+                "weights.",
+            )
+    with_slots = {o for owners in per.values() for o in owners}
+    if not with_slots or any(
+        s.attributes.get("owner_unproved") for s in catalog.values() if s.role == "slot"
+    ):
+        return
+    bare = [
+        s
+        for s in catalog.values()
+        if s.role == "weight"
+        and s.name not in with_slots
+        and s.trainable is not False
+        and (prod(s.shape) > 1 or s.trainable)  # lone numbers beside a model are seldom trained
+        and (DTYPES.get(s.dtype) is None or DTYPES[s.dtype].kind in "fc")
+        and not (s.shares and any(catalog[o].shares == s.shares for o in with_slots if o in catalog))
+    ]
+    sure = [s for s in bare if s.trainable and not s.attributes.get("trainable_guessed")]
+    if bare and len(bare) < len(with_slots):
+        names = [s.name for s in bare]
+        yield rule.finding(
+            f"{count(len(bare), 'weight')} without optimizer state beside {len(with_slots)} that have "
+            f"it: {few(names)}",
+            severity="warning" if sure and len(sure) == len(bare) and not _untrained(catalog) else "note",
+            tensor=names[0],
+            tensors=tuple(names),
+            remedy="Nothing to do if they were frozen or unused; else take the optimizer state from one "
+            "whole save.",
+        )
+
+
+def _factored(words: frozenset[str] | set[str]) -> bool:
+    """Whether slot sets may differ by the weight's rank (Adafactor, SM3, Shampoo, Muon beside Adam)."""
+    text = {slot_word(w).lower() for w in words}
+    marks = {
+        "r",
+        "c",
+        "v_row",
+        "v_col",
+        "exp_avg_sq_row",
+        "exp_avg_sq_col",
+        "vr",
+        "vc",
+        "row",
+        "col",
+        "gg",
+        "q",
+        "preconditioner",
+        "preconditioners",
+    }
+    return bool(text & marks) or any(w.startswith(("accumulator_", "acc_")) for w in text)
+
+
+def _untrained(catalog: Catalog) -> bool:
+    return any(o.step == 0 for o in catalog.optimizers)
+
+
+@rule("O104", "steps-disagree", severity="note", cause="optimizer-structure", depth="structure")
+def steps_disagree(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """The per-weight step counters of one optimizer differ.
+
+    Most torch optimizers count steps per weight. Counters that differ by one within a parameter group are
+    the mark of a checkpoint taken while the optimizer was stepping: half of the weights are of one step,
+    half of the next. Larger differences usually mean weights that were unfrozen later, or get gradients
+    seldom (a note).
+
+    Evidence: the counters and how many weights have each.
+
+    What to do: for a torn save use the previous checkpoint, and save between steps.
+
+    Example: ``torch.save`` from another thread during ``optimizer.step()``.
+    """
+    catalog = subject.catalog
+    if catalog is None:
+        return
+    values: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
+    group_of = {o: i for opt in catalog.optimizers for i, g in enumerate(opt.groups) for o in g.owners}
+    example: dict[tuple[str, int], str] = {}
+    for spec in catalog.values():
+        per_weight = spec.role == "slot" or (spec.role == "counter" and spec.owner is not None)
+        if not per_weight or prod(spec.shape) != 1 or slot_word(spec.slot or spec.name) not in STEP_WORDS:
+            continue
+        try:
+            value = float(np.asarray(catalog.read(spec.name)).reshape(-1)[0])
+        except HoldfastError:  # reported by the scan or the checks
+            continue
+        if value.is_integer():
+            key = (spec.optimizer or "", group_of.get(spec.owner or "", -1))
+            values[key][int(value)] += 1
+            example.setdefault(key, spec.name)
+    for key, counts in values.items():
+        if len(counts) < 2:
+            continue
+        low, high = min(counts), max(counts)
+        torn = high - low == 1 and low > 0
+        yield rule.finding(
+            f"step counters of one optimizer differ by one ({low}: {counts[low]} weights, {high}: "
+            f"{counts[high]}): "
+            "saved in the middle of a step"
+            if torn
+            else f"step counters differ between weights: {low} to {high}",
+            severity="warning" if torn else "note",
+            tensor=example[key],
+            seen={str(k): v for k, v in sorted(counts.items())[:20]},
+            cause="async-save" if torn else None,
+            remedy="Use the previous checkpoint, and save between steps (join the save before "
+            "optimizer.step())."
+            if torn
+            else "Nothing to do if some weights were unfrozen later or get gradients seldom.",
+        )
+
+
+@rule("O105", "step-against-global", severity="note", cause="resume-state")
+def step_against_global(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """The optimizer's step and the recorded global step are far apart.
+
+    A resumed run that forgot one of them, a checkpoint put together from two, or an optimizer restarted on
+    the way. Gradient accumulation and several optimizers make the optimizer's count smaller by a constant
+    factor: silent.
+
+    Evidence: both numbers.
+
+    What to do: know which is right before a schedule goes by it.
+
+    Example: weights of step 10,000 beside a fresh optimizer.
+    """
+    catalog = subject.catalog
+    if catalog is None:
+        return
+    recorded = next(
+        (
+            catalog.attributes[k]
+            for k in ("global_step", "step")
+            if isinstance(catalog.attributes.get(k), int)
+        ),
+        None,
+    )
+    if recorded is None:
+        return
+    for optimizer in catalog.optimizers:
+        step = optimizer.step
+        if step is None or len(catalog.optimizers) > 1:
+            continue
+        behind = step == 0 and recorded > 10
+        ahead = step > 2 * recorded + 10 and recorded > 0
+        if behind or ahead or (step and recorded > 1000 * step):
+            yield rule.finding(
+                f"the optimizer counts {step} steps, the checkpoint says {recorded}",
+                severity="warning" if behind and any(s.role == "slot" for s in catalog.values()) else "note",
+                seen=step,
+                expected=recorded,
+                file=subject.target.path,
+                remedy="Look which is right before a learning-rate schedule goes by it.",
+            )
+
+
+@rule("O106", "group-without-state", severity="note", cause="optimizer-structure")
+def group_without_state(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A parameter group has no state while others have it.
+
+    Its weights never got a gradient, or the group was added and never stepped. After loading, the optimizer
+    starts them from nothing, which is right in the first case only.
+
+    Evidence: the group, its size, the weights that have state.
+
+    What to do: nothing if these weights were frozen.
+
+    Example: ``optimizer.add_param_group(...)`` right before saving.
+    """
+    catalog = subject.catalog
+    if catalog is None:
+        return
+    with_slots = {s.owner for s in catalog.values() if s.role == "slot" and s.owner}
+    if not with_slots:
+        return
+    for optimizer in catalog.optimizers:
+        bare = [i for i, g in enumerate(optimizer.groups) if g.owners and not with_slots & set(g.owners)]
+        if bare and len(bare) < len(optimizer.groups):
+            yield rule.finding(
+                f"parameter {'groups' if len(bare) > 1 else 'group'} {few([str(i) for i in bare])} of "
+                f"{optimizer.name} "
+                "without any state",
+                file=subject.target.path,
+                seen=bare,
+                tensors=tuple(o for i in bare for o in optimizer.groups[i].owners),
+                remedy="Nothing to do if these weights were frozen or never stepped.",
+            )
+
+
+@rule("O107", "slot-without-weight", severity="warning", cause="optimizer-structure")
+def slot_without_weight(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """Optimizer state names a weight that the checkpoint does not have.
+
+    The slot's name tells its weight (TensorFlow, name-keyed state), and that weight is not stored: it was
+    filtered out, renamed, or lost with a part. Restoring gives moments without the weights they were made
+    for.
+
+    Evidence: the slots and the owner's name.
+
+    What to do: use the save in which both are, or restart the optimizer.
+
+    Example: delete ``dense/kernel`` from a name-based TF checkpoint and keep ``dense/kernel/Adam``.
+    """
+    catalog = subject.catalog
+    if catalog is None or not any(s.role == "weight" for s in catalog.values()):
+        return
+    lonely: dict[str, list[str]] = defaultdict(list)
+    for spec in catalog.values():
+        if spec.role == "slot" and spec.owner is not None and spec.owner not in catalog:
+            lonely[spec.owner].append(spec.name)
+    if lonely:
+        yield rule.finding(
+            f"optimizer state of {count(len(lonely), 'weight')} that the checkpoint lacks: "
+            f"{few(list(lonely))}",
+            tensor=next(iter(lonely.values()))[0],
+            tensors=tuple(n for names in lonely.values() for n in names),
+            seen=list(lonely)[:20],
+            remedy="Use a save that holds both, or restart the optimizer.",
+        )

@@ -1,0 +1,215 @@
+"""The command as a process of its own: exit codes, streams, start-up, interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import holdfast
+
+SOURCE = str(Path(holdfast.__file__).resolve().parents[1])
+
+
+def command(*args: str) -> list[str]:
+    return [sys.executable, "-m", "holdfast", *args]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "HOLDFAST_DEBUG")
+    }
+    path = os.pathsep.join(filter(None, (SOURCE, kept.get("PYTHONPATH"))))
+    return {**kept, "PYTHONPATH": path, **more}
+
+
+def run(*args: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*args),
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(**more),
+        timeout=120,
+        encoding="utf-8",
+    )
+
+
+def safetensors(path: Path, names: dict[str, int]) -> Path:
+    """A file of float32 vectors (huggingface/safetensors, "Format": length, JSON header, data)."""
+    header: dict[str, object] = {}
+    at = 0
+    for name, size in names.items():
+        header[name] = {"dtype": "F32", "shape": [size], "data_offsets": [at, at + 4 * size]}
+        at += 4 * size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    values = struct.pack(f"<{at // 4}f", *(0.5 + i % 7 for i in range(at // 4)))
+    path.write_bytes(struct.pack("<Q", len(text)) + text + values)
+    return path
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    return safetensors(tmp_path / "model.safetensors", {"encoder.weight": 64, "encoder.bias": 8})
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> Path:
+    whole = safetensors(tmp_path / "cut.safetensors", {"encoder.weight": 64, "encoder.bias": 8})
+    whole.write_bytes(whole.read_bytes()[:-40])
+    return whole
+
+
+def test_the_version_is_told_without_importing_anything(tmp_path: Path) -> None:
+    for option in ("--version", "-V"):
+        done = run(option)
+        assert done.returncode == 0
+        assert done.stdout == f"holdfast {holdfast.__version__}\n"
+    probe = (
+        "import sys; sys.argv = ['holdfast', '--version']; from holdfast.__main__ import main; main(); "
+        "print(*sys.modules)"
+    )
+    modules = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, env=environment(), check=True
+    ).stdout.split()
+    assert not {"click", "numpy", "rich", "h5py", "json", "argparse", "holdfast._cli"} & set(modules)
+
+
+def test_inspect_imports_only_what_it_needs(sound: Path) -> None:
+    probe = (
+        "import sys\nfrom holdfast._cli.run import run\n"
+        f"code = run(['inspect', {str(sound)!r}])\nprint(code, *sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, env=environment(), check=True
+    )
+    code, *modules = done.stderr.split()
+    assert code == "0"
+    heavy = {
+        "torch",
+        "tensorflow",
+        "keras",
+        "jax",
+        "rich",
+        "rich.progress",
+        "h5py",
+        "safetensors",
+        "blake3",
+    }
+    assert not heavy & set(modules)
+
+
+def test_exit_codes(sound: Path, cut: Path, tmp_path: Path) -> None:
+    assert run("inspect", str(sound)).returncode == 0
+    assert run(str(sound)).returncode == 0
+    assert run(str(cut)).returncode == 1
+    assert run(str(cut), "--fail-on", "never").returncode == 0
+    assert run("diff", str(sound), str(sound)).returncode == 0
+    other = safetensors(tmp_path / "other.safetensors", {"encoder.weight": 64, "decoder.bias": 9})
+    assert run("diff", str(sound), str(other)).returncode == 1
+    assert run(str(tmp_path / "nothing")).returncode == 2
+    assert run("inspect", str(tmp_path / "nothing")).returncode == 2
+    assert run("check", "x").returncode == 2
+    assert run("inspect").returncode == 2
+    assert run().returncode == 2
+    assert run("--help").returncode == 0
+
+
+def test_data_on_stdout_errors_on_stderr_and_no_traceback(tmp_path: Path, sound: Path) -> None:
+    done = run("inspect", str(tmp_path / "nothing.pt"))
+    assert done.stdout == ""
+    assert done.stderr.startswith("holdfast: error: ")
+    assert "Traceback" not in done.stderr
+    document = json.loads(run("inspect", str(sound), "--json").stdout)
+    assert [t["name"] for t in document["tensors"]] == ["encoder.weight", "encoder.bias"]
+    assert document["format"] == "safetensors"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 5000,
+        b"<!DOCTYPE html><html>",
+        b"PK\x03\x04" + b"x" * 60,
+        b"\x89HDF\r\n\x1a\n" + b"\xff" * 90,
+        b"\x80\x02}q\x00",
+    ],
+)
+@pytest.mark.parametrize("name", ["doctor", "inspect", "verify", "seal"])
+def test_junk_never_leads_to_a_traceback(tmp_path: Path, content: bytes, name: str) -> None:
+    file = tmp_path / "model.pt"
+    file.write_bytes(content)
+    done = run(name, str(file))
+    assert done.returncode in ((2,) if name in ("inspect", "seal") else (0, 1, 2))
+    assert "Traceback" not in done.stderr
+    assert "internal error" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    file = safetensors(tmp_path / "many.safetensors", {f"n{i:x}q.w{i}": 1 + i % 3 for i in range(20_000)})
+    shell = " ".join(command("inspect", "--all", "--no-fold", str(file))) + " | head -1"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, env=environment(), timeout=120)
+    assert done.stderr == ""
+    assert "many.safetensors" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a process there")
+def test_interruption_is_clean(tmp_path: Path) -> None:
+    slow = (
+        "import sys, time\nimport holdfast._api as api\n"
+        "def examine(path, **options):\n"
+        "    print('looking', file=sys.stderr, flush=True)\n    time.sleep(60)\n"
+        "api.examine = examine\nfrom holdfast._cli.run import run\nsys.exit(run(['x.pt']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stderr is not None
+    process.stderr.readline()
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - start < 10
+    assert out == ""
+    assert err.strip() == "holdfast: interrupted"
+
+
+def test_output_that_the_encoding_lacks_is_escaped(sound: Path) -> None:
+    done = run(str(sound), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "sound" in done.stdout
+
+
+def test_starting_up_takes_no_longer_than_it_must(tmp_path: Path) -> None:
+    """``--version`` within 1.5 of an empty interpreter: the best of several runs each, taken in turn.
+
+    Run as the installed script runs it (packaging.python.org, "Entry points specification": import the
+    function, call it).
+    """
+    script = "import sys; from holdfast.__main__ import main; sys.argv[1:] = ['--version']; sys.exit(main())"
+    settled = environment(PYTHONPYCACHEPREFIX=str(tmp_path))
+    settled.pop("PYTHONDONTWRITEBYTECODE", None)
+    best = {"pass": 9.0, script: 9.0}
+    for _ in range(15):
+        for code in best:
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, env=settled, check=True)
+            best[code] = min(best[code], time.perf_counter() - start)
+    assert best[script] <= 1.5 * best["pass"], best
