@@ -32,7 +32,11 @@ def safetensors_file(path: Path, nbytes: int) -> None:
     """A safetensors file of TENSORS equal float32 tensors whose data is a hole."""
     each = nbytes // TENSORS // 4096 * 4096
     header = {
-        f"layers.{i}.weight": {"dtype": "F32", "shape": [each // 4096, 1024], "data_offsets": [i * each, (i + 1) * each]}
+        f"layers.{i}.weight": {
+            "dtype": "F32",
+            "shape": [each // 4096, 1024],
+            "data_offsets": [i * each, (i + 1) * each],
+        }
         for i in range(TENSORS)
     }
     text = json.dumps(header).encode()
@@ -54,7 +58,10 @@ def torch_file(path: Path, nbytes: int) -> None:
         out.append(b"K\0\x8a\x05" + (each // 4096).to_bytes(5, "little") + b"M\0\x04\x86M\0\x04K\x01\x86\x89")
         out.append(b"ccollections\nOrderedDict\n)RtR")
     out.append(b"u.")
-    members: list[tuple[str, bytes | int]] = [("archive/data.pkl", b"".join(out)), ("archive/byteorder", b"little")]
+    members: list[tuple[str, bytes | int]] = [
+        ("archive/data.pkl", b"".join(out)),
+        ("archive/byteorder", b"little"),
+    ]
     members += [(f"archive/data/{i}", each) for i in range(TENSORS)]
     members.append(("archive/version", b"3\n"))
     zip_with_holes(path, members)
@@ -71,21 +78,43 @@ def zip_with_holes(path: Path, members: list[tuple[str, bytes | int]]) -> None:
             size = data if isinstance(data, int) else len(data)
             crc = 0 if isinstance(data, int) else zlib.crc32(data)
             at = file.tell()
-            file.write(struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 45, 0, 0, 0, 0, crc, 0xFFFFFFFF, 0xFFFFFFFF, len(raw), 20))
+            file.write(
+                struct.pack(
+                    "<4sHHHHHIIIHH", b"PK\3\4", 45, 0, 0, 0, 0, crc, 0xFFFFFFFF, 0xFFFFFFFF, len(raw), 20
+                )
+            )
             file.write(raw + struct.pack("<HHQQ", 1, 16, size, size))
             if isinstance(data, int):
                 file.seek(size, os.SEEK_CUR)
             else:
                 file.write(data)
             directory += struct.pack(
-                "<4sHHHHHHIIIHHHHHII", b"PK\1\2", 45, 45, 0, 0, 0, 0, crc, *(3 * [0xFFFFFFFF])[:2], len(raw), 28, 0, 0, 0, 0, 0xFFFFFFFF
+                "<4sHHHHHHIIIHHHHHII",
+                b"PK\1\2",
+                45,
+                45,
+                0,
+                0,
+                0,
+                0,
+                crc,
+                *(3 * [0xFFFFFFFF])[:2],
+                len(raw),
+                28,
+                0,
+                0,
+                0,
+                0,
+                0xFFFFFFFF,
             )
             directory += raw + struct.pack("<HHQQQ", 1, 24, size, size, at)
         start = file.tell()
         file.write(directory)
         end = file.tell()
         count = len(members)
-        file.write(struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(directory), start))
+        file.write(
+            struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(directory), start)
+        )
         file.write(struct.pack("<4sIQI", b"PK\6\7", 0, end, 1))
         file.write(struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0))
 
@@ -137,7 +166,9 @@ def bundle_file(path: Path, nbytes: int) -> None:
     data = block(entries)
     meta = block([])
     index = block([(b"zzz", varint(0) + varint(len(data) - 5))])
-    footer = varint(len(data)) + varint(len(meta) - 5) + varint(len(data) + len(meta)) + varint(len(index) - 5)
+    footer = (
+        varint(len(data)) + varint(len(meta) - 5) + varint(len(data) + len(meta)) + varint(len(index) - 5)
+    )
     path.write_bytes(data + meta + index + footer.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57))
     with Path(f"{str(path).removesuffix('.index')}.data-00000-of-00001").open("wb") as file:
         file.truncate(TENSORS * each)
@@ -166,8 +197,12 @@ def main() -> None:
     large = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     base = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(prefix="bench-inspect-"))
     resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"{TENSORS} tensors; large = {large:g} GB (sparse), small = 10 MB; medians of {RUNS} interleaved runs")
-    print(f"{'format':14}{'large/small time':>18}{'peak MB large':>15}{'peak MB small':>15}   peer on the large file (time, MB)")
+    print(
+        f"{TENSORS} tensors; large = {large:g} GB (sparse), small = 10 MB; medians of {RUNS} interleaved runs"
+    )
+    print(
+        f"{'format':14}{'large/small time':>18}{'peak MB large':>15}{'peak MB small':>15}   peer on the large file (time, MB)"
+    )
     try:
         for kind, (make, name) in KINDS.items():
             folders = {"small": base / f"{kind}-small", "large": base / f"{kind}-large"}
@@ -177,7 +212,9 @@ def main() -> None:
                 make(folder / name, int(large * 1e9) if size == "large" else 10_000_000)
             for _ in range(RUNS + 1):
                 for size, folder in folders.items():
-                    runs[size].append(measure([sys.executable, "-m", "holdfast", "inspect", str(folder / name)]))
+                    runs[size].append(
+                        measure([sys.executable, "-m", "holdfast", "inspect", str(folder / name)])
+                    )
             middle = {s: statistics.median(t for t, _ in r[1:]) for s, r in runs.items()}
             peak = {s: max(m for _, m in r) for s, r in runs.items()}
             print(
@@ -200,7 +237,9 @@ def peer(kind: str, path: Path) -> str:
     }[kind]
     if code == "pass":
         return "-"
-    seconds, megabytes = zip(*(measure([sys.executable, "-c", code, str(path)]) for _ in range(3)), strict=True)
+    seconds, megabytes = zip(
+        *(measure([sys.executable, "-c", code, str(path)]) for _ in range(3)), strict=True
+    )
     return f"{statistics.median(seconds):.2f} s, {max(megabytes):.0f} MB"
 
 

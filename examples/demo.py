@@ -60,7 +60,9 @@ def lay_out() -> None:
         "version https://git-lfs.github.com/spec/v1\n"
         "oid sha256:4cac5c1a2b9d1bd5e06a9f0f5ca0a6a6e45d93a1b4c3a2f31c2f9f2a6d0c2b11\nsize 438007537\n"
     )
-    (hurt / "login-page.pt").write_text("<!DOCTYPE html><html><head><title>Sign in</title></head><body>…</body></html>\n")
+    (hurt / "login-page.pt").write_text(
+        "<!DOCTYPE html><html><head><title>Sign in</title></head><body>…</body></html>\n"
+    )
     (hurt / "nothing-in-it.h5").write_bytes(bytes(4096))
 
     saver = hurt / "shard-lost"
@@ -70,9 +72,13 @@ def lay_out() -> None:
 
 def main() -> None:
     lay_out()
-    say("1. Whole runs and single files, any framework, none of them installed: the doctor says what is wrong and what to do.")
+    say(
+        "1. Whole runs and single files, any framework, none of them installed: the doctor says what is wrong and what to do."
+    )
     run("doctor", "sound", "hurt", expect=1)
-    say("2. What is in a checkpoint? Names, shapes, roles, optimizer, learning rate, step: from the header alone.")
+    say(
+        "2. What is in a checkpoint? Names, shapes, roles, optimizer, learning rate, step: from the header alone."
+    )
     run("inspect", "sound/torch_train/ckpt.pt", expect=0)
     say("3. safetensors carries no checksum: any flipped bit loads without a word. Seal it once ...")
     run("seal", "sound/safetensors/m.safetensors", expect=0)
@@ -80,10 +86,14 @@ def main() -> None:
     flip(file, file.stat().st_size - 150)
     say("   ... and one flipped bit, anywhere, is found and named.")
     run("verify", "sound/safetensors/m.safetensors", expect=1)
-    say("4. What changed between two checkpoints, across formats? (the same Keras model, as .keras and as .weights.h5)")
+    say(
+        "4. What changed between two checkpoints, across formats? (the same Keras model, as .keras and as .weights.h5)"
+    )
     shutil.copy(ZOO / "keras_weights_h5" / "m.weights.h5", DEMO / "sound" / "m.weights.h5")
     run("diff", "sound/keras_archive/m.keras", "sound/m.weights.h5", expect=0)
-    say("That was Holdfast. `holdfast YOUR_CHECKPOINT` does the same for yours; `holdfast rule` explains every finding.")
+    say(
+        "That was Holdfast. `holdfast YOUR_CHECKPOINT` does the same for yours; `holdfast rule` explains every finding."
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ needs_shared = pytest.mark.skipif(not (ZOO / "INDEX.jsonl").exists(), reason="sh
 needs_files = pytest.mark.skipif(not (FILES / "INDEX.jsonl").exists(), reason="shared/files is not there")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _index(folder: Path) -> tuple[dict[str, Any], ...]:
     index = folder / "INDEX.jsonl"
     if not index.exists():
@@ -58,8 +58,14 @@ def same_bits(found: np.ndarray, entry: dict[str, Any], value: np.ndarray) -> bo
     """Whether an array that Holdfast read equals a truth value bit for bit, given the truth's entry for it."""
     encoding = entry.get("npz_encoding")
     if encoding == "hex":
-        texts = [bytes.fromhex(v.decode() if isinstance(v, bytes) else str(v)) for v in np.asarray(value).reshape(-1)]
-        got = [v.encode() if isinstance(v, str) else bytes(v) for v in np.asarray(found, dtype=object).reshape(-1)]
+        texts = [
+            bytes.fromhex(v.decode() if isinstance(v, bytes) else str(v))
+            for v in np.asarray(value).reshape(-1)
+        ]
+        got = [
+            v.encode() if isinstance(v, str) else bytes(v)
+            for v in np.asarray(found, dtype=object).reshape(-1)
+        ]
         return got == texts and list(np.shape(found)) == list(entry["shape"])
     if list(np.shape(found)) != list(entry["shape"]):
         return False

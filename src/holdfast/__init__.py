@@ -41,9 +41,8 @@ _HOME = {
     "Place": "_core.finding",
     "Report": "_core.finding",
     "CheckpointReport": "_core.finding",
-    **{
-        name: "_core.errors"
-        for name in (
+    **dict.fromkeys(
+        (
             "HoldfastError",
             "CheckpointNotFound",
             "NotRecognised",
@@ -60,8 +59,9 @@ _HOME = {
             "PlanError",
             "SealError",
             "UsageError",
-        )
-    },
+        ),
+        "_core.errors",
+    ),
     "open": "_api",
     "examine": "_api",
     "verify": "_api",

@@ -42,25 +42,33 @@ def inspect(path: AnyPath, depth: str = "header") -> dict[str, Any]:
         return inspect_document(catalog)
 
 
-def verify(path: AnyPath, jobs: int | None = None, progress: Progress | None = None) -> Report:
-    """Check every byte of ``path`` that carries evidence: the format's own checksums, a seal, a recorded
-    hash.
+def verify(
+    path: AnyPath,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    seal_file: AnyPath | None = None,
+) -> Report:
+    """Check every byte of ``path`` that carries evidence: the format's own checksums, a seal, a recorded hash.
 
-    ``jobs`` is the number of threads (``None``: as many as help); ``progress`` is called with byte counts.
-    The report names what failed, and what has no evidence at all.
+    ``jobs`` is the number of threads (``None``: as many as help); ``progress`` is called with byte counts;
+    ``seal_file`` is a seal that lies elsewhere. The report names what failed, and what has no evidence at all.
+    Raises :class:`CheckpointNotFound`, and :class:`SealError` where ``seal_file`` cannot serve.
     """
-    from ._integrity.verify import verify_path
+    from ._examine.verifying import verify_path
 
-    return verify_path(path, jobs=jobs, progress=progress)
+    return verify_path(path, jobs=jobs, progress=progress, seal_file=seal_file)
 
 
-def seal(path: AnyPath, seal_file: AnyPath | None = None) -> str:
-    """Write the digests of the checkpoint at ``path`` beside it (``<name>.holdfast.json``) and return that
-    path.
+def seal(path: AnyPath, seal_file: AnyPath | None = None, **options: Any) -> str:
+    """Write the digests of the checkpoint at ``path`` beside it (``<name>.holdfast.json``); gives that path.
+
+    ``options`` are those of ``holdfast._integrity.seal.seal_path`` (``overwrite``, ``force``, ``jobs``,
+    ``progress``). Raises :class:`SealError` where the checkpoint is damaged already or changes meanwhile, or
+    where another seal stands.
     """
     from ._integrity.seal import seal_path
 
-    return seal_path(path, seal_file=seal_file)
+    return seal_path(path, seal_file=seal_file, **options)
 
 
 def examine(path: AnyPath, depth: str = "full", **options: Any) -> Report:

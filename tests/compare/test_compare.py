@@ -538,3 +538,18 @@ def test_a_dropped_projection_is_not_fused() -> None:
     a = Memory({f"attn.{p}_proj.weight": np.ones((6, 6)) for p in "qk"})
     b = Memory({"attn.in_proj_weight": np.ones((18, 6))})
     assert codes(compare(a, b)) == {"T201": 1, "T202": 2}
+
+
+def test_a_name_that_several_aliases_share_proves_nothing() -> None:
+    aliases = {"x/kernel": {"aliases": ("dense/kernel",)}, "y/kernel": {"aliases": ("dense/kernel",)}}
+    a = Memory({"dense/kernel": np.arange(6.0).reshape(2, 3)})
+    b = Memory({"x/kernel": np.ones((2, 3)), "y/kernel": np.zeros((2, 3))}, specs=aliases)
+    for depth in DEPTHS:
+        assert codes(compare(a, b, depth=depth)) == {"T210": 1}
+
+
+def test_a_file_of_one_bare_tensor_gives_it_no_name() -> None:
+    a, b = Memory({"": np.ones((2, 3))}), Memory({"w": np.zeros(5)})
+    delta = compare(a, b)
+    assert [str(e) for e in delta.plan] == ['drop:""', "keep-live:w"]
+    settles(delta, a, b)

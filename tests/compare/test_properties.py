@@ -13,8 +13,14 @@ from holdfast._compare.compare import compare
 from holdfast._core.plan import Plan
 from holdfast.testing import NumpyCatalog as Memory
 
-SEGMENT = st.sampled_from(["a", "b", "module", "layer", "0", "1", "2", "weight", "bias", "kernel", "w x", "*", "ü:"])
-NAME = st.just("") | st.lists(SEGMENT, min_size=1, max_size=4).map(".".join) | st.lists(SEGMENT, min_size=1, max_size=3).map("/".join)
+SEGMENT = st.sampled_from(
+    ["a", "b", "module", "layer", "0", "1", "2", "weight", "bias", "kernel", "w x", "*", "ü:"]
+)
+NAME = (
+    st.just("")
+    | st.lists(SEGMENT, min_size=1, max_size=4).map(".".join)
+    | st.lists(SEGMENT, min_size=1, max_size=3).map("/".join)
+)
 SHAPE = st.sampled_from([(), (1,), (3,), (4,), (3, 3), (3, 4), (4, 3), (2, 2, 3), (2, 2, 3, 4), (0, 2)])
 DTYPE = st.sampled_from(["f4", "f8", "f2", "i8", "?", "c8"])
 
@@ -61,7 +67,8 @@ def test_two_models_have_a_plan_that_settles_them(
 @settings(max_examples=100, deadline=None)
 @given(models(), st.text("abc", min_size=1, max_size=3), st.sampled_from(["header", "structure", "full"]))
 def test_any_prefix_before_all_names_is_found(model: dict[str, np.ndarray], prefix: str, depth: str) -> None:
-    """Every tensor is paired with itself, or named among the candidates; the plan never moves one to a wrong name."""
+    """Every tensor is paired with itself, or named among the candidates; the plan never moves one to a wrong
+    name."""
     model = {n: v for n, v in model.items() if not n.startswith(prefix)}
     a, b = Memory({f"{prefix}zz.{n}": v for n, v in model.items()}), Memory(model)
     delta = compare(a, b, depth=depth)

@@ -63,7 +63,11 @@ def main() -> None:
             outcomes.append((which, outcome))
             if options.verbose and (outcome.trouble or outcome.alarms or outcome.warnings):
                 print(f"{which} {outcome.id}")
-                for line in [*outcome.trouble[:6], *(f"ALARM {a}" for a in outcome.alarms[:4]), *(f"warning {w}" for w in outcome.warnings[:4])]:
+                for line in [
+                    *outcome.trouble[:6],
+                    *(f"ALARM {a}" for a in outcome.alarms[:4]),
+                    *(f"warning {w}" for w in outcome.warnings[:4]),
+                ]:
                     print(f"    {line[:240]}")
     print(table(outcomes))
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from shared import FILES, ROOT, ZOO, file_cases, same_bits, truth_of, zoo_cases
 
 import holdfast
+from shared import FILES, ROOT, ZOO, file_cases, same_bits, truth_of, zoo_cases
 
 OWN = ROOT / "tests" / "zoo"
 
@@ -114,7 +114,7 @@ def _lookup(
     says hold it are looked at instead; the names are then counted under *framework names*.
     """
     if name.startswith("older:"):
-        yield list(catalogs.values())[0], name[6:]
+        yield next(iter(catalogs.values())), name[6:]
         return
     if case["format"] == "npy":
         stem, _, rest = name.partition(".")
@@ -180,7 +180,14 @@ def _framework_names(outcome: Outcome, truth: dict[str, Any], catalogs: dict[str
         stored_at = {k.split("model.weights.h5:")[-1] for k in keys} | set(keys)
         outcome.framework_all += 1
         for catalog in catalogs.values():
-            found = next((catalog[k] for k in sorted(stored_at) if k in catalog and full in (catalog[k].name, *catalog[k].aliases)), None)
+            found = next(
+                (
+                    catalog[k]
+                    for k in sorted(stored_at)
+                    if k in catalog and full in (catalog[k].name, *catalog[k].aliases)
+                ),
+                None,
+            )
             if found is None and full in catalog and catalog[full].key in stored_at:
                 found = catalog[full]
             if found is not None and (found.name in (full, bare) or full in found.aliases):
@@ -252,13 +259,20 @@ def walk_public_file(case: dict[str, Any], *, examine: bool = True) -> Outcome:
             outcome.trouble.append(f"{name}: not found")
             continue
         # The truth of some PyTorch files joins nested dicts by dots where the zoo (and we) join them by slashes.
-        outcome.names_right += found in (catalog[found].name, catalog[found].key, catalog[found].key.replace("/", "."))
+        outcome.names_right += found in (
+            catalog[found].name,
+            catalog[found].key,
+            catalog[found].key.replace("/", "."),
+        )
         if list(catalog[found].shape) != list(entry["shape"]):
             wrong += 1
             outcome.trouble.append(f"{name}: shape {catalog[found].shape} against {entry['shape']}")
         elif entry.get("sha256") and not case["broken"]:
             array = catalog.read(found)
-            if array.dtype != object and hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() != entry["sha256"]:
+            if (
+                array.dtype != object
+                and hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() != entry["sha256"]
+            ):
                 wrong += 1
                 outcome.trouble.append(f"{name}: values differ")
     outcome.exact = wrong == 0

@@ -47,7 +47,9 @@ np.savez(p, w=np.ones(3))
 holdfast.examine(p); holdfast.verify(p)
 print([m for m in ("torch", "tensorflow", "keras", "jax") if m in sys.modules])
 """
-    out = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
+    ).stdout
     assert out.strip() == "[]"
 
 
@@ -76,5 +78,9 @@ def test_arrows_point_only_downward() -> None:
         if room not in level:
             continue
         top_level = re.findall(r"^from \.+(_\w+)", file.read_text(encoding="utf-8"), re.M)
-        wrong += [f"{file.relative_to(root)} imports {other}" for other in top_level if level.get(other, 0) > level[room]]
+        wrong += [
+            f"{file.relative_to(root)} imports {other}"
+            for other in top_level
+            if level.get(other, 0) > level[room]
+        ]
     assert wrong == []

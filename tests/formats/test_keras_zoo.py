@@ -34,7 +34,7 @@ def test_zoo_case(case):
         assert result["names"] >= result["tensors"] - 2 * ("subclass" in case["folder"])
     assert [f.slug for f in catalog.faults] == []
     for optimizer in catalog.optimizers:
-        counters = [s for s in catalog.values() if s.role == "counter" and "iter" in s.name]
+        counters = [s for s in catalog.values() if s.role == "counter" and "step_counter" not in s.name]
         assert optimizer.step == int(
             catalog.read(counters[-1 if optimizer.attributes.get("wrapper") else 0].name).item()
         )

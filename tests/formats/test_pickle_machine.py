@@ -10,6 +10,7 @@ import pickletools
 import struct
 import subprocess
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
+from holdfast._formats import pickle_file
 from holdfast._formats.pickle_globals import allowed, dangerous
 from holdfast._formats.pickle_machine import load, read_pickle
 from holdfast._formats.pickle_nodes import Dict, Global, Made, SetNode, items_of, pairs_of
 from holdfast._formats.pickle_numpy import numpy_array, numpy_scalar, raw_bytes
-from holdfast._storage import BytesSource
+from holdfast._storage import BytesSource, open_local
 
 
 def plain(node: object) -> object:
@@ -114,7 +116,12 @@ class Bomb:
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize(
     "call",
-    [(os.system, "touch {}"), (subprocess.getoutput, "touch {}"), (eval, "open('{}','w')"), (exec, "open('{}','w')")],
+    [
+        (os.system, "touch {}"),
+        (subprocess.getoutput, "touch {}"),
+        (eval, "open('{}','w')"),
+        (exec, "open('{}','w')"),
+    ],
     ids=["os.system", "subprocess", "eval", "exec"],
 )
 def test_reduce_bombs_do_not_go_off(protocol: int, call: tuple[object, ...], tmp_path: object) -> None:
@@ -164,7 +171,12 @@ def test_allow_list() -> None:
         ("torch.nn.modules.conv", "Conv2d"),
     ]:
         assert allowed(module, name), (module, name)
-    for module, name in [("torch.nn.modules.module", "torch"), ("__main__", "Net"), ("torch", "load"), ("torch", "os")]:
+    for module, name in [
+        ("torch.nn.modules.module", "torch"),
+        ("__main__", "Net"),
+        ("torch", "load"),
+        ("torch", "os"),
+    ]:
         assert not allowed(module, name), (module, name)
 
 
@@ -199,8 +211,13 @@ def test_deep_nesting_does_not_recurse() -> None:
 
 
 def test_billion_laughs_is_a_small_graph() -> None:
-    data = b"](" + b"K\x01" * 10 + b"e\x94" + b"".join(
-        b"](" + b"h" + bytes([level]) * 1 + (b"h" + bytes([level])) * 9 + b"e\x94" for level in range(60)
+    data = (
+        b"]("
+        + b"K\x01" * 10
+        + b"e\x94"
+        + b"".join(
+            b"](" + b"h" + bytes([level]) * 1 + (b"h" + bytes([level])) * 9 + b"e\x94" for level in range(60)
+        )
     )
     tracemalloc.start()
     read = load(data + b".")
@@ -227,7 +244,12 @@ def test_giant_integers_are_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"X\xff\xff\xff\xffabc.", b"\x8e" + b"\xff" * 8 + b".", b"\x8d" + b"\xff" * 7 + b"\x7f.", b"\x95" + b"\xff" * 8 + b"N."],
+    [
+        b"X\xff\xff\xff\xffabc.",
+        b"\x8e" + b"\xff" * 8 + b".",
+        b"\x8d" + b"\xff" * 7 + b"\x7f.",
+        b"\x95" + b"\xff" * 8 + b"N.",
+    ],
     ids=["binunicode", "binbytes8", "binunicode8", "frame"],
 )
 def test_lengths_beyond_the_file_are_truncation(data: bytes) -> None:
@@ -315,7 +337,9 @@ def test_noise_raises_our_errors_only(data: bytes) -> None:
 @settings(max_examples=200, deadline=None)
 def test_mutated_pickles_raise_our_errors_only(data: st.DataObject) -> None:
     protocol = data.draw(st.integers(0, 5))
-    raw = bytearray(pickle.dumps({"a": [1, 2.5, ("x", b"y")], "b": collections.OrderedDict(z=np.ones(2))}, protocol))
+    raw = bytearray(
+        pickle.dumps({"a": [1, 2.5, ("x", b"y")], "b": collections.OrderedDict(z=np.ones(2))}, protocol)
+    )
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     try:
@@ -335,3 +359,15 @@ def test_agrees_with_pickletools_on_where_a_pickle_ends() -> None:
         assert plain(read.value) == value
         position = read.end
     assert position == len(data)
+
+
+def test_a_plain_pickle_is_a_catalog(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.pkl"
+    made = {"w": np.arange(6.0).reshape(2, 3), "deep": [np.ones(2, "i4"), "text"], "epoch": 3}
+    path.write_bytes(pickle.dumps(made, 4))
+    source, store, _ = open_local(path)
+    (found,) = (f for f in pickle_file.FORMATS if f.recognise(source))
+    catalog = found.read(source, store)
+    assert list(catalog) == ["w", "deep/0"] and catalog.attributes["epoch"] == 3
+    assert np.array_equal(catalog.read("w"), made["w"]) and catalog["deep/0"].dtype == "int32"
+    assert not catalog.faults

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from holdfast._core.errors import HoldfastError, SealError
+from holdfast._examine.verifying import verify_target
 from holdfast._integrity import seal as sealing
 from holdfast._integrity.digest import digest_array
-from holdfast._integrity.report import verify_target
 from holdfast._integrity.seal import find_seal, write_seal
 from holdfast._layouts.target import Target
 from integrity.making import MAKERS, arrays, target_of

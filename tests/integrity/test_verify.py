@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from holdfast._core.finding import CheckpointReport
-from holdfast._integrity.report import verify_target
+from holdfast._examine.verifying import verify_target
 from holdfast._integrity.seal import write_seal
 from holdfast._layouts.target import Target
 from integrity.making import MAKERS, target_of

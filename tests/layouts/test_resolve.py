@@ -120,7 +120,6 @@ def test_wrong_extension(tmp_path):
             NotRecognised,
             "git lfs pull",
         ),
-        (b"\x80\x04]\x94.", NotReadable, "pickle"),
     ],
 )
 def test_open_says_what_it_really_is(tmp_path, raw, error, words):

@@ -16,7 +16,9 @@ from holdfast._storage import BytesSource
 from holdfast._storage.zip_archive import ZipArchive, looks_like_zip
 
 
-def build(method: int = zipfile.ZIP_STORED, members: dict[str, bytes] | None = None, *, zip64: bool = False) -> bytes:
+def build(
+    method: int = zipfile.ZIP_STORED, members: dict[str, bytes] | None = None, *, zip64: bool = False
+) -> bytes:
     members = {"a/b.txt": b"hello", "ü": os.urandom(3000), "leer": b""} if members is None else members
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:

@@ -85,7 +85,9 @@ def safetensors_plain(folder: Path) -> Truth:
     return load_file(folder / "m.safetensors")
 
 
-@case("safetensors_sharded", "safetensors_sharded", "two shards and an index, as the Hugging Face hub has them")
+@case(
+    "safetensors_sharded", "safetensors_sharded", "two shards and an index, as the Hugging Face hub has them"
+)
 def safetensors_sharded(folder: Path) -> Truth:
     from safetensors.numpy import load_file, save_file
 
@@ -127,7 +129,10 @@ def _torch_truth(value: Any) -> Truth:
     _flatten(value, "", tensors)
     names, arrays = {}, {}
     for name, tensor in tensors.items():
-        entry: dict[str, Any] = {"dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape)}
+        entry: dict[str, Any] = {
+            "dtype": str(tensor.dtype).removeprefix("torch."),
+            "shape": list(tensor.shape),
+        }
         tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
         if tensor.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
             entry["npz_encoding"] = "bits"
@@ -145,7 +150,9 @@ def _net() -> Any:
     from torch import nn
 
     torch.manual_seed(3)
-    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 4), nn.Linear(4, 4))
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 4), nn.Linear(4, 4)
+    )
 
 
 @case("torch_state_dict", "torch_zip", "a plain state dict")
@@ -185,7 +192,11 @@ def torch_train(folder: Path) -> Truth:
     return _torch_truth(torch.load(folder / "ckpt.pt", weights_only=True))
 
 
-@case("torch_views", "torch_zip", "tied, transposed, strided, expanded tensors, a slice that drags its storage along")
+@case(
+    "torch_views",
+    "torch_zip",
+    "tied, transposed, strided, expanded tensors, a slice that drags its storage along",
+)
 def torch_views(folder: Path) -> Truth:
     import torch
 
@@ -240,7 +251,10 @@ def _bundle_truth(prefix: Path) -> Truth:
     for name in sorted(reader.get_variable_to_shape_map()):
         value = reader.get_tensor(name)
         value = np.asarray(value, dtype=object if isinstance(value, bytes) else None)
-        entry: dict[str, Any] = {"dtype": reader.get_variable_to_dtype_map()[name].name, "shape": list(value.shape)}
+        entry: dict[str, Any] = {
+            "dtype": reader.get_variable_to_dtype_map()[name].name,
+            "shape": list(value.shape),
+        }
         if value.dtype == object:
             entry["npz_encoding"] = "hex"
             value = np.array([bytes(v).hex().encode() for v in value.reshape(-1)], dtype="S")
@@ -259,23 +273,35 @@ def _keras_model(name: str) -> Any:
     inputs = keras.Input((6,), name="x")
     hidden = keras.layers.Dense(5, name="encoder")(inputs)
     hidden = keras.layers.BatchNormalization(name="bn")(hidden)
-    hidden = keras.Sequential([keras.layers.Dense(4, name="inner_a"), keras.layers.Dense(4, name="inner_b")], name="inner")(
-        hidden
-    )
+    hidden = keras.Sequential(
+        [keras.layers.Dense(4, name="inner_a"), keras.layers.Dense(4, name="inner_b")], name="inner"
+    )(hidden)
     model = keras.Model(inputs, keras.layers.Dense(2, name="head")(hidden), name=name)
     model.compile(optimizer=keras.optimizers.Adam(0.003, name="adam"), loss="mse")
     make = _random(4)
-    model.fit(make.normal(size=(16, 6)).astype("f4"), make.normal(size=(16, 2)).astype("f4"), epochs=1, batch_size=8, verbose=0)
+    model.fit(
+        make.normal(size=(16, 6)).astype("f4"),
+        make.normal(size=(16, 2)).astype("f4"),
+        epochs=1,
+        batch_size=8,
+        verbose=0,
+    )
     return model
 
 
 def _keras_truth(model: Any) -> Truth:
-    arrays = {v.path: np.asarray(v) for v in model.variables if "seed" not in v.path and not v.path.startswith(("adam", "loss", "mean", "compile"))}
+    arrays = {
+        v.path: np.asarray(v)
+        for v in model.variables
+        if "seed" not in v.path and not v.path.startswith(("adam", "loss", "mean", "compile"))
+    }
     arrays.update({f"optimizer/{v.path}": np.asarray(v) for v in model.optimizer.variables})
     return arrays
 
 
-@case("tf_object", "tf_checkpoint_v2_object", "tf.train.Checkpoint of a Keras 3 model, its optimizer and a step")
+@case(
+    "tf_object", "tf_checkpoint_v2_object", "tf.train.Checkpoint of a Keras 3 model, its optimizer and a step"
+)
 def tf_object(folder: Path) -> Truth:
     import tensorflow as tf
 
@@ -286,20 +312,31 @@ def tf_object(folder: Path) -> Truth:
     return _bundle_truth(Path(path))
 
 
-@case("tf_module", "tf_checkpoint_v2_object", "tf.Module: dtypes, strings, scalar, empty, list and dict attributes")
+@case(
+    "tf_module",
+    "tf_checkpoint_v2_object",
+    "tf.Module: dtypes, strings, scalar, empty, list and dict attributes",
+)
 def tf_module(folder: Path) -> Truth:
     import tensorflow as tf
 
     module = tf.Module()
     module.w = tf.Variable(_random(6).normal(size=(3, 4)).astype("f4"))
     module.parts = [tf.Variable([1, 2, 3], dtype=tf.int32), tf.Variable(True)]
-    module.table = {"a/b": tf.Variable(tf.cast([1.5, -2.0], tf.bfloat16)), "s": tf.Variable(["straße", b"\x00\xff"])}
+    module.table = {
+        "a/b": tf.Variable(tf.cast([1.5, -2.0], tf.bfloat16)),
+        "s": tf.Variable(["straße", b"\x00\xff"]),
+    }
     module.empty = tf.Variable(tf.zeros([0, 2], tf.float64))
     tf.train.Checkpoint(module=module).write(str(folder / "ckpt"))
     return _bundle_truth(folder / "ckpt")
 
 
-@case("tf_saver", "tf_checkpoint_v2", "name-based Saver, sharded, with a partitioned variable and Momentum slots")
+@case(
+    "tf_saver",
+    "tf_checkpoint_v2",
+    "name-based Saver, sharded, with a partitioned variable and Momentum slots",
+)
 def tf_saver(folder: Path) -> Truth:
     import tensorflow as tf
 
@@ -309,7 +346,10 @@ def tf_saver(folder: Path) -> Truth:
         with v1.variable_scope("net"):
             kernel = v1.get_variable("kernel", initializer=_random(8).normal(size=(4, 3)).astype("f4"))
             parts = v1.get_variable(
-                "table", shape=[6, 2], initializer=v1.glorot_uniform_initializer(1), partitioner=v1.fixed_size_partitioner(3)
+                "table",
+                shape=[6, 2],
+                initializer=v1.glorot_uniform_initializer(1),
+                partitioner=v1.fixed_size_partitioner(3),
             )
         step = v1.train.get_or_create_global_step()
         loss = tf.reduce_sum(kernel**2) + tf.reduce_sum(tf.convert_to_tensor(parts) ** 2)
@@ -342,7 +382,11 @@ def _neutral_state_file(folder: Path) -> None:
     state.write_text("\n".join(line for line in text.splitlines() if "timestamp" not in line) + "\n")
 
 
-@case("keras_archive", "keras_v3", "functional model with a nested Sequential and BatchNormalization, Adam after 2 steps")
+@case(
+    "keras_archive",
+    "keras_v3",
+    "functional model with a nested Sequential and BatchNormalization, Adam after 2 steps",
+)
 def keras_archive(folder: Path) -> Truth:
     model = _keras_model("net")
     model.save(folder / "m.keras")
@@ -391,10 +435,20 @@ def write(folder: Path, only: str = "") -> None:
             np.savez(target / "truth.npz", **stored)
             (target / "truth.json").write_text(json.dumps({"names": names}, indent=1, sort_keys=True))
         files = sorted(
-            str(p.relative_to(target)) for p in target.rglob("*") if p.is_file() and not p.name.startswith("truth.")
+            str(p.relative_to(target))
+            for p in target.rglob("*")
+            if p.is_file() and not p.name.startswith("truth.")
         )
         lines.append(
-            json.dumps({"id": f"own/{name}", "format": kind, "folder": name, "what_is_special": special, "files": files})
+            json.dumps(
+                {
+                    "id": f"own/{name}",
+                    "format": kind,
+                    "folder": name,
+                    "what_is_special": special,
+                    "files": files,
+                }
+            )
         )
     (folder / "INDEX.jsonl").write_text("\n".join(lines) + "\n")
 

@@ -50,7 +50,7 @@ def configuration(folder: Path | None = None) -> dict[str, Any]:
 
 
 def _checked(key: str, value: Any, path: Path) -> Any:
-    where = {"file": str(path), "remedy": "See [tool.holdfast] in that file."}
+    where: dict[str, Any] = {"file": str(path), "remedy": "See [tool.holdfast] in that file."}
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             raise UsageError(

@@ -75,13 +75,16 @@ class Settings:
         """Whether ``--select`` and ``--ignore`` let a finding through (codes, beginnings of codes, or
         slugs).
         """
-        return (not self.select or _named(finding, self.select)) and not _named(finding, self.ignore)
+        return self.wanted_code(finding.code, finding.slug)
+
+    def wanted_code(self, code: str, slug: str) -> bool:
+        """The same by code and slug: of two that match the longer counts, ``ignore`` at a tie."""
+        wanted, refused = _longest(code, slug, self.select), _longest(code, slug, self.ignore)
+        return (not self.select or wanted > 0) and (not refused or wanted > refused)
 
 
-def _named(finding: Finding, patterns: tuple[str, ...]) -> bool:
-    return any(
-        finding.code.startswith(pattern.upper()) or finding.slug == pattern.lower() for pattern in patterns
-    )
+def _longest(code: str, slug: str, patterns: tuple[str, ...]) -> int:
+    return max((len(p) for p in patterns if code.startswith(p.upper()) or slug == p.lower()), default=0)
 
 
 def _words(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,7 +117,7 @@ def shared(
             made = option(made)
         # The command's own parameters come first in its help.
         made.__click_params__ = made.__click_params__[len(own) :] + made.__click_params__[: len(own)]
-        return made  # type: ignore[no-any-return]
+        return made
 
     return decorate
 

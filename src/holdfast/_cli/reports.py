@@ -49,8 +49,8 @@ def run(name: str, paths: Sequence[str], settings: Settings, look: Look) -> None
     checkpoints = [_kept(c, settings) for c in _once(checkpoints)]
     report = Report(tuple(checkpoints), command=name)
     _print(report, failures, settings)
-    for _, error in failures:
-        complain(error)
+    for _, failure in failures:
+        complain(failure)
     code = 2 if failures else int(settings.fails(report.findings))
     click.get_current_context().exit(code)
 

@@ -36,7 +36,8 @@ def known() -> list[RuleLike]:
     from .._rules.registry import rules
 
     kinds = [_Difference(k.code, k.slug, k.cause, k.doc) for k in DIFFERENCES.values()]
-    return sorted([*rules(), *kinds], key=lambda rule: rule.code)
+    every: list[RuleLike] = [*rules(), *kinds]
+    return sorted(every, key=lambda rule: rule.code)
 
 
 @click.command("rule")

@@ -55,6 +55,6 @@ def command(
         "errors": [error_document(error, path) for path, error in failures],
     }
     settings.write(render(document, settings.format, page=settings.page(), quiet=settings.quiet))
-    for _, error in failures:
-        complain(error)
+    for _, failure in failures:
+        complain(failure)
     click.get_current_context().exit(2 if failures else 0)

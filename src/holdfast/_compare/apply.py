@@ -32,11 +32,11 @@ def apply_names(
     edits = list(plan)
     at = 0
     while at < len(edits):
-        if edits[at].kind == "rename":
+        if edits[at].kind in ("rename", "cast"):
             run = at
-            while run < len(edits) and edits[run].kind == "rename":
+            while run < len(edits) and edits[run].kind == edits[at].kind:
                 run += 1
-            now = _rename(edits[at:run], now)
+            now = (_rename if edits[at].kind == "rename" else _cast)(edits[at:run], now)
             at = run
         else:
             now = _one(edits[at], now, expected)
@@ -68,6 +68,14 @@ def _rename(edits: list[Edit], now: dict[str, TensorSpec]) -> dict[str, TensorSp
     return out
 
 
+def _cast(edits: list[Edit], now: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
+    out: dict[str, TensorSpec] = {}
+    for name, spec in now.items():
+        first = next((e for e in edits if e.was in (None, spec.dtype) and matches(e.name, name)), None)
+        out[name] = spec if first is None else spec.with_(dtype=first.to[0])
+    return out
+
+
 def _one(edit: Edit, now: dict[str, TensorSpec], expected: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
     kind = edit.kind
     hit = _covered(edit, now) if kind not in ("merge", "hyper") else set()
@@ -76,9 +84,6 @@ def _one(edit: Edit, now: dict[str, TensorSpec], expected: Mapping[str, TensorSp
     if kind in ("init", "keep-live"):
         added = {n: s for n, s in expected.items() if matches(edit.name, n) and n not in now}
         return {**now, **added}
-    if kind == "cast":
-        take = {n for n in hit if edit.was in (None, now[n].dtype)}
-        return {n: s.with_(dtype=edit.to[0]) if n in take else s for n, s in now.items()}
     if kind in ("transpose", "slice", "pad", "resize"):
         # slots that have their owner's shape change with it
         whole = {n for n, s in now.items() if n in hit or (s.owner in hit and s.shape == now[s.owner].shape)}

@@ -99,7 +99,7 @@ def compare_catalogs(
 
     if slots.a or slots.b:
         match_slots(slots, a, b, to_b)
-        rest = Pool(*({n: s for n, s in side.items() if s.owner is None} for side in (slots.a, slots.b)))
+        rest = Pool(_unowned(slots.a), _unowned(slots.b))
         match(rest, probe)
         for pair in rest.pairs:
             slots.take(pair.a.name, pair.b.name, pair.by, pair.certain)
@@ -156,6 +156,10 @@ def _pools(a: Catalog, b: Catalog) -> tuple[Pool, Pool, list[str]]:
             else:
                 getattr(model, side)[name] = spec
     return model, slots, covered
+
+
+def _unowned(specs: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
+    return {name: spec for name, spec in specs.items() if spec.owner is None}
 
 
 def _uncross(

@@ -41,7 +41,8 @@ def bits(values: np.ndarray) -> np.ndarray:
 
 
 def flat_pieces(values: np.ndarray, step: int) -> Iterator[np.ndarray]:
-    """The elements in C order, ``step`` at a time; copies only what is not contiguous, and only piece by piece."""
+    """The elements in C order, ``step`` at a time; copies only what is not contiguous, and only piece by
+    piece."""
     flat = values.reshape(-1) if values.flags.c_contiguous else values.flat
     for at in range(0, values.size, step):
         yield flat[at : at + step]

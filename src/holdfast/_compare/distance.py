@@ -88,9 +88,7 @@ def distance(
         if axes is None:
             yield from _aligned(iter(a.pieces(spec_a.name, PIECE)), iter(b.pieces(spec_b.name, PIECE)))
         else:
-            yield from _aligned(
-                _permuted(a.read(spec_a.name), axes), iter(b.pieces(spec_b.name, PIECE))
-            )
+            yield from _aligned(_permuted(a.read(spec_a.name), axes), iter(b.pieces(spec_b.name, PIECE)))
 
     elements = 0
     same_bits = same_cast = True

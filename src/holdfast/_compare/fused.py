@@ -102,5 +102,5 @@ def _difference(
         return Difference("T214", None, whole.name, message, evidence, edit, names, (whole.name,))
     message = f"{whole.name} of A is {', '.join(names)} of B in one piece ({told})"
     even = len({piece.shape for piece in pieces}) == 1
-    edit = Edit("split", (escape(whole.name),), parts, value=axis) if even else None
-    return Difference("T215", whole.name, None, message, evidence, edit, (whole.name,), names)
+    split = Edit("split", (escape(whole.name),), parts, value=axis) if even else None
+    return Difference("T215", whole.name, None, message, evidence, split, (whole.name,), names)

@@ -58,14 +58,17 @@ def _by_alias(pool: Pool) -> None:
         return index
 
     here = others(pool.a)
-    for b in list(pool.b.values()):
+    claims: dict[str, list[str]] = {}
+    for b in pool.b.values():
         found = {
             name for other in (b.name, b.key, *b.aliases) for name in here.get(other, ()) if name in pool.a
         }
         if len(found) == 1:
-            only = pool.a[found.pop()]
-            if only.shape == b.shape:
-                pool.take(only.name, b.name, "alias")
+            claims.setdefault(found.pop(), []).append(b.name)
+    for name, claimants in claims.items():
+        # an alias that several tensors bear proves nothing for any of them
+        if len(claimants) == 1 and pool.a[name].shape == pool.b[claimants[0]].shape:
+            pool.take(name, claimants[0], "alias")
 
 
 def _by_form(pool: Pool, form: Callable[[TensorSpec], Hashable], by: str) -> None:

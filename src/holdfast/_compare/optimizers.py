@@ -137,20 +137,25 @@ def slot_differences(
             ", ".join(filter(None, (o.class_name or o.class_likely for o in optimizers))) or "an optimizer"
         )
         message = f"{where} has optimizer state ({title}, {len(names)} tensors), {other} has none"
-        edit = Edit("reset-slots", ("*",)) if has_b else None
         yield Difference(
-            code, *(None, "optimizer") if has_b else ("optimizer", None), message, edit=edit, related=names
-        )  # type: ignore[misc]
+            code,
+            None if has_b else "optimizer",
+            "optimizer" if has_b else None,
+            message,
+            {"tensors": len(names), "classes": [o.class_name or o.class_likely for o in optimizers]},
+            Edit("reset-slots", ("*",)) if has_b else None,
+            related=names,
+        )
         return
     back = {name: own for own, name in to_b.items()}
     for side, free, code_edit in (("a", pool.a, "drop"), ("b", pool.b, "reset-slots")):
         groups: dict[tuple[str, str], list[TensorSpec]] = {}
         owners_other = {s.owner for s in (b if side == "a" else a).values() if s.role == "slot" and s.owner}
-        names = to_b if side == "a" else back
+        counterparts = to_b if side == "a" else back
         for spec in free.values():
             if spec.role != "slot" or (spec.owner and spec.owner in settled):
                 continue
-            counterpart = names.get(spec.owner) if spec.owner else None
+            counterpart = counterparts.get(spec.owner) if spec.owner else None
             owned = spec.owner is not None and counterpart is not None
             code = "O205" if owned and owners_other and counterpart not in owners_other else "O204"
             groups.setdefault((code, spec.slot or "?"), []).append(spec)

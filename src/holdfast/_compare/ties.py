@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from .._core.catalog import Catalog
 from .._core.difference import Difference
+from .._core.errors import AmbiguousTensor
 from .._core.pattern import escape
 from .._core.plan import Edit
 from .._core.spec import TensorSpec
@@ -56,7 +57,13 @@ def cover_tied(pool: Pool, a: Catalog, b: Catalog) -> None:
 
 def _alias_of(spec: TensorSpec, other: Catalog) -> bool:
     """Whether the other side lists this name as one more name of a tensor it holds."""
-    return spec.name in other and other[spec.name].name != spec.name and other[spec.name].shape == spec.shape
+    if spec.name not in other:
+        return False
+    try:
+        held = other[spec.name]
+    except AmbiguousTensor:
+        return False  # several tensors bear that name; then it proves nothing
+    return held.name != spec.name and held.shape == spec.shape
 
 
 def tie_differences(pool: Pool, a: Catalog, b: Catalog, probe: Probe | None) -> Iterator[Difference]:
@@ -80,7 +87,7 @@ def tie_differences(pool: Pool, a: Catalog, b: Catalog, probe: Probe | None) -> 
                     name,
                     f"{name} is tied to {present[0]} in B; A holds only {keeper}",
                     {"tied_to": present[0], "stored_in_a": False},
-                    Edit("tie", (escape(name),), (escape(keeper),)),
+                    Edit("tie", (escape(name),), (escape(present[0]),)),
                 )
             elif name != present[0] and name in to_a:
                 other = to_a[name]
@@ -98,7 +105,7 @@ def tie_differences(pool: Pool, a: Catalog, b: Catalog, probe: Probe | None) -> 
                     f"{name} and {present[0]} are one tensor in B and two in A"
                     + ("" if equal is None else ", of equal values" if equal else ", of different values"),
                     {"tied_to": present[0], "equal_in_a": equal},
-                    Edit("tie", (escape(other),), (escape(keeper),)),
+                    Edit("tie", (escape(name),), (escape(present[0]),)),
                 )
     for names in _groups(a).values():
         present = [name for name in names if name in to_b]
@@ -116,7 +123,7 @@ def tie_differences(pool: Pool, a: Catalog, b: Catalog, probe: Probe | None) -> 
                 f"{name} and {present[0]} are one tensor in A and two in B"
                 + ("" if equal is None else ", of equal values" if equal else ", of different values"),
                 {"tied_to": present[0], "equal_in_b": equal},
-                Edit("untie", (escape(name),)),
+                Edit("untie", (escape(other),)),
             )
 
 

@@ -96,7 +96,9 @@ class Catalog(Mapping[str, TensorSpec]):
                 remedy=f"Did you mean {' or '.join(map(repr, near))}?" if near else None,
             )
         if len(found) > 1:
-            raise AmbiguousTensor("several tensors answer to that key", tensor=name, found=", ".join(found[:5]))
+            raise AmbiguousTensor(
+                "several tensors answer to that key", tensor=name, found=", ".join(found[:5])
+            )
         return self._specs[found[0]]
 
     def _other_names(self) -> dict[str, list[str]]:

@@ -11,13 +11,23 @@ ml_dtypes' where it has (``"float8_e4m3fn"``), and the frameworks' own where nei
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["DType", "DTYPES", "carrier", "dtype_of", "itemsize_bits", "nbytes_of", "is_float", "is_integer", "known"]
+__all__ = [
+    "DType",
+    "DTYPES",
+    "carrier",
+    "dtype_of",
+    "itemsize_bits",
+    "nbytes_of",
+    "is_float",
+    "is_integer",
+    "known",
+]
 
 
 class DType(NamedTuple):
@@ -90,7 +100,7 @@ def known(name: str) -> bool:
     return name in DTYPES
 
 
-@lru_cache(maxsize=None)
+@cache
 def carrier(name: str) -> np.dtype:
     """The numpy dtype in which values of dtype ``name`` are handed out, little-endian.
 

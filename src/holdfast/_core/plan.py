@@ -22,8 +22,9 @@ around::
     hyper:NAME=checkpoint|live|VALUE  whose hyperparameter counts
 
 Order matters, with one exception: renames that follow one another happen at once, each name moved by the
-first that covers it, so that two tensors can change places. An edit of a weight takes the optimizer slots of
-that weight along.
+first that covers it, so that two tensors can change places; so do casts that follow one another, each by the
+dtype that the tensor had before all of them. An edit of a weight takes the optimizer slots of that weight
+along (a cast does not: slots keep their dtype unless the pattern covers their own names).
 """
 
 from __future__ import annotations

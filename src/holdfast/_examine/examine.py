@@ -376,5 +376,5 @@ def _sentences(
         left.append("the values of the tensors" + ("" if depth == "full" else " (depth full does)"))
     if depth != "full":
         left.append("checksums (depth full does)")
-    left.append("whether it fits a model (`holdfast check`)")
+    left.append("whether it fits a model")
     return tuple(looked), tuple(left)

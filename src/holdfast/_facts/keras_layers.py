@@ -10,18 +10,20 @@ same of
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
     "VARIABLES",
     "QUANTIZED",
     "CHILDREN",
+    "SUBLAYERS",
     "BUFFERS",
     "CONTAINERS",
     "MODELS",
     "snake_case",
     "class_of_group",
+    "likely_variables",
     "variable_names",
     "role_of",
 ]
@@ -145,6 +147,14 @@ CHILDREN["GroupedQueryAttention"] = {
 } | CHILDREN["MultiHeadAttention"]
 """Class -> attribute under which a sub-layer is stored -> (the sub-layer's default name, its class)."""
 
+SUBLAYERS: dict[str, tuple[str, ...]] = {
+    **{name: tuple(children) for name, children in CHILDREN.items()},
+    "Bidirectional": ("forward_layer", "backward_layer"),
+}
+"""Class -> attributes of its sub-layers in the order in which it makes them, which is that of
+``layer.variables``.
+"""
+
 MODELS = frozenset({"Functional", "Sequential", "Model", "Graph"})
 """Classes that are containers of layers; their configuration lists the layers in order."""
 
@@ -248,6 +258,27 @@ def variable_names(
         always = tuple(r for r in rows if "?" not in r)
         if len(always) == count:
             return always
+        if (
+            rows is _BN and count == len(_BN) - 1
+        ):  # one of gamma and beta is off; which one, the file does not tell
+            return ("vars/0", *always)
+    return None
+
+
+def likely_variables(shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...] | None:
+    """What a layer's variables most likely are, by their shapes alone; ``None`` where several classes fit.
+
+    A guess for layers of unknown class, to be marked as such: a kernel with a bias of its last axis, the two
+    or four
+    vectors of a normalisation, the three of a recurrent cell.
+    """
+    ranks = [len(shape) for shape in shapes]
+    if len(shapes) == 2 and ranks[0] >= 2 and shapes[1] == shapes[0][-1:]:
+        return ("kernel", "bias")
+    if ranks in ([1, 1], [1, 1, 1, 1]) and len(set(shapes)) == 1:
+        return ("gamma", "beta", "moving_mean", "moving_variance")[: len(shapes)]
+    if ranks[:2] == [2, 2] and len(shapes) == 3 and shapes[0][1] == shapes[1][1] == shapes[2][-1]:
+        return ("kernel", "recurrent_kernel", "bias") if shapes[0][1] % shapes[1][0] == 0 else None
     return None
 
 

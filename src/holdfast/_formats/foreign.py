@@ -106,22 +106,6 @@ def _msgpack_text(head: bytes, at: int) -> tuple[str | None, int]:
     return (text if text.isprintable() and text else None), at + length
 
 
-def recognise_pickle(source: Source) -> bool:
-    """A pickle of protocol 2 or newer; or one of protocol 0 or 1 that ends in STOP and begins like a
-    container.
-    """
-    head = source.head(64)
-    if len(head) < 3:
-        return False
-    if head[0] == 0x80:
-        return 2 <= head[1] <= 5 and (source.size < 4 or head[2] != 0)
-    if source.tail(1) != b".":
-        return False
-    return head.startswith(
-        (b"(dp", b"(lp", b"ccopy_reg\n", b"ccopyreg\n", b"cnumpy", b"ccollections\n", b"}q\0", b"]q\0")
-    )
-
-
 def tar_members(source: Source, most: int = 12) -> list[str]:
     """Names of the first members of a tar; empty where it is none (POSIX.1-1988 header, checksum proved)."""
     names: list[str] = []
@@ -265,14 +249,6 @@ FORMATS: tuple[Format, ...] = (
         "flax.serialization.msgpack_restore(open(path, 'rb').read()) reads it.",
         ".msgpack",
         family="jax",
-    ),
-    _foreign(
-        "pickle",
-        "plain pickle",
-        recognise_pickle,
-        "A pickle can run code when it is loaded: do not load it unless you trust where it comes from.",
-        ".pkl",
-        ".pickle",
     ),
     _foreign(
         "onnx",

@@ -28,7 +28,9 @@ from .._facts.keras_layers import (
     CHILDREN,
     CONTAINERS,
     MODELS,
+    SUBLAYERS,
     class_of_group,
+    likely_variables,
     role_of,
     snake_case,
     variable_names,
@@ -70,14 +72,12 @@ class Holder:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Part and offset of its first variable: objects are written in the order in which Keras visits
+        """Part and address of its first variable: objects are written in the order in which Keras visits
         them.
+
+        The header's address, not that of the data: small data fills gaps that were left before.
         """
-        places = (
-            (d.file.position, d.offset if d.offset is not None else d.address)
-            for d in self.variables.values()
-        )
-        return min(places, default=(1 << 62, 0))
+        return min(((d.file.position, d.address) for d in self.variables.values()), default=(1 << 62, 0))
 
 
 @dataclass(slots=True)
@@ -168,8 +168,9 @@ def bind(
             child = given if _is_node(given) else config.get("layer")
             if _is_node(child):
                 wrapped = dict(_config_of(child))
-                if not _is_node(given):
-                    wrapped["name"] = f"{side}_{wrapped.get('name', '')}"
+                plain = str(wrapped.get("name", "")).removeprefix("forward_").removeprefix("backward_")
+                if not _is_node(given):  # newer releases write the forward layer with its own name
+                    wrapped["name"] = f"{side}_{plain}"
                 child = {"class_name": child["class_name"], "config": wrapped}
                 bind(holders, children, inner, child, (*rank, side == "backward"), trainable, depth + 1)
         elif _is_node(config.get(attribute)):
@@ -290,24 +291,74 @@ def name_weights(
     root = holders.get("")
     if root is not None and root.class_name is None:
         root.class_name = root_class(holders, children)
-    chosen = [h for p, h in holders.items() if p.split("/")[0] != "optimizer"]
-    known = node is not None or (root is not None and root.class_name in MODELS)
+    known = root is not None and root.class_name in MODELS
     found: list[Weight] = []
-    for holder in sorted(chosen, key=lambda h: _order(h, holders)):
+    ordered = _in_order(holders)
+    known = known and _counters_agree(ordered)
+    for holder in ordered:
         found.extend(_named(holder, holders, generation, known))
     return found
 
 
-def _order(holder: Holder, holders: Mapping[str, Holder]) -> tuple[Any, ...]:
-    metric = holder.path.split("/")[0] in _METRICS
-    if holder.bound and (holder.rank or not holder.path):
-        return (metric, 0, holder.rank, holder.place)
-    return (metric, 1, (), holder.place)
+def _in_order(holders: Mapping[str, Holder]) -> list[Holder]:
+    """The holders in the order in which Keras lists a model's variables, metrics last.
+
+    That is the configuration's order where there is one, the class's own order of its sub-layers where that
+    is known
+    (attributes are stored by name), and the order of storage else; a layer's own variables come before its
+    sub-layers'.
+    """
+    first: dict[str, tuple[int, int]] = {}
+    for holder in holders.values():
+        segments, place = holder.segments, holder.place
+        for depth in range(len(segments) + 1):
+            above = "/".join(segments[:depth])
+            first[above] = min(first.get(above, place), place)
+
+    def key(holder: Holder) -> tuple[Any, ...]:
+        found: list[tuple[int, int, tuple[int, int]]] = []
+        path = ""
+        for segment in holder.segments:
+            above, path = path, f"{path}/{segment}" if path else segment
+            one = holders.get(path)
+            if one is not None and one.bound and one.rank:
+                found.append((0, one.rank[-1], (0, 0)))
+                continue
+            outer = holders.get(above)
+            known = SUBLAYERS.get(_guess_class(outer, holders) or "", ()) if outer is not None else ()
+            rank = known.index(segment) if segment in known else -1
+            found.append((0, rank, (0, 0)) if rank >= 0 else (1, 0, first[path]))
+        return (holder.path.split("/")[0] in _METRICS, found)
+
+    chosen = [h for p, h in holders.items() if p.split("/")[0] != "optimizer"]
+    return sorted(chosen, key=key)
 
 
-def _guess_class(holder: Holder) -> str | None:
+def _counters_agree(ordered: list[Holder]) -> bool:
+    """Whether the order found is that of the counters too (``dense``, ``dense_1``, …), which follow the list
+    of layers.
+    """
+    last: dict[tuple[str, str], int] = {}
+    for holder in ordered:
+        segments = holder.segments
+        for depth in range(1, len(segments)):
+            if segments[depth - 1] in CONTAINERS and not holder.bound:
+                stem, number = _split(segments[depth])
+                where = ("/".join(segments[:depth]), stem)
+                if number < last.get(where, 0):
+                    return False
+                last[where] = number
+    return True
+
+
+def _guess_class(holder: Holder, holders: Mapping[str, Holder]) -> str | None:
+    """The class, as configured, or as the group's key, the label or the object around it suggest."""
     if holder.class_name:
         return holder.class_name
+    above = holders.get(holder.path.rpartition("/")[0]) if "/" in holder.path else None
+    inner = CHILDREN.get(_guess_class(above, holders) or "", {}) if above is not None else {}
+    if holder.segments and holder.segments[-1] in inner:
+        return inner[holder.segments[-1]][1]
     last = holder.segments[-1] if holder.path else ""
     stem = _split(last)[0]
     if stem in ("sequential", "functional", "model"):
@@ -316,13 +367,11 @@ def _guess_class(holder: Holder) -> str | None:
 
 
 def _shown(holder: Holder, holders: Mapping[str, Holder]) -> str:
-    if holder.name:
-        return holder.name
-    if holder.label:
-        return holder.label
+    if holder.label or holder.name:  # what the object was called, before what its configuration says
+        return holder.label or holder.name or ""
     if holder.path and "/" in holder.path:
         above = holders.get(holder.path.rpartition("/")[0])
-        known = CHILDREN.get(_guess_class(above) or "", {}) if above else {}
+        known = CHILDREN.get(_guess_class(above, holders) or "", {}) if above else {}
         if holder.segments[-1] in known:
             return known[holder.segments[-1]][0]
     return holder.segments[-1] if holder.path else ""
@@ -347,9 +396,13 @@ def _chain(
         pending = []
         if shown:
             whole.append(shown)
-        kind = _guess_class(above)
+        kind = _guess_class(above, holders)
         if above is not holder and kind in MODELS:
-            chain = [shown] if kind == "Sequential" and generation != 2 and shown else []
+            # A Sequential's layers are built within it, and it within the layers around it; a functional
+            # model's
+            # when they were first called, outside.
+            inside = kind == "Sequential" and bool(shown) and (generation != 2 or bool(chain))
+            chain = [*chain, shown] if inside else []
         elif shown:
             chain.append(shown)
     return chain + pending, whole + pending
@@ -360,13 +413,15 @@ def _named(
 ) -> Iterator[Weight]:
     chain, whole = _chain(holder, holders, generation)
     indices = sorted(holder.variables)
-    class_name = _guess_class(holder)
+    class_name = _guess_class(holder, holders)
     names = (
         variable_names(class_name, holder.config, len(indices))
         if indices == list(range(len(indices)))
         else None
     )
     proved = names is not None and bool(holder.name or holder.label)
+    if names is None and indices == list(range(len(indices))):
+        names = likely_variables([holder.variables[i].shape for i in indices])
     metric = holder.path.split("/")[0] in _METRICS
     if metric:
         chain = list(holder.segments)

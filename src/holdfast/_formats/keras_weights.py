@@ -370,6 +370,8 @@ class _Naming:
             return (key,)
         if self.generation == 2:
             return self._two(slot, owner)
+        if slot == "u_product":
+            return ("optimizer/variable", f"optimizer/{self.optimizer}/u_product")
         top = (
             self.wrapper
             if self.wrapper and not slot.startswith("inner/") and owner is None

@@ -224,7 +224,8 @@ def dangerous(module: str, name: str) -> bool:
     if name.split(".", 1)[0] in _DANGEROUS_NAMES.get(home, ()):
         return True
     # "x.os.system" through attributes, and dunder look-ups such as "dict.__class__.__bases__".
-    return any(part in _DANGEROUS_MODULES or part.startswith("__") for part in name.split(".")[1:])
+    parts = name.split(".")
+    return len(parts) > 1 and any(part in _DANGEROUS_MODULES or part.startswith("__") for part in parts)
 
 
 def global_faults(found: Iterable[Global], file: str, base: int = 0) -> list[Fault]:

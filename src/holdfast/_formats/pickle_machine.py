@@ -90,6 +90,8 @@ def read_pickle(
     :class:`Truncated`, :class:`LimitExceeded`; offsets in them are offsets in ``source``.
     """
     budget = _ALLOWANCE + 2 * (source.size if whole is None else whole)
+    most = budget // 2  # of bytes at once: a stored pickle is never longer; an inflated one may pretend to be
+    window = min(window, most)
     while True:
         length = min(window, source.size - offset)
         data = source.read(offset, max(0, length))
@@ -106,7 +108,9 @@ def read_pickle(
                     found="the end of the file",
                     remedy="The file was cut off; copy it again, or use another checkpoint.",
                 ) from None
-            window *= 8
+            if window >= most:
+                raise machine.too_much(source.size, len(data)) from None
+            window = min(8 * window, most)
 
 
 def load(data: bytes, name: str = "<bytes>", *, budget: int | None = None) -> Pickle:
@@ -374,7 +378,10 @@ class Machine:
     def text(self, position: int, length: int) -> str:
         raw = self.take(position, length)
         if raw.isascii():
-            self.spent += length
+            if length < 1 << 12:
+                self.spent += length  # the loop looks at the meter often enough for these
+            else:
+                self.pay(length, position)
             return raw.decode("ascii")
         self.pay(4 * length, position)  # one astral character makes the whole text four bytes wide
         try:

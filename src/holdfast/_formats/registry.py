@@ -6,12 +6,12 @@ listed here; third parties add theirs through the entry point group ``holdfast.f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import PurePath
 
 from .._core.catalog import Catalog
 from .._core.errors import NotReadable
@@ -44,7 +44,9 @@ class Format:
     def read(self, source: Source, store: Store) -> Catalog:
         """Open as a catalog; raises :class:`NotReadable` where there is no reader."""
         if self.open is None:
-            raise NotReadable(f"{self.title}: recognised, but Holdfast cannot read it", file=source.name, remedy=self.hint)
+            raise NotReadable(
+                f"{self.title}: recognised, but Holdfast cannot read it", file=source.name, remedy=self.hint
+            )
         return self.open(source, store)
 
 
@@ -61,6 +63,7 @@ _MODULES = (
     "safetensors",
     "npy",
     "foreign",
+    "pickle_file",  # after foreign: the metadata of a DCP folder is a pickle too
 )
 
 
@@ -90,8 +93,8 @@ def format_named(name: str) -> Format | None:
 
 def suffix_of(path: str) -> str:
     """The ending that matters: ``.weights.h5``, ``.index.json`` and ``.pth.tar`` count as one."""
-    base = os.path.basename(path).lower()
+    base = PurePath(path).name.lower()
     for double in (".weights.h5", ".weights.json", ".index.json", ".pth.tar", ".tar.gz"):
         if base.endswith(double):
             return double
-    return os.path.splitext(base)[1]
+    return PurePath(base).suffix

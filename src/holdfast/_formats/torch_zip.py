@@ -108,7 +108,7 @@ class _ZipBank(Bank):
         member = self.archive.members.get(name)
         place: int | None = None
         if member is not None and member.method == 0 and member.header + 30 <= self.archive.source.size:
-            head = self.archive.source.view(member.header, 30)
+            head = self.archive.source.read(member.header, 30)  # not mapped: each page would stay
             if head[:4] == b"PK\x03\x04":
                 length, extra = struct.unpack_from("<HH", head, 26)
                 place = member.header + 30 + length + extra
@@ -211,6 +211,7 @@ def open_zip(source: Source, store: Store) -> TorchCatalog:
     member = archive.open(name)
     label = f"{source.name}:{name}"
     pickle = read_pickle(member, whole=source.size, window=64 << 20)
+    attributes["pickle_protocol"] = pickle.protocol
     if pickle.end != member.size:
         faults.append(
             Fault(

@@ -8,14 +8,13 @@ damage from a file that was written anew.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.fault import Check, Fault, Progress
-from .._core.finding import Proof, Report
+from .._core.finding import Proof
 from .._layouts.target import Target
 from .checks import run_checks
 from .coverage import Coverage
@@ -26,7 +25,7 @@ from .seal import Seal, find_seal
 from .sealed import SealOutcome, check_seal
 from .workers import Shared, default_jobs
 
-__all__ = ["Verification", "verify_catalog", "verify_path", "fault_of", "find_seal"]
+__all__ = ["Verification", "verify_catalog", "fault_of", "find_seal"]
 
 
 @dataclass(slots=True)
@@ -48,19 +47,6 @@ class Verification:
     without: list[str] = field(default_factory=list)
     lost: tuple[str, ...] = ()
     sealed: str | None = None
-
-
-def verify_path(
-    path: str | os.PathLike[str],
-    *,
-    jobs: int | None = None,
-    progress: Progress | None = None,
-    seal_file: str | os.PathLike[str] | None = None,
-) -> Report:
-    """Verify the checkpoint or checkpoints at ``path``; see :mod:`holdfast._integrity.report`."""
-    from .report import verify_path as run
-
-    return run(path, jobs=jobs, progress=progress, seal_file=seal_file)
 
 
 def verify_catalog(

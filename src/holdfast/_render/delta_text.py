@@ -159,11 +159,10 @@ def _entry(group: Sequence[Mapping[str, Any]], page: Page, most: int | None) -> 
         label = "distance" if len(group) == 1 else "distance of the first"
         page.facts(distance, indent=6, label=(label, "dim"), hang=len(label) + 1)
     for side in ("a", "b"):
-        names = first.get(f"candidates_{side}")
-        if names and any(name not in first["message"] for name in names):
-            page.wrapped(
-                words.some(names, most or len(names)), indent=6, label=(f"in {side.upper()}:", "dim")
-            )
+        fitting = first.get(f"candidates_{side}") or []
+        if any(name not in first["message"] for name in fitting):
+            text = words.some(fitting, most or len(fitting))
+            page.wrapped(text, indent=6, label=(f"in {side.upper()}:", "dim"))
     if first.get("related"):
         text = f"and {words.plural(len(first['related']), 'slot')} of it: {words.some(first['related'], 2)}"
         page.wrapped(text, indent=6, style="dim")

@@ -264,7 +264,7 @@ def _columns(lines: Sequence[tuple[int, str, str, str, str, str]], page: Page) -
     """
     if not lines:
         return
-    dtype, shape, size = (max(cells(line[i]) for line in lines) for i in (2, 3, 4))
+    dtype, shape, size = (max(map(cells, column)) for column in list(zip(*lines, strict=True))[2:5])
     shape = min(shape, 28)
     fixed = dtype + shape + size + 6
     want = max(line[0] + cells(safe(line[1])) for line in lines)

@@ -14,13 +14,26 @@ __all__ = ["RuleLike", "draw_list", "draw_page", "rule_document"]
 class RuleLike(Protocol):
     """What a renderer needs to know of a rule."""
 
-    code: str
-    slug: str
-    severity: str
-    cause: str | None
-    depth: str
-    doc: str
-    remedy: str | None
+    @property
+    def code(self) -> str: ...
+
+    @property
+    def slug(self) -> str: ...
+
+    @property
+    def severity(self) -> str: ...
+
+    @property
+    def cause(self) -> str | None: ...
+
+    @property
+    def depth(self) -> str: ...
+
+    @property
+    def doc(self) -> str: ...
+
+    @property
+    def remedy(self) -> str | None: ...
 
 
 def rule_document(rule: RuleLike) -> dict[str, Any]:

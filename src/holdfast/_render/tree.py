@@ -143,7 +143,7 @@ def _siblings(node: Node, fold: bool) -> list[_Group]:
         before, number, after = match.groups()
         canonical = number == "0" or not number.startswith("0")
         width = 0 if canonical else len(number)  # step_007 folds with step_008, not with step_8
-        key = (before, after, width, child.shape_of)
+        key: object = (before, after, width, child.shape_of)
         groups.setdefault(key, []).append((int(number), child))
         ends[key] = (before, after, width)
     found = []

@@ -160,7 +160,7 @@ def hole(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Evidence: the range.
 
-    What to do: write the tensors anew (`holdfast convert`), or fetch the file again.
+    What to do: write the tensors anew with the library that made them, or fetch the file again.
 
     Example: delete one entry from a safetensors header.
     """

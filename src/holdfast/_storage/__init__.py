@@ -3,4 +3,13 @@
 from .local import LocalFile, LocalFolder, open_local
 from .source import BytesSource, Source, SourceFile, Store, SubSource
 
-__all__ = ["Source", "SubSource", "BytesSource", "SourceFile", "Store", "LocalFile", "LocalFolder", "open_local"]
+__all__ = [
+    "Source",
+    "SubSource",
+    "BytesSource",
+    "SourceFile",
+    "Store",
+    "LocalFile",
+    "LocalFolder",
+    "open_local",
+]

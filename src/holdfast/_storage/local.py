@@ -6,6 +6,7 @@ import mmap
 import os
 import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from .._core.errors import CheckpointNotFound, HoldfastError, PartMissing, Truncated
@@ -24,7 +25,13 @@ class LocalFile(Source):
         self.path = os.fspath(path)
         self.name = name or self.path
         try:
-            self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+            self._fd = os.open(
+                self.path,
+                os.O_RDONLY
+                | getattr(os, "O_BINARY", 0)
+                | getattr(os, "O_CLOEXEC", 0)
+                | getattr(os, "O_NONBLOCK", 0),
+            )
         except FileNotFoundError:
             raise CheckpointNotFound("no such file", file=self.name) from None
         except OSError as error:
@@ -45,7 +52,10 @@ class LocalFile(Source):
                 data = os.pread(self._fd, min(length, 1 << 30), offset)
             except OSError as error:
                 raise HoldfastError(
-                    f"reading failed: {error.strerror}", file=self.name, offset=offset, remedy="The disk or network may be at fault."
+                    f"reading failed: {error.strerror}",
+                    file=self.name,
+                    offset=offset,
+                    remedy="The disk or network may be at fault.",
                 ) from error
             if not data:
                 break
@@ -64,7 +74,9 @@ class LocalFile(Source):
             try:
                 count = os.preadv(self._fd, [buffer[done : done + (1 << 30)]], offset + done)
             except OSError as error:
-                raise HoldfastError(f"reading failed: {error.strerror}", file=self.name, offset=offset + done) from error
+                raise HoldfastError(
+                    f"reading failed: {error.strerror}", file=self.name, offset=offset + done
+                ) from error
             if count == 0:
                 raise Truncated(
                     "the file became shorter while it was being read",
@@ -92,10 +104,8 @@ class LocalFile(Source):
             self._fd = -1
 
     def __del__(self) -> None:
-        try:
+        with suppress(OSError):
             self.close()
-        except OSError:
-            pass
 
 
 class LocalFolder(Store):
@@ -117,7 +127,9 @@ class LocalFolder(Store):
         except FileNotFoundError:
             raise CheckpointNotFound("no such folder", file=self.shown(folder)) from None
         except OSError as error:
-            raise HoldfastError(f"the folder cannot be listed: {error.strerror}", file=self.shown(folder)) from error
+            raise HoldfastError(
+                f"the folder cannot be listed: {error.strerror}", file=self.shown(folder)
+            ) from error
         return sorted(found)
 
     def open(self, name: str) -> Source:

@@ -89,7 +89,7 @@ class Source(ABC):
         """A seekable binary file object over these bytes, for libraries that want one."""
         return SourceFile(self)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most sources hold nothing
         """Let go of the file; views already handed out stay valid."""
 
     def _demand(self, offset: int, length: int) -> None:
@@ -213,7 +213,13 @@ class Store(ABC):
         the root raises :class:`DamagedCheckpoint`.
         """
         parts = name.replace("\\", "/").split("/")
-        if not name or name.startswith(("/", "\\")) or ".." in parts or "\0" in name or (len(name) > 1 and name[1] == ":"):
+        if (
+            not name
+            or name.startswith(("/", "\\"))
+            or ".." in parts
+            or "\0" in name
+            or (len(name) > 1 and name[1] == ":")
+        ):
             raise DamagedCheckpoint(
                 "a part is named that lies outside the checkpoint's folder",
                 found=repr(name),

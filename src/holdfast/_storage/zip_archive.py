@@ -28,8 +28,10 @@ _END = struct.Struct("<4sHHHHIIH")
 _END64 = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR = struct.Struct("<4sIQI")
 _STEP = 1 << 20
-_WHOLE = 64 << 20  # a deflated member up to this size is inflated into memory once; above it, it is streamed
-_SEARCH = 1 << 20  # how far before the end the end record is looked for (a comment has at most 64 KiB; junk may follow)
+_WHOLE = 16 << 20  # a deflated member up to this size is inflated into memory once; above it, it is streamed
+_SEARCH = (
+    1 << 20
+)  # how far before the end the end record is looked for (a comment has at most 64 KiB; junk may follow)
 _RATIO = 1100  # deflate cannot expand more than 1032:1 (zlib's technical notes)
 
 
@@ -67,7 +69,9 @@ class ZipArchive:
     # -- directory -------------------------------------------------------------------------------------------------
     def _read_directory(self) -> None:
         end, count, size, offset = self._find_end()
-        start = end - size  # where the directory really lies; differs from `offset` by what was put before the zip
+        start = (
+            end - size
+        )  # where the directory really lies; differs from `offset` by what was put before the zip
         if start < 0 or (offset > start):
             raise DamagedCheckpoint(
                 "the zip directory would begin before the file",
@@ -155,10 +159,15 @@ class ZipArchive:
                         break
             else:
                 raise DamagedCheckpoint(
-                    "the zip64 end record is not where the locator says", file=self.source.name, offset=end, found=place
+                    "the zip64 end record is not where the locator says",
+                    file=self.source.name,
+                    offset=end,
+                    found=place,
                 )
         if disk not in (0, 0xFFFF, 0xFFFFFFFF):
-            raise NotReadable("a zip archive split over several volumes", file=self.source.name, found=f"volume {disk}")
+            raise NotReadable(
+                "a zip archive split over several volumes", file=self.source.name, found=f"volume {disk}"
+            )
         if size > end:
             raise DamagedCheckpoint(
                 "the zip directory is larger than what stands before its end",
@@ -185,7 +194,9 @@ class ZipArchive:
         end = after + name_length + extra_length + comment_length
         if end > len(directory):
             raise DamagedCheckpoint(
-                f"entry {index} of the zip directory runs past its end", file=self.source.name, offset=start + position
+                f"entry {index} of the zip directory runs past its end",
+                file=self.source.name,
+                offset=start + position,
             )
         raw = directory[after : after + name_length]
         name = raw.decode("utf-8", "surrogateescape") if flags & 0x800 else _old_name(raw)
@@ -197,9 +208,16 @@ class ZipArchive:
         if header + _LOCAL.size + compressed > start:
             self._fault_of(member, "truncated", "lies outside the archive", header)
         elif method == 0 and size != compressed:
-            self._fault_of(member, "malformed", f"is stored, but {size} bytes are said to take {compressed}", header)
+            self._fault_of(
+                member, "malformed", f"is stored, but {size} bytes are said to take {compressed}", header
+            )
         elif method == 8 and size > compressed * _RATIO + 1024:
-            self._fault_of(member, "limit", f"promises {size} bytes out of {compressed}: more than deflate can give", header)
+            self._fault_of(
+                member,
+                "limit",
+                f"promises {size} bytes out of {compressed}: more than deflate can give",
+                header,
+            )
         if name in self.members:
             self._fault_of(member, "duplicate-key", "stands twice in the directory", header)
         else:
@@ -208,14 +226,25 @@ class ZipArchive:
 
     def _fault_of(self, member: Member, slug: str, text: str, offset: int) -> None:
         self.faults.append(
-            Fault(slug, f"zip member {member.name!r} {text}", file=self.source.name, offset=offset, seen=member.name)
+            Fault(
+                slug,
+                f"zip member {member.name!r} {text}",
+                file=self.source.name,
+                offset=offset,
+                seen=member.name,
+            )
         )
 
     def _look_for_overlaps(self, start: int) -> None:
         before: Member | None = None
         for member in sorted(self.members.values(), key=lambda m: m.header):
             if before is not None:
-                least = before.header + _LOCAL.size + len(before.name.encode("utf-8", "surrogateescape")) + before.compressed
+                least = (
+                    before.header
+                    + _LOCAL.size
+                    + len(before.name.encode("utf-8", "surrogateescape"))
+                    + before.compressed
+                )
                 if least > member.header:
                     self._fault_of(member, "overlap", f"begins inside {before.name!r}", member.header)
             before = member
@@ -228,7 +257,9 @@ class ZipArchive:
         """The directory's entry; raises :class:`DamagedCheckpoint` where there is none."""
         found = self.members.get(name)
         if found is None:
-            raise DamagedCheckpoint("a member is missing from the zip archive", file=self.source.name, expected=name)
+            raise DamagedCheckpoint(
+                "a member is missing from the zip archive", file=self.source.name, expected=name
+            )
         return found
 
     def payload(self, name: str) -> int:
@@ -393,13 +424,17 @@ class _Inflated(Source):
                 out = self._engine.decompress(self._rest, limit)
             except zlib.error as error:
                 raise DamagedCheckpoint(
-                    f"the deflated bytes are damaged: {error}", file=self.name, offset=self._place + self._taken
+                    f"the deflated bytes are damaged: {error}",
+                    file=self.name,
+                    offset=self._place + self._taken,
                 ) from error
             self._rest = self._engine.unconsumed_tail
             if out:
                 self._at += len(out)
                 if self._at > self.size:
-                    raise DamagedCheckpoint("more bytes come out than the directory says", file=self.name, expected=self.size)
+                    raise DamagedCheckpoint(
+                        "more bytes come out than the directory says", file=self.name, expected=self.size
+                    )
                 return out
         return b""
 

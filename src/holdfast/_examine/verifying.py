@@ -1,26 +1,26 @@
 """``verify`` as a report: each checkpoint at a path, opened if it can be, held against all evidence there is.
 
 What is judged is integrity alone. Faults become findings through the rules of their slugs, so that ``verify``
-and
-``doctor`` speak with one voice; rules and verdict are above this room and are looked up when a report is
-made.
+and ``doctor`` speak with one voice.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 from .._core.catalog import Catalog
 from .._core.errors import CheckpointNotFound, HoldfastError, NotReadable, SealError
 from .._core.fault import Fault, Progress
 from .._core.finding import CheckpointReport, Finding, Place, Report, Verdict
+from .._integrity.seal import SEAL_SUFFIX, Seal, find_seal
+from .._integrity.verify import Verification, fault_of, verify_catalog
 from .._layouts.target import Target
+from .._rules.registry import Subject, rule_named
 from .._storage import LocalFolder
-from .seal import SEAL_SUFFIX, Seal, find_seal
-from .verify import Verification, fault_of, verify_catalog
+from .fold import fold
+from .verdict import verdict_of
 
 __all__ = ["verify_path", "verify_target"]
 
@@ -106,7 +106,7 @@ def _report(
     faults = [*target.faults, *(catalog.faults if catalog is not None else ()), *done.faults]
     if error is not None and not isinstance(error, NotReadable):
         faults.append(fault_of(error))
-    findings = import_module("holdfast._examine.fold").fold(_findings(target, catalog, error, faults))
+    findings = fold(_findings(target, catalog, error, faults))
     verdict = _verdict(findings, target, catalog, done)
     lost = set(done.lost)
     looked = [f"{_bytes(done.bytes_proved)} of {_bytes(done.bytes_total)} agree with their evidence"]
@@ -141,9 +141,7 @@ def _verdict(
     it."""
     if catalog is None and done.proof == "sealed" and not done.faults:
         return "sound"
-    verdict: Verdict = import_module("holdfast._examine.verdict").verdict_of(
-        findings, catalog, done.lost, target.format is not None
-    )
+    verdict: Verdict = verdict_of(findings, catalog, done.lost, target.format is not None)
     if verdict == "unknown" and any(fault.slug != "seal-damaged" for fault in done.faults):
         return "damaged"
     return verdict
@@ -157,11 +155,10 @@ def _findings(
     target: Target, catalog: Catalog | None, error: HoldfastError | None, faults: list[Fault]
 ) -> list[Finding]:
     """Findings for faults, through the rules of their slugs."""
-    registry = import_module("holdfast._rules.registry")
-    subject = registry.Subject(target, catalog, error, "full", list(faults))
+    subject = Subject(target, catalog, error, "full", list(faults))
     found: list[Finding] = []
     for slug in dict.fromkeys(fault.slug for fault in faults):
-        rule = registry.rule_named(slug)
+        rule = rule_named(slug)
         if rule is not None:
             found.extend(rule.check(rule, subject))
         else:
