@@ -21,6 +21,7 @@ from holdfast._formats.registry import suffix_of
 from holdfast._layouts import discover, resolve
 from holdfast._layouts.folders import age
 from holdfast._layouts.leftovers import is_leftover
+from holdfast._layouts.opening import the_one
 from shared import FILES, ZOO, file_cases, needs_files, needs_shared, zoo_cases
 
 save = pytest.importorskip("safetensors.numpy").save_file
@@ -79,8 +80,8 @@ def test_run_folder_newest_first(tmp_path):
         save(W, tmp_path / f"checkpoint-{step}" / "model.safetensors")
     found = resolve(tmp_path)
     assert [t.path.split(os.sep)[-2] for t in found] == ["checkpoint-100", "checkpoint-20", "checkpoint-5"]
-    with pytest.raises(AmbiguousPath, match="checkpoint-100"):
-        holdfast.open(tmp_path)
+    with holdfast.open(tmp_path) as catalog:
+        assert "checkpoint-100" in catalog.files[0]
     assert len(discover(tmp_path)) == 3
 
 
@@ -259,3 +260,15 @@ def test_zoo_folders_resolve_to_their_format():
         assert hits, case["id"]
         kinds = {t.format.name for t in hits if t.format is not None}
         assert kinds <= {wanted[case["format"]]}, (case["id"], kinds)
+
+
+def test_a_run_folder_opens_its_newest_and_says_so(tmp_path):
+    for step in (9, 10, 2):
+        save({"w": np.full(3, step, "f4")}, tmp_path / f"step-{step}.safetensors")
+    with holdfast.open(tmp_path) as catalog:
+        assert catalog.read("w")[0] == 10
+    target = the_one(tmp_path)
+    assert "newest of 3" in target.note and "step-9" in target.note
+    save(W, tmp_path / "other.safetensors")
+    with pytest.raises(AmbiguousPath, match="4 checkpoints"):
+        holdfast.open(tmp_path)

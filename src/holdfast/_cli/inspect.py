@@ -54,22 +54,20 @@ def command(
     Reads headers only, however large the checkpoint is; --depth full reads the values too and shows their
     range.
     """
-    from .._layouts.opening import open_path, open_target
-    from .._layouts.resolve import resolve
+    from .._layouts.opening import open_target, the_one
     from .._render import render
     from .._render.document import inspect_document
 
-    targets = resolve(path)
-    target = targets[0] if len(targets) == 1 else None
-    with open_target(target) if target is not None else open_path(path) as catalog:
+    target = the_one(path)
+    with open_target(target) as catalog:
         names = _chosen(catalog, filters, roles, dtypes)
         if sort not in (None, "order"):
             names = _sorted(catalog, list(catalog) if names is None else names, str(sort))
         document = inspect_document(
             catalog,
-            path=target.path if target is not None else path,
-            title=target.format.title if target is not None and target.format is not None else None,
-            resolved=target.note if target is not None else None,
+            path=target.path,
+            title=target.format.title if target.format is not None else None,
+            resolved=target.note,
             names=names,
             stats=_scan(catalog, names, settings) if settings.depth == "full" else None,
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 
 from .._core.catalog import Catalog
 from .._core.errors import AmbiguousPath, DamagedCheckpoint, HoldfastError, NotRecognised, PartMissing
@@ -10,7 +12,9 @@ from .._core.fault import Fault
 from .resolve import resolve
 from .target import Target
 
-__all__ = ["open_path", "open_target"]
+__all__ = ["open_path", "open_target", "the_one", "try_open"]
+
+_DIGITS = re.compile(r"\d+")
 
 # Faults of a file that is no checkpoint at all, against those of one that was a checkpoint once.
 _DAMAGED = frozenset({"text-mode-copy", "zero-file", "empty-file", "half-download", "truncated"})
@@ -18,16 +22,31 @@ _DAMAGED = frozenset({"text-mode-copy", "zero-file", "empty-file", "half-downloa
 
 def open_path(path: str | os.PathLike[str]) -> Catalog:
     """The one checkpoint that ``path`` means; see :func:`holdfast.open` for what is raised."""
+    return open_target(the_one(path))
+
+
+def the_one(path: str | os.PathLike[str]) -> Target:
+    """The one checkpoint that ``path`` means: of a run's folder the newest, and the note says so.
+
+    Raises :class:`CheckpointNotFound`, and :class:`AmbiguousPath` for checkpoints that are not steps of one run.
+    """
     targets = resolve(path)
-    if len(targets) > 1:
-        names = [target.path for target in targets]
-        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        raise AmbiguousPath(
-            f"{len(names)} checkpoints lie here: {shown}",
-            file=os.fspath(path),
-            remedy=f"Name one of them (the newest seems to be {names[0]}).",
-        )
-    return open_target(targets[0])
+    if len(targets) == 1:
+        return targets[0]
+    newest, *rest = targets
+    inside = {target.path: os.path.relpath(target.path, path) for target in targets}
+    if len({(target.format, _DIGITS.sub("#", inside[target.path])) for target in targets}) == 1:
+        others = [inside[target.path] for target in rest]
+        beside = ", ".join(others[:4]) + (f" and {len(others) - 4} more" if len(others) > 4 else "")
+        note = f"the newest of {len(targets)} checkpoints in this folder; beside it: {beside}"
+        return replace(newest, note=note if newest.note is None else f"{newest.note}; {note}")
+    names = [target.path for target in targets]
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    raise AmbiguousPath(
+        f"{len(names)} checkpoints lie here: {shown}",
+        file=os.fspath(path),
+        remedy=f"Name one of them (the newest seems to be {names[0]}).",
+    )
 
 
 def open_target(target: Target) -> Catalog:
@@ -64,6 +83,24 @@ def open_target(target: Target) -> Catalog:
         known = {(f.slug, f.message) for f in target.faults}
         catalog.faults = (*target.faults, *(f for f in catalog.faults if (f.slug, f.message) not in known))
     return catalog
+
+
+def try_open(target: Target) -> tuple[Catalog | None, HoldfastError | None]:
+    """The target's catalog, or the error that says why there is none; neither where there is nothing to read
+    (no reader, no main file: the target's own faults tell).
+    """
+    if target.error is not None:
+        return None, target.error
+    if target.format is None or target.main is None:
+        return None, None
+    source = None
+    try:
+        source = target.store.open(target.main)
+        return target.format.read(source, target.store), None
+    except HoldfastError as error:
+        if source is not None:
+            source.close()
+        return None, error
 
 
 def _remedy(fault: Fault | None) -> str | None:
