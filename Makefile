@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-test
 DEMO_STAMP = $(DEMO_VENV)/.installed-demo
 
-.PHONY: demo test test-long lint bench conformance zoo clean help
+.PHONY: demo docs test test-long lint bench conformance doctor-matrix zoo clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -28,11 +28,19 @@ test-long: $(STAMP)
 conformance: $(STAMP)
 	$(BIN)/python tests/conformance/table.py
 
+## doctor-matrix each kind of damage on each format: what the doctor says of it, with totals
+doctor-matrix: $(STAMP)
+	$(BIN)/python tests/examine/damage_matrix.py
+
 ## lint          ruff and mypy
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+## docs          docs/commands.md and docs/rules.md anew, from this version's own output
+docs: $(STAMP)
+	$(BIN)/python docs/generate_commands.py
 
 ## bench         every benchmark, as ratios against peers in the same run
 bench: $(STAMP)

@@ -6,31 +6,38 @@ Everything happens on copies in ``.demo/``.
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "tests" / "zoo"
 DEMO = ROOT / ".demo"
 
-BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
+COLOR = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+BOLD, DIM, CYAN, PLAIN = ("\033[1m", "\033[2m", "\033[36m", "\033[0m") if COLOR else ("", "", "", "")
+WIDTH = min(shutil.get_terminal_size((100, 24)).columns, 100)
 
 
-def say(text: str) -> None:
-    """A line of narration."""
-    print(f"\n{BOLD}{text}{PLAIN}", flush=True)
+def say(number: int, text: str) -> None:
+    """A heading."""
+    line = f"-- {number}. {text} "
+    print(f"\n{CYAN}{BOLD}{line}{PLAIN}{DIM}{'-' * max(0, WIDTH - len(line))}{PLAIN}", flush=True)
 
 
-def run(*arguments: str, expect: int) -> None:
-    """Run ``holdfast`` in the demo folder as a person would, showing the command; its exit code is part of the demo."""
-    print(f"{DIM}$ holdfast {' '.join(arguments)}{PLAIN}", flush=True)
-    color = ["--color"] if sys.stdout.isatty() and arguments[0] != "seal" else []
-    done = subprocess.run([sys.executable, "-m", "holdfast", *arguments, *color], cwd=DEMO, check=False)
-    print(f"{DIM}(exit code {done.returncode}){PLAIN}", flush=True)
+def run(command: str, expect: int) -> None:
+    """Run a command in the demo folder as a person would, and show it; its exit code is part of the demo."""
+    print(f"\n{BOLD}$ {command}{PLAIN}", flush=True)
+    arguments = shlex.split(command)[1:] + (["--color"] if COLOR else [])
+    done = subprocess.run([sys.executable, "-m", "holdfast", *arguments], cwd=DEMO, check=False)
+    if expect:
+        print(f"{DIM}(exit code {done.returncode}){PLAIN}", flush=True)
     if done.returncode != expect:
-        sys.exit(f"the demo expected exit code {expect}")
+        sys.exit(f"the demo expected exit code {expect}, and it was {done.returncode}")
 
 
 def flip(path: Path, offset: int) -> None:
@@ -40,59 +47,54 @@ def flip(path: Path, offset: int) -> None:
     path.write_bytes(data)
 
 
+def payload(path: Path) -> int:
+    """Where the bytes of the largest tensor of a PyTorch zip begin: behind its member's local header."""
+    with zipfile.ZipFile(path) as archive:
+        member = max((m for m in archive.infolist() if "/data/" in m.filename), key=lambda m: m.file_size)
+    header = path.read_bytes()[member.header_offset : member.header_offset + 30]
+    names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    return member.header_offset + 30 + names
+
+
 def lay_out() -> None:
     """Copy sound checkpoints of several formats, and damage copies of them in the ways that happen."""
     shutil.rmtree(DEMO, ignore_errors=True)
-    sound, hurt = DEMO / "sound", DEMO / "hurt"
-    sound.mkdir(parents=True)
-    hurt.mkdir()
-    for case in ("torch_train", "keras_archive", "tf_object", "safetensors", "npz"):
-        shutil.copytree(ZOO / case, sound / case, ignore=shutil.ignore_patterns("truth.*"))
+    runs, inbox = DEMO / "runs", DEMO / "inbox"
+    inbox.mkdir(parents=True)
+    for case in ("tf_object", "keras_archive", "torch_train", "safetensors_sharded"):
+        shutil.copytree(ZOO / case, runs / case, ignore=shutil.ignore_patterns("truth.*"))
+    shutil.copy(ZOO / "keras_weights_h5" / "m.weights.h5", DEMO / "export.weights.h5")
+    shutil.copy(ZOO / "safetensors" / "m.safetensors", DEMO / "model.safetensors")
 
-    torch_file = (ZOO / "torch_train" / "ckpt.pt").read_bytes()
-    (hurt / "bit-rot.pt").write_bytes(torch_file)
-    flip(hurt / "bit-rot.pt", torch_file.index(b"data/0") + 300)
-    (hurt / "killed-while-saving.pt").write_bytes(torch_file[: len(torch_file) * 2 // 3])
-
-    tensors = (ZOO / "safetensors" / "m.safetensors").read_bytes()
-    (hurt / "half-a-download.safetensors").write_bytes(tensors[:-60])
-    (hurt / "only-a-pointer.safetensors").write_text(
-        "version https://git-lfs.github.com/spec/v1\n"
-        "oid sha256:4cac5c1a2b9d1bd5e06a9f0f5ca0a6a6e45d93a1b4c3a2f31c2f9f2a6d0c2b11\nsize 438007537\n"
+    rotten = inbox / "bit-rot.pt"
+    shutil.copy(ZOO / "torch_train" / "ckpt.pt", rotten)
+    flip(rotten, payload(rotten) + 9)
+    whole = (ZOO / "safetensors" / "m.safetensors").read_bytes()
+    (inbox / "half-a-download.safetensors").write_bytes(whole[:-60])
+    (inbox / "login-page.pt").write_text(
+        "<!DOCTYPE html><html><head><title>Sign in</title></head><body>...</body></html>\n"
     )
-    (hurt / "login-page.pt").write_text(
-        "<!DOCTYPE html><html><head><title>Sign in</title></head><body>…</body></html>\n"
-    )
-    (hurt / "nothing-in-it.h5").write_bytes(bytes(4096))
-
-    saver = hurt / "shard-lost"
-    shutil.copytree(ZOO / "tf_saver", saver, ignore=shutil.ignore_patterns("truth.*"))
-    max(saver.glob("*.data-*")).unlink()
 
 
 def main() -> None:
+    """The demo, from the first look to the seal."""
     lay_out()
-    say(
-        "1. Whole runs and single files, any framework, none of them installed: the doctor says what is wrong and what to do."
-    )
-    run("doctor", "sound", "hurt", expect=1)
-    say(
-        "2. What is in a checkpoint? Names, shapes, roles, optimizer, learning rate, step: from the header alone."
-    )
-    run("inspect", "sound/torch_train/ckpt.pt", expect=0)
-    say("3. safetensors carries no checksum: any flipped bit loads without a word. Seal it once ...")
-    run("seal", "sound/safetensors/m.safetensors", expect=0)
-    file = DEMO / "sound" / "safetensors" / "m.safetensors"
+    say(1, "Four runs of three frameworks, none of them installed. Is it all there?")
+    run("holdfast runs", expect=0)
+    say(2, "Three files that came in over night. PyTorch loads the first one without a word.")
+    run("holdfast inbox", expect=1)
+    say(3, "What is in it? From the header alone, whatever the size.")
+    run("holdfast inspect runs/torch_train/ckpt.pt", expect=0)
+    say(4, "safetensors has no checksum: a flipped bit loads unseen. Seal it once ...")
+    run("holdfast seal model.safetensors", expect=0)
+    file = DEMO / "model.safetensors"
     flip(file, file.stat().st_size - 150)
-    say("   ... and one flipped bit, anywhere, is found and named.")
-    run("verify", "sound/safetensors/m.safetensors", expect=1)
-    say(
-        "4. What changed between two checkpoints, across formats? (the same Keras model, as .keras and as .weights.h5)"
-    )
-    shutil.copy(ZOO / "keras_weights_h5" / "m.weights.h5", DEMO / "sound" / "m.weights.h5")
-    run("diff", "sound/keras_archive/m.keras", "sound/m.weights.h5", expect=0)
-    say(
-        "That was Holdfast. `holdfast YOUR_CHECKPOINT` does the same for yours; `holdfast rule` explains every finding."
+    print(f"\n{DIM}... one bit is flipped somewhere in it ...{PLAIN}", flush=True)
+    run("holdfast verify model.safetensors", expect=1)
+    say(5, "Did the export keep what the training run saved? TensorFlow against Keras HDF5.")
+    run("holdfast diff runs/tf_object/ckpt-1 export.weights.h5", expect=1)
+    print(
+        f"\nNow yours: {BOLD}holdfast YOUR_CHECKPOINT{PLAIN}. Every finding, explained: {BOLD}holdfast rule{PLAIN}.\n"
     )
 
 

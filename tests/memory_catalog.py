@@ -12,7 +12,8 @@ from holdfast._core.dtypes import dtype_of
 from holdfast._core.fault import Fault
 from holdfast._core.finding import Finding
 from holdfast._core.spec import OptimizerSpec, TensorSpec
-from holdfast._examine.scan import TensorStats, scan_catalog
+from holdfast._core.stats import TensorStats
+from holdfast._examine.scan import scan_catalog
 from holdfast._layouts.target import Target
 from holdfast._rules.registry import Subject, rule_named
 from holdfast._storage import LocalFolder

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ._compare.delta import Delta
     from ._core.catalog import Catalog
     from ._core.fault import Progress
     from ._core.finding import Report
 
 __all__ = ["compare", "examine", "inspect", "open", "seal", "verify"]
 
-AnyPath = "str | os.PathLike[str]"
+AnyPath = Union[str, "os.PathLike[str]"]
+"""What a path may be given as."""
 
 
 def open(path: AnyPath) -> Catalog:
@@ -31,10 +36,11 @@ def open(path: AnyPath) -> Catalog:
     return open_path(path)
 
 
-def inspect(path: AnyPath, depth: str = "header") -> dict[str, Any]:
+def inspect(path: AnyPath) -> dict[str, Any]:
     """What ``holdfast inspect --format json`` prints for ``path``, as a dict (see ``schema_version`` in it).
 
-    Costs what the headers cost, not the data. Raises like :func:`open`.
+    Shapes are lists of int, dtypes names such as ``"bfloat16"``, sizes in bytes. Costs what the headers cost,
+    not the data. Raises like :func:`open`.
     """
     from ._render.document import inspect_document
 
@@ -47,45 +53,79 @@ def verify(
     jobs: int | None = None,
     progress: Progress | None = None,
     seal_file: AnyPath | None = None,
+    recursive: bool = False,
 ) -> Report:
     """Check every byte of ``path`` that carries evidence: the format's own checksums, a seal, a recorded hash.
 
     ``jobs`` is the number of threads (``None``: as many as help); ``progress`` is called with byte counts;
-    ``seal_file`` is a seal that lies elsewhere. The report names what failed, and what has no evidence at all.
+    ``seal_file`` is a seal that lies elsewhere; ``recursive`` verifies every checkpoint below a folder. The
+    report names what failed, and what has no evidence at all.
     Raises :class:`CheckpointNotFound`, and :class:`SealError` where ``seal_file`` cannot serve.
     """
     from ._examine.verifying import verify_path
 
-    return verify_path(path, jobs=jobs, progress=progress, seal_file=seal_file)
+    return verify_path(path, jobs=jobs, progress=progress, seal_file=seal_file, recursive=recursive)
 
 
-def seal(path: AnyPath, seal_file: AnyPath | None = None, **options: Any) -> str:
+def seal(
+    path: AnyPath,
+    seal_file: AnyPath | None = None,
+    *,
+    overwrite: bool = False,
+    force: bool = False,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> str:
     """Write the digests of the checkpoint at ``path`` beside it (``<name>.holdfast.json``); gives that path.
 
-    ``options`` are those of ``holdfast._integrity.seal.seal_path`` (``overwrite``, ``force``, ``jobs``,
-    ``progress``). Raises :class:`SealError` where the checkpoint is damaged already or changes meanwhile, or
-    where another seal stands.
+    ``seal_file`` puts the seal elsewhere. ``overwrite`` replaces a seal that says otherwise; ``force`` seals
+    (and records) a checkpoint whose own checksums fail. ``jobs`` is the number of threads (``None``: as many
+    as help); ``progress`` is called with byte counts.
+
+    Raises :class:`SealError` where the checkpoint is damaged already, changes meanwhile or another seal
+    stands, and what :func:`open` raises.
     """
     from ._integrity.seal import seal_path
 
-    return seal_path(path, seal_file=seal_file, **options)
+    return seal_path(path, seal_file, overwrite=overwrite, force=force, jobs=jobs, progress=progress)
 
 
-def examine(path: AnyPath, depth: str = "full", **options: Any) -> Report:
-    """Examine the checkpoints at ``path``: verdict, proof and findings of each; runs no framework.
+def examine(
+    path: AnyPath | Iterable[AnyPath],
+    depth: str = "full",
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    recursive: bool = False,
+) -> Report:
+    """Examine the checkpoints at ``path`` (or at several): verdict, proof and findings of each.
 
-    ``depth`` is ``"header"``, ``"structure"`` or ``"full"``; ``options`` are those of
-    ``holdfast._examine.examine`` (``select``, ``ignore``, ``jobs``, ``progress``).
+    ``depth`` is ``"header"`` (headers alone), ``"structure"`` (small tensors too) or ``"full"`` (all evidence,
+    all values). ``select`` and ``ignore`` take codes, beginnings of codes (``"N"``, ``"T2"``) or slugs;
+    ``recursive`` takes every checkpoint below a folder. ``jobs`` is the number of threads (``None``: as many
+    as help); ``progress`` is called with byte counts. No framework is imported, nothing of a file is run.
+
+    Raises :class:`CheckpointNotFound`, and :class:`UsageError` for a depth or code that does not exist; damage
+    is in the report and never raised.
     """
     from ._examine.examine import examine as run
 
-    return run(path, depth=depth, **options)
+    return run(
+        path, depth=depth, select=select, ignore=ignore, jobs=jobs, progress=progress, recursive=recursive
+    )
 
 
-def compare(a: Any, b: Any, **options: Any) -> Any:
-    """Compare two checkpoints (paths or catalogs) across formats; gives the differences and the plan that
-    settles them.
+def compare(a: AnyPath | Catalog, b: AnyPath | Catalog, depth: str = "structure") -> Delta:
+    """Compare two checkpoints across formats: typed differences, and the plan that makes ``a`` into ``b``.
+
+    ``a`` and ``b`` are paths or open catalogs: ``a`` what is there, ``b`` what is expected. ``depth`` is
+    ``"header"`` (names, shapes, dtypes), ``"structure"`` (also samples of the values) or ``"full"`` (every
+    value, with distances).
+
+    Raises :class:`UsageError` for another depth, and what :func:`open` raises for a path.
     """
     from ._compare.compare import compare as run
 
-    return run(a, b, **options)
+    return run(a, b, depth=depth)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import random
 import struct
+import zipfile
 
 _NUMBERS = [
     0,
@@ -61,3 +63,50 @@ def _place(pick: random.Random, length: int) -> int:
     reach = pick.choice([16, 128, 1024, length, length])
     at = pick.randrange(min(reach, length))
     return length - 1 - at if pick.random() < 0.4 else at
+
+
+def mutate_inside(data: bytes, seed: int) -> bytes | None:
+    """Damage behind a checksum, with the checksum made right again, so that it reaches the parsers within.
+
+    Zip: one member (a pickle, a configuration, an HDF5 file, an array) is mutated and packed anew, deflated one time
+    in three. TensorFlow index: the entries of its blocks are mutated and written as a table anew. ``None`` for what
+    has no such layer.
+    """
+    pick = random.Random(seed)
+    if data[:4] == b"PK\x03\x04":
+        return _zip_again(data, seed, pick)
+    if data[-8:] == struct.pack("<Q", 0xDB4775248B80FB57):
+        return _table_again(data, seed, pick)
+    return None
+
+
+def _zip_again(data: bytes, seed: int, pick: random.Random) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        names = old.namelist()
+        likely = [n for n in names if n.endswith((".pkl", ".json", ".h5", ".npy", "version", "byteorder"))]
+        hit = pick.choice(likely or names)
+        for name in names:
+            raw = old.read(name)
+            packed = zipfile.ZIP_DEFLATED if pick.random() < 0.3 else zipfile.ZIP_STORED
+            new.writestr(name, mutate(raw, seed) if name == hit else raw, packed)
+    return out.getvalue()
+
+
+def _table_again(data: bytes, seed: int, pick: random.Random) -> bytes:
+    from holdfast._formats.tf_table import Table
+    from holdfast._storage import BytesSource
+    from tf_writer import table
+
+    items = [(key, bytes(value)) for key, value in Table(BytesSource(data))]
+    for turn in range(pick.randint(1, 3)):
+        at = pick.randrange(len(items))
+        key, value = items[at]
+        if pick.random() < 0.2:
+            key = mutate(key, seed + turn)
+        else:
+            value = mutate(value, seed + turn)
+        items[at] = (key, value)
+    if pick.random() < 0.8:
+        items = sorted(dict(items).items())
+    return table(items, compress=pick.random() < 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -261,3 +262,38 @@ def test_inspect_filters_and_sorts(sound: Path) -> None:
     assert names("--role", "slot") == []
     assert run("inspect", str(sound), "--role", "bogus").returncode == 2
     assert "0.5 to" in run("inspect", str(sound), "--depth", "full").stdout
+
+
+def test_paths_that_people_mistype(tmp_path: Path, sound: Path) -> None:
+    def said(*arguments: str) -> str:
+        done = run(*arguments, cwd=tmp_path)
+        assert done.returncode == 2, done.stdout
+        assert "Traceback" not in done.stderr
+        return " ".join(done.stderr.split())
+
+    shutil.copy(sound, tmp_path / "-v.pt")
+    shutil.copy(sound, tmp_path / "my model.pt")
+    (tmp_path / "empty").mkdir()
+    assert "holdfast doctor ./-v.pt" in said("-v.pt")
+    assert "Did you mean 'my model.pt'?" in said("inspect", "my modle.pt")
+    assert "its folder is not there" in said("a/b/c.pt")
+    assert "the path is empty" in said("inspect", "")
+    assert "an empty folder" in said("empty")
+    assert "an empty folder" in said("verify", "empty")
+    assert "a device" in said("/dev/null")
+    assert "mkdir -p no" in said("my model.pt", "-o", "no/out.txt")
+    assert "no such dtype" in said("inspect", "my model.pt", "--dtype", "flaot32")
+    assert "--seal-file is for one" in said("verify", "my model.pt", "./-v.pt", "--seal-file", "s.json")
+
+
+def test_verify_looks_below_a_folder_and_takes_a_seal_from_elsewhere(tmp_path: Path, sound: Path) -> None:
+    for name in ("a", "b/c"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        shutil.copy(sound, tmp_path / "runs" / name / sound.name)
+    done = run("verify", "runs", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "2 checkpoints: 2 sound" in done.stdout
+    one = f"runs/a/{sound.name}"
+    assert run("seal", one, "--seal-file", "seal.json", cwd=tmp_path).returncode == 0
+    done = run("verify", one, "--seal-file", "seal.json", cwd=tmp_path)
+    assert "every byte is proved by its seal" in done.stdout

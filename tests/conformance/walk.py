@@ -177,7 +177,7 @@ def _framework_names(outcome: Outcome, truth: dict[str, Any], catalogs: dict[str
     stored = truth.get("stored_as") or {}
     for full, keys in stored.items():
         bare = full.removesuffix(":0")  # TensorFlow 1's output index, no part of a variable's name
-        stored_at = {k.split("model.weights.h5:")[-1] for k in keys} | set(keys)
+        stored_at = {k.split(".weights.h5:")[-1] for k in keys} | set(keys)
         outcome.framework_all += 1
         for catalog in catalogs.values():
             found = next(

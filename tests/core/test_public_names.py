@@ -51,36 +51,3 @@ print([m for m in ("torch", "tensorflow", "keras", "jax") if m in sys.modules])
         [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
     ).stdout
     assert out.strip() == "[]"
-
-
-def test_arrows_point_only_downward() -> None:
-    """No room imports one that stands above it (DESIGN: core <- storage <- formats, layouts <- ... <- cli)."""
-    import re
-    from pathlib import Path
-
-    order = [
-        ("_core",),
-        ("_storage",),
-        ("_facts",),
-        ("_formats", "_layouts"),
-        ("_compare",),
-        ("_integrity", "_record"),
-        ("_rules",),
-        ("_examine",),
-        ("_api",),
-        ("_cli",),
-    ]
-    level = {room: height for height, rooms in enumerate(order) for room in rooms}
-    root = Path(holdfast.__file__).parent
-    wrong = []
-    for file in root.rglob("*.py"):
-        room = file.relative_to(root).parts[0].removesuffix(".py")
-        if room not in level:
-            continue
-        top_level = re.findall(r"^from \.+(_\w+)", file.read_text(encoding="utf-8"), re.M)
-        wrong += [
-            f"{file.relative_to(root)} imports {other}"
-            for other in top_level
-            if level.get(other, 0) > level[room]
-        ]
-    assert wrong == []

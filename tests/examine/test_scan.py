@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from holdfast._core.errors import Truncated
 from holdfast._core.spec import Stored
+from holdfast._core.stats import TensorStats
 from holdfast._examine import scan
-from holdfast._examine.scan import TensorStats, scan_catalog, scan_tensor
+from holdfast._examine.scan import scan_catalog, scan_tensor
 from memory_catalog import Memory, normal
 
 FLOATS = [

@@ -47,7 +47,8 @@ def test_one_large_check_is_shared_out_and_agrees(
     faults, counted = verified()
     assert faults == []
     assert counted >= 1 << 20
-    assert ("big" in ran) == (jobs == 1)  # shared out, it is not run as a whole
+    # what is large is computed in place, in parts where several threads share it; what is small as its reader does
+    assert "big" not in ran and "small" in ran
     data = bytearray(path.read_bytes())
     data[500_000] ^= 1
     path.write_bytes(data)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from holdfast._formats.junk import classify
 from holdfast._formats.registry import recognise
-from holdfast._layouts.junk import classify
 from holdfast._storage import BytesSource, open_local
 from shared import FILES, file_cases, needs_files
 

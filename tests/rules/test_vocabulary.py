@@ -49,6 +49,7 @@ FAULTS = [
     "unreadable",
     "seal-damaged",
     "seal-mismatch",
+    "tensor-missing",
 ]
 
 

@@ -27,6 +27,11 @@ def command(a: str, b: str, plan: str | None, most: int | None, settings: Settin
 
     --depth header compares what the headers say, structure also samples values where that decides a match,
     full all values. Exit code 0 if there is no difference, 1 if there is one.
+
+    \b
+    Examples:
+      holdfast diff ckpt-100 ckpt-200 --depth full
+      holdfast diff model.keras export.safetensors --plan plan.toml
     """
     from .. import _api
     from .._render import render

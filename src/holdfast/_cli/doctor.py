@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from .options import Settings, shared
+
+if TYPE_CHECKING:
+    from .._core.fault import Progress
+    from .._core.finding import Report
 
 __all__ = ["command"]
 
@@ -18,11 +24,17 @@ def command(paths: tuple[str, ...], settings: Settings) -> None:
     PATH is a file, a TensorFlow prefix, a shard, an index or a folder; folders are searched for every
     checkpoint below. Exit code 0 if there is no finding at or above --fail-on, 1 if there is one, 2 if a path
     could not be looked at.
+
+    \b
+    Examples:
+      holdfast doctor runs/bert
+      holdfast model.pt other.keras
+      holdfast doctor runs --depth header --format json
     """
     from .. import _api
     from .reports import run
 
-    def examine(path: str, progress: object) -> object:
+    def examine(path: str, progress: Progress) -> Report:
         return _api.examine(
             path,
             depth=settings.depth,

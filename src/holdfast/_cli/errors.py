@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .._core.errors import HoldfastError
+from .._core.shell import quote
 from .._render.page import Page
 from .terminal import Terminal
 
@@ -73,8 +75,19 @@ def complain_usage(error: click.UsageError) -> None:
     page = _page()
     page.wrapped(error.format_message(), label=("holdfast: error:", "error"), hang=17)
     command = error.ctx.command_path if error.ctx is not None else "holdfast"
-    page.line("  ", ("see ", "dim"), (f"{command} --help", "command"))
+    mistaken = _mistaken_for_options()
+    if mistaken:
+        page.wrapped(
+            "a path that begins with a dash is written so:", indent=2, label=("next", "dim"), hang=10
+        )
+        page.line(" " * 14, (f"{command} {' '.join(map(quote, mistaken))}", "command"))
+    page.line("  ", ("see       ", "dim"), (f"{command} --help", "command"))
     _write(page)
+
+
+def _mistaken_for_options() -> list[str]:
+    """Names of files among the arguments that begin with a dash."""
+    return [word for word in sys.argv[1:] if word.startswith("-") and word != "-" and Path(word).exists()][:3]
 
 
 def internal(error: Exception) -> None:

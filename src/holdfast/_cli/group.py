@@ -14,10 +14,10 @@ from .errors import Failed, debugging
 __all__ = ["main", "COMMANDS", "LATER"]
 
 COMMANDS = {
-    "doctor": "Examine checkpoints: are they whole, what is wrong, what still loads.",
+    "doctor": "Is it whole, what is wrong, what still loads?",
     "inspect": "Show what a checkpoint holds.",
-    "verify": "Check every byte that carries evidence.",
-    "seal": "Write the digests of a checkpoint beside it.",
+    "verify": "Check every byte that carries a checksum or a seal.",
+    "seal": "Write a checkpoint's digests beside it, for verify.",
     "diff": "Compare two checkpoints, of any formats.",
     "rule": "Explain a finding's code, or list all of them.",
 }
@@ -45,7 +45,13 @@ class Group(click.Group):
         if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version", "-V"):
             if args[0] in LATER:
                 there = f"; a file of that name is ./{args[0]}" if Path(args[0]).exists() else ""
-                raise Failed(UsageError(f"this version has no command '{args[0]}' yet{there}"))
+                raise Failed(
+                    UsageError(
+                        f"this version has no command '{args[0]}' yet{there}",
+                        expected=", ".join(COMMANDS),
+                        remedy="`holdfast --help` says what each of them does.",
+                    )
+                )
             args = ["doctor", *args]
         return super().parse_args(ctx, args)
 

@@ -53,6 +53,12 @@ def command(
 
     Reads headers only, however large the checkpoint is; --depth full reads the values too and shows their
     range.
+
+    \b
+    Examples:
+      holdfast inspect model.safetensors
+      holdfast inspect ckpt-1200 --role slot --sort size
+      holdfast inspect model.pt --filter 'encoder/*' --depth full
     """
     from .._layouts.opening import open_target, the_one
     from .._render import render
@@ -97,6 +103,12 @@ def _chosen(
         if role not in ROLES:
             raise UsageError("no such role", found=repr(role), expected=", ".join(ROLES))
     wanted = {_dtype(text) for text in dtypes}
+    there = {spec.dtype for spec in catalog.values()}
+    for dtype in wanted - there:
+        from .._core.dtypes import known
+
+        if not known(dtype):
+            raise UsageError("no such dtype", found=repr(dtype), expected=", ".join(sorted(there)) + ", ...")
 
     def passes(spec: TensorSpec) -> bool:
         return (

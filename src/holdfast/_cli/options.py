@@ -13,6 +13,7 @@ import click
 
 from .._core.errors import UsageError
 from .._core.finding import SEVERITIES, Finding, severity_rank
+from .._core.shell import quote
 from .._render.page import Page
 from .terminal import Terminal
 
@@ -57,6 +58,12 @@ class Settings:
             return
         assert self.output is not None
         target = Path(self.output)
+        if not target.parent.is_dir():
+            raise UsageError(
+                "the output cannot be written: its folder does not exist",
+                file=self.output,
+                remedy=f"`mkdir -p {quote(str(target.parent))}`",
+            )
         beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             beside.write_text(text, encoding="utf-8")

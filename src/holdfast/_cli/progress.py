@@ -19,8 +19,8 @@ class ByteProgress:
     """Called with byte counts from any thread; draws a bar once ``DELAY`` seconds have passed, if ``stream``
     is a terminal.
 
-    How much there is to read is not known before it is read (a file may be verified and then scanned), so the
-    bar shows bytes and rate; where the caller knows better it gives ``total``.
+    ``total`` is how much there is to read where the caller knows it; else each :meth:`checkpoint` tells how much
+    it is about, and the bar shows the share of that with the time that is left.
     """
 
     def __init__(self, stream: Any, *, quiet: bool = False, total: int | None = None) -> None:
@@ -51,6 +51,18 @@ class ByteProgress:
             if self._bar is not None:
                 self._bar.update(self._task, description=self._label)
 
+    def checkpoint(self, path: str, number: int, count: int, nbytes: int) -> None:
+        """The ``number``-th of ``count`` checkpoints below a path is begun; ``nbytes``: about what it means to
+        read."""
+        with self._lock:
+            self._label = (
+                clip(safe(path), 40) if count == 1 else f"{number:,} of {count:,}  {clip(safe(path), 28)}"
+            )
+            # What was announced before and turned out not to be read is done with.
+            self.total = self.done + nbytes
+            if self._bar is not None:
+                self._bar.reset(self._task, description=self._label, total=self.total, completed=self.done)
+
     def _show(self) -> None:
         from rich.console import Console
         from rich.progress import (
@@ -59,6 +71,7 @@ class ByteProgress:
             FileSizeColumn,
             Progress,
             TextColumn,
+            TimeRemainingColumn,
             TransferSpeedColumn,
         )
 
@@ -68,6 +81,7 @@ class ByteProgress:
             BarColumn(bar_width=24),
             DownloadColumn() if self.total else FileSizeColumn(),
             TransferSpeedColumn(),
+            *([TimeRemainingColumn(compact=True)] if self.total else []),
             console=console,
             transient=True,
         )

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from .._core.errors import CheckpointNotFound, HoldfastError, UsageError
+from .._core.fault import Progress
 from .._core.finding import CheckpointReport, Report
 from .._render import render
 from .._render.document import error_document, report_document
@@ -21,7 +22,7 @@ from .progress import ByteProgress
 
 __all__ = ["known_codes", "run"]
 
-Look = Callable[[str, Any], Any]
+Look = Callable[[str, Progress], Report]
 
 
 def run(name: str, paths: Sequence[str], settings: Settings, look: Look) -> None:

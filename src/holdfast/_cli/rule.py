@@ -44,7 +44,14 @@ def known() -> list[RuleLike]:
 @click.argument("code", required=False)
 @shared(formats=("text", "json"), findings=False, jobs=False)
 def command(code: str | None, settings: Settings) -> None:
-    """Explain a finding's code (or slug), or list all of them by family."""
+    """Explain a finding's code (or slug), or list all of them by family.
+
+    \b
+    Examples:
+      holdfast rule
+      holdfast rule F102
+      holdfast rule T
+    """
     from .._render.document import SCHEMA_VERSION
     from .._render.json import dumps
     from .._render.rules_text import draw_list, draw_page, rule_document

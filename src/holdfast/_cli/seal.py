@@ -25,6 +25,11 @@ def command(
 
     `holdfast verify` then proves every byte, and names the tensor, file and offset that changed. The
     checkpoint's own checksums are tested first, so that damage is not sealed.
+
+    \b
+    Examples:
+      holdfast seal model.safetensors
+      holdfast seal runs/bert/ckpt-1200 --seal-file /safe/place/ckpt-1200.json
     """
     from .._integrity.seal import seal_path
     from .._render import render

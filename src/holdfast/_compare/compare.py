@@ -55,9 +55,9 @@ def compare(a: Any, b: Any, *, depth: str = "structure") -> Delta:
             if isinstance(side, Catalog):
                 sides.append(side)
             else:
-                from .._api import open as open_checkpoint
+                from .._layouts.opening import open_path
 
-                sides.append(stack.enter_context(open_checkpoint(side)))
+                sides.append(stack.enter_context(open_path(side)))
         return compare_catalogs(
             sides[0], sides[1], depth=depth, names=(_title(a, sides[0]), _title(b, sides[1]))
         )
@@ -247,7 +247,8 @@ def _by_owner(catalog: Catalog) -> dict[str, list[str]]:
 
 
 def _what(spec: TensorSpec) -> str:
-    return f"({', '.join(map(str, spec.shape))}) {spec.dtype}"
+    shape = f"({', '.join(map(str, spec.shape))})" if spec.shape else "scalar"
+    return f"{shape} {spec.dtype}"
 
 
 def _some(names: tuple[str, ...]) -> str:

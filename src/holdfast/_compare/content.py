@@ -13,6 +13,7 @@ import numpy as np
 
 from .._core.catalog import Catalog
 from .._core.dtypes import DTYPES, carrier
+from .._core.effort import excess, too_often
 from .._core.errors import HoldfastError
 from .._core.spec import TensorSpec
 
@@ -21,6 +22,7 @@ __all__ = ["Fingerprint", "Probe", "bits", "equal_values", "flat_pieces", "narro
 SAMPLE = 512
 PIECE = 1 << 22  # bytes looked at in one go
 WHOLE = 1 << 24  # below this many bytes a fingerprint reads the tensor even at depth structure
+TEXTS = 1 << 20  # the same for texts, which take ten times as much as Python objects
 
 
 class Fingerprint(NamedTuple):
@@ -86,7 +88,11 @@ class Probe:
     def __init__(self, a: Catalog, b: Catalog, *, whole: bool) -> None:
         self._catalogs = {"a": a, "b": b}
         self.whole = whole
-        self.errors: dict[tuple[str, str], HoldfastError] = {}
+        self.errors: dict[tuple[str, str], HoldfastError] = {
+            (side, name): too_often(name)
+            for side, catalog in self._catalogs.items()
+            for name in excess(catalog.values())
+        }
         self._last: dict[str, tuple[str, np.ndarray]] = {}
         self._prints: dict[tuple[str, str, str], Fingerprint | None] = {}
 
@@ -108,6 +114,10 @@ class Probe:
     def sample(self, side: str, name: str, axes: tuple[int, ...] | None = None) -> np.ndarray | None:
         """Up to :data:`SAMPLE` elements, evenly spaced in the C order of the (permuted) tensor; all of a
         small one."""
+        spec = self._catalogs[side][name]
+        costly = spec.dtype == "string" or any(run.offset is None for run in spec.stored)
+        if costly and not self.whole and spec.nbytes > (TEXTS if spec.dtype == "string" else WHOLE):
+            return self._streamed(side, spec, axes)
         values = self.array(side, name)
         if values is None:
             return None
@@ -115,9 +125,35 @@ class Probe:
             values = values.transpose(axes)
         if values.size <= SAMPLE:
             return values.reshape(-1)
-        # a prime number of steps, so that a sample does not fall on one column again and again
-        where = (np.arange(SAMPLE, dtype=np.int64) * (values.size - 1)) // (SAMPLE - 1)
-        return values[np.unravel_index(where, values.shape)]
+        return values[np.unravel_index(_steps(values.size), values.shape)]
+
+    def _streamed(self, side: str, spec: TensorSpec, axes: tuple[int, ...] | None) -> np.ndarray | None:
+        """The same sample of a large tensor that is stored compressed: it is never held whole."""
+        if (side, spec.name) in self.errors:
+            return None
+        shape, size = spec.shape, a_size(spec)
+        where = _steps(size)
+        if axes is not None and len(axes) == len(shape):
+            permuted = np.unravel_index(where, tuple(shape[axis] for axis in axes))
+            back = np.argsort(axes)
+            where = np.ravel_multi_index(tuple(permuted[axis] for axis in back), shape)
+        order = np.argsort(where, kind="stable")
+        found: list[np.ndarray] = []
+        at = done = 0
+        try:
+            for piece in self._catalogs[side].pieces(spec.name, PIECE):
+                end = int(np.searchsorted(where[order], at + piece.size))
+                found.append(piece[where[order[done:end]] - at])
+                at, done = at + piece.size, end
+        except HoldfastError as error:
+            self.errors[side, spec.name] = error
+            return None
+        if done != len(where):
+            return None
+        values = np.concatenate(found)
+        sample = np.empty_like(values)
+        sample[order] = values
+        return sample
 
     def same(self, a: TensorSpec, b: TensorSpec, axes: tuple[int, ...] | None = None) -> bool | None:
         """Whether both hold the same values up to a cast (in the sample, or everywhere); ``None``: cannot be
@@ -149,7 +185,7 @@ class Probe:
         return self._prints[key]
 
     def _fingerprint(self, side: str, spec: TensorSpec, dtype: str) -> Fingerprint | None:
-        if not self.whole and spec.nbytes > WHOLE:
+        if not self.whole and spec.nbytes > (TEXTS if spec.dtype == "string" else WHOLE):
             return None
         values = self.array(side, spec.name)
         if values is None or values.dtype.names is not None:
@@ -177,6 +213,11 @@ class Probe:
             mixed ^= mixed >> np.uint64(29)
             squares = (squares + int((mixed * mixed).sum(dtype=np.uint64))) % (1 << 64)
         return Fingerprint(values.size, total, squares, constant)
+
+
+def _steps(size: int) -> np.ndarray:
+    """Places of a sample, in steps that do not fall on one column again and again."""
+    return (np.arange(SAMPLE, dtype=np.int64) * (size - 1)) // (SAMPLE - 1)
 
 
 def a_size(spec: TensorSpec) -> int:

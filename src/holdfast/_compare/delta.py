@@ -64,18 +64,22 @@ class Delta:
 
     @property
     def identical(self) -> int:
+        """How many pairs hold the same values, bit for bit."""
         return self._count("identical")
 
     @property
     def cast(self) -> int:
+        """How many pairs hold the same values but for the rounding of a narrower dtype."""
         return self._count("cast")
 
     @property
     def different(self) -> int:
+        """How many pairs hold other values."""
         return self._count("different")
 
     @property
     def unread(self) -> int:
+        """How many pairs were not compared by value."""
         return self._count(None)
 
     @property

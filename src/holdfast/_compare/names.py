@@ -8,6 +8,7 @@ from .._facts.wrappers import DECORATIONS, SEGMENTS
 
 __all__ = ["canonical", "leaf", "segments", "spelling", "tail"]
 
+
 _LEAF = {
     "kernel": "weight",
     "gamma": "weight",
@@ -34,13 +35,17 @@ Keras 1: ``W``, ``b``, ``running_std``), flax (``scale``, ``embedding``, ``mean`
 @lru_cache(maxsize=65536)
 def segments(name: str) -> tuple[str, ...]:
     """The parts of a name between dots and slashes, without the endings that say nothing; never empty."""
-    for ending in DECORATIONS:
-        if name.endswith(ending):
-            name = name[: -len(ending)]
-    parts = tuple(part for part in name.replace(".", "/").split("/") if part)
-    return parts or (name,)
+    if name.endswith(DECORATIONS):
+        for ending in DECORATIONS:
+            if name.endswith(ending):
+                name = name[: -len(ending)]
+    parts = name.replace(".", "/").split("/")
+    if "" in parts:
+        parts = [part for part in parts if part]
+    return tuple(parts) or (name,)
 
 
+@lru_cache(maxsize=65536)
 def canonical(name: str) -> tuple[str, ...]:
     """The segments without those that wrappers add at any depth."""
     parts = segments(name)
@@ -56,6 +61,7 @@ def leaf(name: str) -> str:
     return _LEAF.get(last, last)
 
 
+@lru_cache(maxsize=65536)
 def spelling(name: str) -> tuple[str, ...]:
     """The canonical segments, the last one in the common spelling."""
     parts = canonical(name)

@@ -54,9 +54,10 @@ def look_at(
 
 
 def _bare(name: str) -> str:
-    for ending in DECORATIONS:
-        if name.endswith(ending):
-            return name[: -len(ending)]
+    if name.endswith(DECORATIONS):
+        for ending in DECORATIONS:
+            if name.endswith(ending):
+                return name[: -len(ending)]
     return name
 
 
@@ -118,7 +119,7 @@ def _shape_edit(name: str, here: tuple[int, ...], there: tuple[int, ...]) -> Edi
 
 
 def _text(shape: tuple[int, ...]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ")"
+    return "(" + ", ".join(map(str, shape)) + ")" if shape else "scalar"
 
 
 def pair_differences(
@@ -129,7 +130,9 @@ def pair_differences(
     name = b.name
     shapes = {"a": list(a.shape), "b": list(b.shape)}
     if axes is not None:
-        message = f"{name} has its axes in another order: {_text(a.shape)} in A, {_text(b.shape)} in B"
+        message = f"{name} is A's transposed: {_text(a.shape)} in A, {_text(b.shape)} in B"
+        if len(axes.axes) > 2:
+            message += f", A's axes in the order {_text(axes.axes)}"
         if axes.by == "convention":
             message += "; likely, by the two sides' kernel layouts, since the shape cannot tell"
         evidence = {**shapes, "axes": list(axes.axes), "by": axes.by}

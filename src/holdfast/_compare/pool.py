@@ -60,11 +60,23 @@ class Pool:
         self, key: Callable[[TensorSpec], Hashable | None]
     ) -> Iterator[tuple[Hashable, TensorSpec, TensorSpec]]:
         """Free tensors whose key occurs exactly once on either side; keys of ``None`` count for nothing."""
-        here, there = by_key(self.a.values(), key), by_key(self.b.values(), key)
+        here, there = _once(self.a.values(), key), _once(self.b.values(), key)
         for found, left in here.items():
-            right = there.get(found, ())
-            if len(left) == 1 and len(right) == 1:
-                yield found, left[0], right[0]
+            right = there.get(found)
+            if left is not None and right is not None:
+                yield found, left, right
+
+
+def _once(
+    specs: Iterable[TensorSpec], key: Callable[[TensorSpec], Hashable | None]
+) -> dict[Hashable, TensorSpec | None]:
+    """The one spec of each key; ``None`` for a key that several have."""
+    found: dict[Hashable, TensorSpec | None] = {}
+    for spec in specs:
+        it = key(spec)
+        if it is not None:
+            found[it] = None if it in found else spec
+    return found
 
 
 def by_key(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from .._core.spec import TensorSpec
 from .layouts import fits
@@ -27,10 +28,15 @@ _DEEPEST = 12
 
 
 def _words(spec: TensorSpec) -> tuple[str, ...]:
+    return _words_of(spec.name)
+
+
+@lru_cache(maxsize=65536)
+def _words_of(name: str) -> tuple[str, ...]:
     """The spelling cut further at digits (``layer_3`` -> ``layer_``, ``3``), so that numbers are words of
     their own."""
     out: list[str] = []
-    for part in spelling(spec.name):
+    for part in spelling(name):
         if part[-1:].isdigit() and not part.isdigit():
             out.extend(_WORDS.findall(part))
         else:
@@ -38,11 +44,13 @@ def _words(spec: TensorSpec) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _tails(words: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
-    index: dict[tuple[str, ...], list[str]] = {}
+def _tails(words: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], str | None]:
+    """Every tail of these names, and the one name that has it; ``None`` where several have."""
+    index: dict[tuple[str, ...], str | None] = {}
     for name, parts in words.items():
         for start in range(max(0, len(parts) - _DEEPEST), len(parts)):
-            index.setdefault(parts[start:], []).append(name)
+            ending = parts[start:]
+            index[ending] = None if ending in index else name
     return index
 
 
@@ -60,14 +68,15 @@ def _round(pool: Pool) -> bool:
     votes: dict[Rule, list[tuple[str, str, int]]] = {}
     for name, parts in words_a.items():
         for start in range(max(0, len(parts) - _DEEPEST), len(parts)):
-            there = tails_b.get(parts[start:])
-            if there is None:
+            ending = parts[start:]
+            if ending not in tails_b:
                 continue
             # the longest tail that exists over there at all; a shorter one can only fit worse
-            if len(there) == 1 and len(tails_a[parts[start:]]) == 1 and fits(pool.a[name], pool.b[there[0]]):
-                other = words_b[there[0]]
-                rule = (parts[:start], other[: len(other) - (len(parts) - start)])
-                votes.setdefault(rule, []).append((name, there[0], len(parts) - start))
+            there = tails_b[ending]
+            if there is not None and tails_a[ending] is not None and fits(pool.a[name], pool.b[there]):
+                other = words_b[there]
+                rule = (parts[:start], other[: len(other) - len(ending)])
+                votes.setdefault(rule, []).append((name, there, len(ending)))
             break
     before = len(pool.pairs)
     for rule, carried in sorted(votes.items(), key=lambda item: -len(item[1])):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,13 @@ class Catalog(Mapping[str, TensorSpec]):
     def __len__(self) -> int:
         return len(self._specs)
 
+    # Mapping's own views look every name up again.
+    def values(self) -> ValuesView[TensorSpec]:
+        return self._specs.values()
+
+    def items(self) -> ItemsView[str, TensorSpec]:
+        return self._specs.items()
+
     def __contains__(self, name: object) -> bool:
         return name in self._specs or (isinstance(name, str) and name in self._other_names())
 
@@ -127,6 +134,8 @@ class Catalog(Mapping[str, TensorSpec]):
         """
         flat = self.read(name).reshape(-1)
         step = max(1, limit // max(1, flat.dtype.itemsize))
+        if flat.dtype == object:
+            step = min(step, 1 << 16)  # texts: what is made of them takes ten times their pointers
         if flat.size == 0:
             return
         for start in range(0, flat.size, step):

@@ -304,14 +304,17 @@ class Difference:
 
     @property
     def kind(self) -> DifferenceKind:
+        """The row of :data:`DIFFERENCES` that the code names."""
         return DIFFERENCES[self.code]
 
     @property
     def slug(self) -> str:
+        """The code in words (``"renamed"``)."""
         return DIFFERENCES[self.code].slug
 
     @property
     def cause(self) -> str:
+        """The label of the cause, as findings bear it (``"shape-mismatch"``)."""
         return DIFFERENCES[self.code].cause
 
     @property

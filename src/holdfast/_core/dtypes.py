@@ -157,5 +157,6 @@ def is_float(name: str) -> bool:
 
 
 def is_integer(name: str) -> bool:
+    """Whether it counts: signed or unsigned integers, neither booleans nor quantised numbers."""
     row = DTYPES.get(name)
     return row is not None and row.kind in "iu"

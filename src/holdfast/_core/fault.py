@@ -7,7 +7,30 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["Fault", "Check", "Progress"]
+from .errors import (
+    ChecksumMismatch,
+    DamagedCheckpoint,
+    HoldfastError,
+    LimitExceeded,
+    NotReadable,
+    NotRecognised,
+    NotStored,
+    PartMissing,
+    Truncated,
+)
+
+__all__ = ["Fault", "Check", "Progress", "JUNK", "fault_of"]
+
+JUNK = (
+    "html-page",
+    "lfs-pointer",
+    "error-document",
+    "text-mode-copy",
+    "zero-file",
+    "empty-file",
+    "half-download",
+)
+"""Slugs of files that bear a checkpoint's name and are something else altogether."""
 
 Progress = Callable[[int], None]
 """Called with the number of bytes that were just looked at."""
@@ -31,6 +54,36 @@ class Fault:
     expected: Any = None
     tensors: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+# The first that fits counts, so a kind stands before what it is a kind of.
+_SLUGS: tuple[tuple[type[HoldfastError], str], ...] = (
+    (Truncated, "truncated"),
+    (ChecksumMismatch, "checksum"),
+    (PartMissing, "part-missing"),
+    (LimitExceeded, "limit"),
+    (DamagedCheckpoint, "malformed"),
+    (NotReadable, "not-readable"),
+    (NotRecognised, "not-recognised"),
+    (NotStored, "not-stored"),
+)
+
+
+def fault_of(error: HoldfastError, tensor: str | None = None) -> Fault:
+    """An error as a fact that a report can hold; ``tensor`` is the name in the catalog of what was being read."""
+    name = error.tensor or tensor
+    lost = tensor or error.tensor
+    return Fault(
+        next((slug for kind, slug in _SLUGS if isinstance(error, kind)), "unreadable"),
+        error.message,
+        file=error.file,
+        offset=error.offset,
+        tensor=name,
+        seen=error.found,
+        expected=error.expected,
+        tensors=(lost,) if lost else (),
+        attributes={"remedy": error.remedy} if error.remedy else {},
+    )
 
 
 @dataclass(frozen=True, slots=True)

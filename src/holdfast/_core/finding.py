@@ -116,6 +116,7 @@ class Report:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
+        """Those of all checkpoints, one after the other."""
         return tuple(f for c in self.checkpoints for f in c.findings)
 
     @property
@@ -131,4 +132,5 @@ class Report:
         return min((c.proof for c in self.checkpoints), key=order.index, default="structure-only")
 
     def worst(self) -> Severity | None:
+        """The gravest severity among all findings, or ``None`` where there are none."""
         return min((f.severity for f in self.findings), key=severity_rank, default=None)

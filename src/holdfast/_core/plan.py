@@ -125,7 +125,6 @@ def _fault(edit: Edit) -> str | None:
         return "takes a name or pattern"
     if form != "merge" and len(edit.names) != 1:
         return "takes one name or pattern on the left"
-    literal = [literal_of(name) is not None for name in (*edit.names, *edit.to)]
     if form == "arrow":
         if len(edit.to) != 1:
             return "takes one name or pattern on the right"
@@ -137,7 +136,7 @@ def _fault(edit: Edit) -> str | None:
         if edit.was is not None and not known(edit.was):
             return f"no dtype {edit.was!r}"
     elif form in ("split", "merge"):
-        if not all(literal):
+        if any(literal_of(name) is None for name in (*edit.names, *edit.to)):
             return "takes plain names, no globs"
         if not isinstance(edit.value, int):
             return "takes an axis"

@@ -15,7 +15,11 @@ PLAN_SCHEMA_VERSION = 1
 
 def dump_plan(plan: Plan) -> str:
     """The TOML document of a plan; what is unsettled stands in it as comments."""
-    lines = [f"schema_version = {PLAN_SCHEMA_VERSION}"]
+    lines = [
+        "# Edits that turn source into what target expects, in this order. Take lines out or add some;",
+        "# `holdfast rule T` and `holdfast rule O` name the differences that they settle.",
+        f"schema_version = {PLAN_SCHEMA_VERSION}",
+    ]
     if plan.source:
         lines.append(f"source = {_string(plan.source)}")
     if plan.target:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .dtypes import nbytes_of
 
@@ -24,19 +24,7 @@ Role = Literal[
     "metric",
     "other",
 ]
-ROLES: tuple[str, ...] = (
-    "weight",
-    "buffer",
-    "slot",
-    "average",
-    "gradient",
-    "hyperparameter",
-    "counter",
-    "rng",
-    "data-position",
-    "metric",
-    "other",
-)
+ROLES: tuple[Role, ...] = get_args(Role)
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -64,7 +52,7 @@ class Stored:
     extent: Extent | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class TensorSpec:
     """One tensor of a catalog.
 
@@ -73,7 +61,7 @@ class TensorSpec:
     name: what its author would call it, from the file's own evidence (state-dict path, object path, layer names).
     shape: tuple of int, the logical shape. dtype: a name of :mod:`holdfast._core.dtypes`.
     key: the raw name as stored. aliases: other names that mean the same stored tensor.
-    path: canonical segments of the name.
+    path: canonical segments of the name; cut when first asked for.
     role: one of :data:`ROLES`. owner: for slots, averages and gradients the *name* of the weight, where it is proved.
     slot: the optimizer's word for the slot (``"exp_avg"``, ``"momentum"``), for role ``slot``.
     optimizer: name of the :class:`OptimizerSpec` a slot, counter or hyperparameter belongs to.
@@ -106,13 +94,48 @@ class TensorSpec:
     stored: tuple[Stored, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
 
-    def __post_init__(self) -> None:
-        if self.nbytes < 0:
-            object.__setattr__(self, "nbytes", nbytes_of(self.shape, self.dtype))
-        if not self.key:
-            object.__setattr__(self, "key", self.name)
-        if not self.path:
-            object.__setattr__(self, "path", tuple(self.name.replace(".", "/").split("/")))
+    # Written out, as a frozen dataclass's own takes twice as long, and a checkpoint has tens of thousands of tensors.
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        key: str = "",
+        role: Role = "weight",
+        owner: str | None = None,
+        slot: str | None = None,
+        optimizer: str | None = None,
+        path: tuple[str, ...] = (),
+        aliases: tuple[str, ...] = (),
+        dialect: str = "",
+        layout: str | None = None,
+        trainable: bool | None = None,
+        order: int | None = None,
+        shares: str | None = None,
+        extent: Extent | None = None,
+        nbytes: int = -1,
+        stored: tuple[Stored, ...] = (),
+        attributes: Mapping[str, Any] = _EMPTY,
+    ) -> None:
+        _set_name(self, name)
+        _set_shape(self, shape)
+        _set_dtype(self, dtype)
+        _set_key(self, key or name)
+        _set_role(self, role)
+        _set_owner(self, owner)
+        _set_slot(self, slot)
+        _set_optimizer(self, optimizer)
+        _set_path(self, path)
+        _set_aliases(self, aliases)
+        _set_dialect(self, dialect)
+        _set_layout(self, layout)
+        _set_trainable(self, trainable)
+        _set_order(self, order)
+        _set_shares(self, shares)
+        _set_extent(self, extent)
+        _set_nbytes(self, nbytes_of(shape, dtype) if nbytes < 0 else nbytes)
+        _set_stored(self, stored)
+        _set_attributes(self, attributes)
 
     def with_(self, **changes: Any) -> TensorSpec:
         """A copy with some fields changed; ``path`` and ``nbytes`` follow ``name``, ``shape`` and ``dtype``."""
@@ -121,6 +144,43 @@ class TensorSpec:
         if ("shape" in changes or "dtype" in changes) and "nbytes" not in changes:
             changes["nbytes"] = -1
         return replace(self, **changes)
+
+
+# The slots' own setters, which a frozen class does not bar.
+(
+    _set_name,
+    _set_shape,
+    _set_dtype,
+    _set_key,
+    _set_role,
+    _set_owner,
+    _set_slot,
+    _set_optimizer,
+    _set_path,
+    _set_aliases,
+    _set_dialect,
+    _set_layout,
+    _set_trainable,
+    _set_order,
+    _set_shares,
+    _set_extent,
+    _set_nbytes,
+    _set_stored,
+    _set_attributes,
+) = (getattr(TensorSpec, name).__set__ for name in TensorSpec.__slots__)
+_get_path = TensorSpec.path.__get__  # type: ignore[attr-defined, misc]
+
+
+def _path_of(spec: TensorSpec) -> tuple[str, ...]:
+    """Canonical segments of the name; cut when first asked for."""
+    found: tuple[str, ...] = _get_path(spec)
+    if not found:
+        found = tuple(spec.name.replace(".", "/").split("/"))
+        _set_path(spec, found)
+    return found
+
+
+TensorSpec.path = property(_path_of, _set_path)  # type: ignore[assignment, misc]
 
 
 @dataclass(frozen=True, slots=True)

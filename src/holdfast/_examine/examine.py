@@ -10,29 +10,20 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .._core.catalog import Catalog
-from .._core.errors import (
-    CheckpointNotFound,
-    ChecksumMismatch,
-    DamagedCheckpoint,
-    HoldfastError,
-    LimitExceeded,
-    NotReadable,
-    NotRecognised,
-    NotStored,
-    PartMissing,
-    Truncated,
-    UsageError,
-)
-from .._core.fault import Fault, Progress
+from .._core.errors import CheckpointNotFound, HoldfastError, UsageError
+from .._core.fault import JUNK, Fault, Progress, fault_of
 from .._core.finding import CheckpointReport, Finding, Proof, Report
+from .._core.stats import TensorStats
+from .._layouts.opening import try_open
 from .._layouts.target import Target
 from .._rules.registry import DEPTHS, Rule, Subject, rule_named, rules
+from .announce import announce
 from .fold import fold
-from .roots import mixed_shards
-from .scan import TensorStats, scan_catalog
+from .roots import junk_parts, mixed_shards, narrowed, with_remains
+from .scan import scan_catalog
 from .verdict import verdict_of
 
-__all__ = ["examine", "examine_target", "fault_of", "chosen"]
+__all__ = ["examine", "examine_target", "chosen"]
 
 AnyPath: TypeAlias = "str | os.PathLike[str]"
 
@@ -63,10 +54,13 @@ def examine(
         targets = discover(path) if recursive else resolve(path)
         if not targets and recursive:
             raise CheckpointNotFound("no checkpoint below this folder", file=os.fspath(path))
-        reports.extend(
-            examine_target(t, depth=depth, select=select, ignore=ignore, jobs=jobs, progress=progress)
-            for t in targets
-        )
+        for number, target in enumerate(targets, 1):
+            announce(progress, target, number, len(targets), verify=depth == "full", scan=depth == "full")
+            reports.append(
+                examine_target(
+                    target, depth=depth, select=select, ignore=ignore, jobs=jobs, progress=progress
+                )
+            )
     return Report(tuple(reports), command="doctor")
 
 
@@ -92,49 +86,6 @@ def chosen(rule: Rule, select: Sequence[str], ignore: Sequence[str]) -> bool:
     return refused < 0 or wanted > refused
 
 
-def fault_of(error: HoldfastError, tensor: str | None = None) -> Fault:
-    """The fault that an error is, by its type."""
-    slugs = (
-        (Truncated, "truncated"),
-        (ChecksumMismatch, "checksum"),
-        (PartMissing, "part-missing"),
-        (LimitExceeded, "limit"),
-        (DamagedCheckpoint, "malformed"),
-        (NotReadable, "not-readable"),
-        (NotRecognised, "not-recognised"),
-        (NotStored, "not-stored"),
-    )
-    slug = next((s for kind, s in slugs if isinstance(error, kind)), "unreadable")
-    name = error.tensor or tensor
-    return Fault(
-        slug,
-        error.message,
-        file=error.file,
-        offset=error.offset,
-        tensor=name,
-        seen=error.found,
-        expected=error.expected,
-        tensors=tuple(n for n in (tensor or name,) if n),
-        attributes={"remedy": error.remedy} if error.remedy else {},
-    )
-
-
-def _open(target: Target) -> tuple[Catalog | None, HoldfastError | None]:
-    """The target's catalog, or why there is none."""
-    if target.error is not None:
-        return None, target.error
-    if target.format is None or target.main is None:
-        return None, None
-    source = None
-    try:
-        source = target.store.open(target.main)
-        return target.format.read(source, target.store), None
-    except HoldfastError as error:
-        if source is not None:
-            source.close()
-        return None, error
-
-
 def examine_target(
     target: Target,
     *,
@@ -150,7 +101,7 @@ def examine_target(
     catalog: Catalog | None = None
     error: HoldfastError | None = None
     try:
-        catalog, error = _open(target)
+        catalog, error = try_open(target)
     except Exception as bug:  # noqa: BLE001 - a reader's bug becomes a finding and does not hide behind a traceback
         failures.append(_internal("the reader", bug, target))
     try:
@@ -173,7 +124,7 @@ def _report(
 ) -> CheckpointReport:
     faults = [*target.faults, *(catalog.faults if catalog is not None else ())]
     if error is not None and not _told(error, faults):
-        faults.append(fault_of(error))
+        faults.append(with_remains(fault_of(error), target))
     checked: Any = None
     if depth == "full":
         try:
@@ -184,7 +135,9 @@ def _report(
         except Exception as bug:  # noqa: BLE001 - told as a finding, see above
             failures.append(_internal("verification", bug, target))
     if catalog is not None:
+        faults = narrowed(catalog, faults)
         faults.extend(mixed_shards(catalog, faults))
+        faults.extend(junk_parts(catalog, target, faults))
     stats: dict[str, TensorStats] = {}
     unread: dict[str, HoldfastError] = {}
     scanned = False
@@ -204,7 +157,10 @@ def _report(
     findings = [*failures, *_run_rules(subject, select, ignore)]
     found = fold(findings)
     lost = _lost(catalog, faults, unread, checked)
-    loads = tuple(n for n in catalog if n not in set(lost)) if catalog is not None and scanned else None
+    apart = [f for f in faults if not f.attributes.get("together")]
+    surely = lost if len(apart) == len(faults) else _lost(catalog, apart, unread, checked)
+    gone = set(lost)
+    loads = tuple(n for n in catalog if n not in gone) if catalog is not None and scanned else None
     proof: Proof = checked.proof if checked is not None else "structure-only"
     looked, not_looked = _sentences(depth, catalog, checked, scanned, stats, target)
     return CheckpointReport(
@@ -212,7 +168,7 @@ def _report(
         format=catalog.format
         if catalog is not None
         else (target.format.name if target.format is not None else None),
-        verdict=verdict_of(fold(findings), catalog, lost, target.format is not None),
+        verdict=verdict_of(fold(findings), catalog, surely, target.format is not None),
         proof=proof,
         findings=tuple(found),
         resolved=target.note,
@@ -225,7 +181,7 @@ def _report(
         lost=tuple(lost) if catalog is not None or lost else None,
         looked_at=looked,
         not_looked_at=not_looked,
-        attributes=_attributes(catalog, checked),
+        attributes=_attributes(catalog, checked, depth),
     )
 
 
@@ -239,19 +195,10 @@ def _verify(catalog: Catalog | None, target: Target, jobs: int | None, progress:
 def _told(error: HoldfastError, faults: Iterable[Fault]) -> bool:
     """Whether resolving has already said what the error says."""
     made = fault_of(error)
-    junk = (
-        "html-page",
-        "lfs-pointer",
-        "error-document",
-        "text-mode-copy",
-        "zero-file",
-        "empty-file",
-        "half-download",
-    )
     for fault in faults:
         if fault.slug == made.slug and (fault.file == made.file or made.file is None):
             return True
-        if fault.slug in junk and made.slug in ("not-recognised", "malformed", "truncated"):
+        if fault.slug in JUNK and made.slug in ("not-recognised", "malformed", "truncated"):
             return True
     return False
 
@@ -289,6 +236,7 @@ def _lost(
         "part-missing",
         "shards-mixed",
         "slice-coverage",
+        *JUNK,
     }
     names = set(unread)
     for fault in faults:
@@ -339,8 +287,8 @@ def _internal(what: str, bug: BaseException, target: Target) -> Finding:
     )
 
 
-def _attributes(catalog: Catalog | None, checked: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {}
+def _attributes(catalog: Catalog | None, checked: Any, depth: str) -> dict[str, Any]:
+    given: dict[str, Any] = {"depth": depth}
     if catalog is not None:
         for key in ("step", "global_step", "epoch", "keras_version", "backend"):
             if key in catalog.attributes:
@@ -363,7 +311,7 @@ def _sentences(
     left: list[str] = []
     if catalog is None:
         looked.append("the head of the file" if target.main else "the names in the folder")
-        left.append("everything behind what could be opened")
+        left.append("the tensors: nothing here could be opened as a checkpoint")
         return tuple(looked), tuple(left)
     looked.append(f"names, shapes, types and structure of {len(catalog):,} tensors")
     if checked is not None:
@@ -375,6 +323,6 @@ def _sentences(
     else:
         left.append("the values of the tensors" + ("" if depth == "full" else " (depth full does)"))
     if depth != "full":
-        left.append("checksums (depth full does)")
+        left.append("checksums and seals (depth full does)")
     left.append("whether it fits a model")
     return tuple(looked), tuple(left)

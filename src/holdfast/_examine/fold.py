@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from .._core.fault import JUNK
 from .._core.finding import Finding, Place, severity_rank
 
 __all__ = ["fold"]
@@ -18,27 +19,40 @@ _NUMERICS = frozenset(
 _BYTES = frozenset(
     ["truncated", "checksum", "malformed", "limit", "trailing-bytes", "overlap", "hole", "unreadable"]
 )
-_JUNK = (
-    "html-page",
-    "lfs-pointer",
-    "error-document",
-    "text-mode-copy",
-    "zero-file",
-    "empty-file",
-    "half-download",
-)
 _FOLLOWS: tuple[tuple[str, frozenset[str]], ...] = (
     *(
-        (slug, _BYTES | {"not-recognised", "wrong-extension", "part-missing", "index-disagrees"})
-        for slug in _JUNK
+        (
+            slug,
+            _BYTES
+            | _NUMERICS
+            | {"not-recognised", "wrong-extension", "part-missing", "index-disagrees", "tensor-missing"}
+            | {"shards-mixed"},
+        )
+        for slug in JUNK
     ),
-    ("part-missing", _BYTES | {"slice-coverage", "index-disagrees", "not-stored", "not-recognised"}),
-    ("truncated", _BYTES | _NUMERICS | {"index-disagrees", "slice-coverage", "not-recognised", "hole"}),
+    (
+        "part-missing",
+        _BYTES | {"slice-coverage", "index-disagrees", "not-stored", "not-recognised", "tensor-missing"},
+    ),
+    (
+        "truncated",
+        _BYTES
+        | _NUMERICS
+        | {"index-disagrees", "slice-coverage", "not-recognised", "hole", "tensor-missing"},
+    ),
     ("shards-mixed", _BYTES | _NUMERICS | {"index-disagrees", "slice-coverage"}),
     ("not-stored", _NUMERICS | {"hole"}),
+    (
+        "tensor-missing",
+        frozenset({"statistics-missing", "slots-missing", "slot-without-weight", "index-disagrees"}),
+    ),
     ("limit", frozenset({"malformed", "checksum", "not-recognised"})),
     ("overlap", frozenset({"checksum", "malformed"})),
-    ("malformed", frozenset({"checksum", "not-recognised", "unreadable"})),
+    (
+        "malformed",
+        frozenset({"checksum", "not-recognised", "unreadable", "tensor-missing"})
+        | {"zeroed-pages", "dead-tensor", "absurd-values"},
+    ),
     ("checksum", _NUMERICS | {"malformed", "unreadable"}),
     ("zeroed-pages", frozenset({"dead-tensor"})),
     ("absurd-values", frozenset({"exploded", "negative-variance", "infinite", "nan"})),
@@ -58,10 +72,10 @@ def fold(findings: Sequence[Finding]) -> list[Finding]:
     merged = _merge(list(findings))
     for slug, follows in _FOLLOWS:
         roots = [f for f in merged if f.slug == slug]
-        if not roots:
-            continue
+        # Looked for once: thousands of roots that nothing follows from must not cost their square.
+        open_ones = [f for f in merged if f.slug in follows] if roots else []
         for root in roots:
-            below = [f for f in merged if f is not root and f.slug in follows and _concerns(root, f)]
+            below = [f for f in open_ones if f is not root and _concerns(root, f)]
             if not below:
                 continue
             gone = {id(f) for f in below}
@@ -73,6 +87,7 @@ def fold(findings: Sequence[Finding]) -> list[Finding]:
                 else root.severity,
             )
             merged = [grown if f is root else f for f in merged if id(f) not in gone]
+            open_ones = [grown if f is root else f for f in open_ones if id(f) not in gone]
     return sorted(merged, key=lambda f: (severity_rank(f.severity), f.code))
 
 
@@ -85,6 +100,7 @@ def _merge(findings: list[Finding]) -> list[Finding]:
             "zeroed-pages",
             "absurd-values",
             "negative-variance",
+            "tensor-missing",
         )
         if not mergeable or found.where.file is None:
             key = (found.slug, found.severity, f"\0{len(order)}")
@@ -102,6 +118,12 @@ def _one(findings: list[Finding]) -> Finding:
     tensors = tuple(dict.fromkeys(t for f in findings for t in _tensors(f)))
     if len(distinct) == 1:
         return replace(first, tensors=tensors)
+    if tensors and set(tensors) <= set(_tensors(first)):  # the first one's words hold for all
+        return replace(
+            first,
+            evidence={**first.evidence, "places": len(distinct)},
+            related=tuple(distinct[1 : SHOWN + 1]),
+        )
     words = f"{len(distinct)} places"
     if tensors:
         words = f"{len(tensors)} tensor{'s' * (len(tensors) > 1)}"
@@ -123,18 +145,33 @@ def _tensors(finding: Finding) -> tuple[str, ...]:
 def _concerns(root: Finding, other: Finding) -> bool:
     """Whether ``other`` is about the same file, behind the root's place, or about tensors that the root
     takes along."""
+    if root.slug == "tensor-missing" or other.slug == "tensor-missing":
+        return True  # the others miss what it names; or it is missing because of them
+    if root.slug in ("truncated", "part-missing") and other.slug == "index-disagrees":
+        return True  # what the parts hold is counted against the index
+    if root.slug == "malformed" and other.slug in ("zeroed-pages", "dead-tensor", "absurd-values"):
+        return root.where.file == other.where.file
     mine, theirs = set(_tensors(root)), set(_tensors(other))
+    same = root.where.file is not None and root.where.file == other.where.file
+    if same and root.slug in ("truncated", *JUNK) and other.slug in _SHIFTED:
+        return True
     if mine and theirs:
         return bool(mine & theirs) if root.slug != "part-missing" else theirs <= mine or bool(mine & theirs)
     if root.where.file is None or other.where.file is None:
         return root.where.file is None and other.where.file is None
     same = root.where.file == other.where.file
-    if not same and root.slug in _JUNK:
+    if not same and root.slug in JUNK:
         return False
     if theirs and not mine and other.slug in _NUMERICS:
         return _behind(root, other) and same
     return same and _behind(root, other)
 
+
+_SHIFTED: frozenset[str] = frozenset(
+    {"checksum", "malformed", "trailing-bytes", "hole", "part-missing", "shards-mixed"}
+    | {"absurd-values", "exploded", "negative-variance", "zeroed-pages", "dead-tensor", "nan", "infinite"}
+)
+"""What a file that is too short may show in other tensors than those it lost: lost bytes shift what follows."""
 
 _PLACED: frozenset[str] = frozenset({"truncated", "checksum", "malformed"})
 

@@ -9,51 +9,25 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
 from .._core.catalog import Catalog
 from .._core.dtypes import DTYPES
+from .._core.effort import excess, too_often
 from .._core.errors import HoldfastError
 from .._core.fault import Progress
 from .._core.spec import TensorSpec
+from .._core.stats import MOST_RUNS, PAGE, TensorStats
 from .numbers import as_numbers, kind_of
 
-__all__ = ["TensorStats", "scan_catalog", "scan_tensor", "PAGE", "HUGE"]
+__all__ = ["scan_catalog", "scan_tensor", "HUGE"]
 
-PAGE = 4096
 PIECE = 1 << 20  # fits the second-level cache together with its temporaries
 HUGE = 1e10
-MOST_RUNS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class TensorStats:
-    """Numbers of one tensor.
-
-    ``size`` is the number of elements (parts, for complex ones); ``nan``, ``inf`` and ``zeros`` count
-    elements; minimum, maximum, mean and std are over the finite ones, ``None`` where there are none (mean
-    and std also for integers). ``zero_pages`` are runs of zero elements of a page (4096 bytes) or more amid
-    non-zero data, as (byte offset in the tensor, length in bytes), 256 at most; ``runs`` counts them all.
-    ``huge`` counts finite elements above 1e10 in magnitude and ``typical`` is the median magnitude of the
-    non-zero others where there are such.
-    """
-
-    size: int
-    nan: int = 0
-    inf: int = 0
-    zeros: int = 0
-    minimum: float | None = None
-    maximum: float | None = None
-    mean: float | None = None
-    std: float | None = None
-    zero_pages: tuple[tuple[int, int], ...] = ()
-    runs: int = 0
-    huge: int = 0
-    typical: float | None = None
 
 
 class _Sums:
@@ -196,6 +170,10 @@ class _Sums:
         )
 
 
+class _Stopped(Exception):
+    """Raised in a worker once another one has failed or the person has interrupted."""
+
+
 def scan_tensor(catalog: Catalog, name: str, progress: Progress | None = None) -> TensorStats | HoldfastError:
     """The numbers of one tensor, or the error that reading it raised. Strings and objects give an empty
     count.
@@ -259,13 +237,30 @@ def scan_catalog(
             )
             twin[name] = firsts.setdefault(layout, name)
     todo = [n for n in wanted if twin.get(n, n) == n]
+    skipped = excess(catalog[n] for n in todo)
+    found: dict[str, TensorStats | HoldfastError] = {n: too_often(n) for n in skipped}
+    todo = [n for n in todo if n not in skipped]
     workers = min(jobs or min(8, os.cpu_count() or 1), max(1, len(todo)))
-    found: dict[str, TensorStats | HoldfastError] = {}
     if workers == 1 or sum(catalog[n].nbytes for n in todo) < 1 << 22:
         for name in todo:
             found[name] = scan_tensor(catalog, name, progress)
     else:
+        stopped = threading.Event()
+
+        def told(nbytes: int) -> None:
+            if stopped.is_set():
+                raise _Stopped
+            if progress is not None:
+                progress(nbytes)
+
         with ThreadPoolExecutor(workers, thread_name_prefix="holdfast-scan") as pool:
-            results = pool.map(lambda n: scan_tensor(catalog, n, progress), todo)
-            found.update(zip(todo, results, strict=True))
+            try:
+                results = pool.map(lambda n: scan_tensor(catalog, n, told), todo)
+                found.update(zip(todo, results, strict=True))
+            except (
+                BaseException
+            ):  # an interruption waits for a piece, not for the tensors that are being read
+                stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     return {name: found[twin.get(name, name)] for name in wanted}

@@ -9,7 +9,7 @@ from .._core.finding import Finding, Verdict
 
 __all__ = ["verdict_of"]
 
-_NO_CHECKPOINT = frozenset({"not-recognised", "not-readable"})
+_NO_CHECKPOINT = frozenset({"not-recognised", "not-readable", "unreadable"})
 _MENDED_HERE = frozenset(
     {"trailing-bytes", "state-file-moved", "state-file-dangling", "wrong-extension", "name-variants"}
 )
@@ -21,10 +21,10 @@ def verdict_of(
 ) -> Verdict:
     """The verdict of one checkpoint.
 
-    ``unknown``: not recognised, or no reader. ``lost``: recognised (or recognisably something else in its
-    place) and nothing loads. ``damaged``: errors, and something still loads. ``repairable``: errors, all of
-    which leave every tensor readable as written, or have a lossless edit. ``sound``: no error. ``known``
-    tells whether the format was recognised.
+    ``unknown``: not recognised, no reader, or the system would not give the bytes. ``lost``: recognised (or
+    recognisably something else in its place) and nothing loads. ``damaged``: errors, and something still
+    loads. ``repairable``: errors, all of which leave every tensor readable as written, or have a lossless
+    edit. ``sound``: no error. ``known`` tells whether the format was recognised.
     """
     errors = [f for f in findings if f.severity == "error"]
     if catalog is None:
@@ -38,6 +38,8 @@ def verdict_of(
         return "lost" if known and errors else "unknown"
     if not errors:
         return "sound"
+    if not len(catalog) and any(f.slug not in _NO_CHECKPOINT and f.slug not in _MENDED_HERE for f in errors):
+        return "lost"
     gone = {n for n in lost or () if n in catalog}
     if lost and len(gone) == len(catalog):
         return "lost"

@@ -12,14 +12,17 @@ from pathlib import Path
 
 from .._core.catalog import Catalog
 from .._core.errors import CheckpointNotFound, HoldfastError, NotReadable, SealError
-from .._core.fault import Fault, Progress
+from .._core.fault import Fault, Progress, fault_of
 from .._core.finding import CheckpointReport, Finding, Place, Report, Verdict
 from .._integrity.seal import SEAL_SUFFIX, Seal, find_seal
-from .._integrity.verify import Verification, fault_of, verify_catalog
+from .._integrity.verify import Verification, verify_catalog
+from .._layouts.opening import try_open
 from .._layouts.target import Target
 from .._rules.registry import Subject, rule_named
 from .._storage import LocalFolder
+from .announce import announce
 from .fold import fold
+from .roots import narrowed
 from .verdict import verdict_of
 
 __all__ = ["verify_path", "verify_target"]
@@ -31,18 +34,20 @@ def verify_path(
     jobs: int | None = None,
     progress: Progress | None = None,
     seal_file: str | os.PathLike[str] | None = None,
+    recursive: bool = False,
 ) -> Report:
-    """Verify every checkpoint that ``path`` means.
+    """Verify every checkpoint that ``path`` means; with ``recursive`` every checkpoint below a folder.
 
     ``jobs``: threads (``None``: one per processor). ``progress``: called with byte counts. ``seal_file``: a
     seal that lies elsewhere. Raises :class:`CheckpointNotFound` where nothing is there, not even a seal;
     :class:`SealError` where
     ``seal_file`` is not there, or where it is to serve several checkpoints.
     """
-    from .._layouts.resolve import resolve
+    from .._layouts.resolve import discover, resolve
 
     try:
-        targets = resolve(path)
+        # A seal is of one checkpoint: with it a folder means what it means to `open`.
+        targets = discover(path) if recursive and seal_file is None else resolve(path)
     except CheckpointNotFound:
         target = _sealed_but_gone(path)
         if target is None:
@@ -50,7 +55,10 @@ def verify_path(
         targets = [target]
     if seal_file is not None and len(targets) > 1:
         raise SealError("one seal for several checkpoints", file=os.fspath(path), remedy="Name one of them.")
-    done = [verify_target(target, jobs=jobs, progress=progress, seal_file=seal_file) for target in targets]
+    done = []
+    for number, target in enumerate(targets, 1):
+        announce(progress, target, number, len(targets), verify=True, scan=False)
+        done.append(verify_target(target, jobs=jobs, progress=progress, seal_file=seal_file))
     return Report(tuple(done), command="verify")
 
 
@@ -72,28 +80,13 @@ def verify_target(
 ) -> CheckpointReport:
     """Verify one checkpoint; damage of any kind is in the report, never raised."""
     seal = find_seal(target, seal_file)
-    catalog, error = _open(target)
+    catalog, error = try_open(target)
     try:
         done = verify_catalog(catalog, target, jobs=jobs, progress=progress, seal=seal)
         return _report(target, catalog, error, done, seal)
     finally:
         if catalog is not None:
             catalog.close()
-
-
-def _open(target: Target) -> tuple[Catalog | None, HoldfastError | None]:
-    if target.error is not None:
-        return None, target.error
-    if target.format is None or target.main is None:
-        return None, None
-    source = None
-    try:
-        source = target.store.open(target.main)
-        return target.format.read(source, target.store), None
-    except HoldfastError as error:
-        if source is not None:
-            source.close()
-        return None, error
 
 
 def _report(
@@ -106,9 +99,12 @@ def _report(
     faults = [*target.faults, *(catalog.faults if catalog is not None else ()), *done.faults]
     if error is not None and not isinstance(error, NotReadable):
         faults.append(fault_of(error))
+    if catalog is not None:
+        faults = narrowed(catalog, faults)
     findings = fold(_findings(target, catalog, error, faults))
     verdict = _verdict(findings, target, catalog, done)
-    lost = set(done.lost)
+    doubtful = [n for f in faults if f.slug == "checksum" for n in f.tensors]  # narrowing names more
+    lost = dict.fromkeys((*done.lost, *doubtful))
     looked = [f"{_bytes(done.bytes_proved)} of {_bytes(done.bytes_total)} agree with their evidence"]
     if seal is not None and seal.record is not None:
         looked.append(f"the seal {seal.path}, written {seal.record.created}")
@@ -127,7 +123,7 @@ def _report(
         bytes_proved=done.bytes_proved,
         bytes_total=done.bytes_total,
         loads=tuple(name for name in catalog if name not in lost) if catalog is not None else None,
-        lost=done.lost,
+        lost=tuple(lost),
         looked_at=tuple(looked),
         not_looked_at=(*done.without, "whether the values make sense (`holdfast doctor` does)"),
         attributes={"evidence": done.evidence, "seal": seal.path if seal is not None else None},

@@ -13,18 +13,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .._core.spec import Role
+
 __all__ = [
     "VARIABLES",
     "QUANTIZED",
     "CHILDREN",
     "SUBLAYERS",
     "BUFFERS",
+    "SURE_BUFFERS",
     "CONTAINERS",
     "MODELS",
     "snake_case",
     "class_of_group",
     "likely_variables",
     "variable_names",
+    "expected_variables",
     "role_of",
 ]
 
@@ -161,7 +165,7 @@ MODELS = frozenset({"Functional", "Sequential", "Model", "Graph"})
 CONTAINERS = frozenset({"layers", "_layer_checkpoint_dependencies", "_layers", "_operations"})
 """Group names that stand for the list of a model's layers and are no part of anybody's name."""
 
-BUFFERS = frozenset(
+SURE_BUFFERS = frozenset(
     {
         "moving_mean",
         "moving_variance",
@@ -172,14 +176,14 @@ BUFFERS = frozenset(
         "running_mean",
         "running_std",
         "running_variance",
-        "mean",
-        "variance",
-        "count",
         "vector_u",
         "g_idx",
     }
 )
-"""Variables that training updates without gradients."""
+"""Variables that training updates without gradients, by words that say so in any layer."""
+
+BUFFERS = SURE_BUFFERS | {"mean", "variance", "count"}
+"""The same, with the plain words of the layers that normalise their inputs."""
 
 _SNAKE = (
     (re.compile(r"\W+"), ""),
@@ -227,6 +231,26 @@ def _chosen(rows: tuple[str, ...], config: Mapping[str, Any] | None) -> tuple[st
                 continue
         names.append(name)
     return tuple(names)
+
+
+_ALWAYS_BUILT = frozenset(
+    {"Dense", "EinsumDense", "Embedding", "BatchNormalization", "LayerNormalization", "PReLU"}
+    | {f"{kind}Conv{n}D" for kind in ("", "Depthwise", "Separable") for n in (1, 2, 3)}
+    | {f"Conv{n}DTranspose" for n in (1, 2, 3)}
+)
+"""Classes whose variables follow from their configuration alone (``Normalization`` given its mean has none)."""
+
+
+def expected_variables(class_name: str, config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The variables that a built layer of that configuration has at the least; ``None`` where the class is
+    not known or its variables depend on more than the table tells (quantised layers, LoRA, own code).
+    """
+    rows = VARIABLES.get(class_name)
+    if not rows or class_name not in _ALWAYS_BUILT or _quantization(config):
+        return None
+    if config.get("lora_rank") or config.get("rms_scaling"):
+        return None
+    return _chosen(rows, config) or None
 
 
 def variable_names(
@@ -292,13 +316,11 @@ def _quantization(config: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def role_of(variable: str) -> str:
+def role_of(variable: str) -> Role:
     """``weight``, ``buffer`` or ``rng``, from the variable's own name."""
     if variable in ("seed_generator_state", "state"):
         return "rng"
     plain = variable.split(":")[0]
-    if plain in BUFFERS or any(
-        plain.endswith("_" + b) for b in BUFFERS if b not in ("mean", "variance", "count")
-    ):
+    if plain in BUFFERS or plain.endswith(tuple(f"_{word}" for word in SURE_BUFFERS)):
         return "buffer"
     return "weight"

@@ -221,7 +221,7 @@ def _extras(generation: str, config: Mapping[str, Any] | None) -> Iterable[tuple
         return ((),)
     average, gradient = Block(("average",)), Block(("gradient_accumulator",))
     if config is not None:
-        named = ()
+        named: tuple[Block, ...] = ()
         if config.get("use_ema"):
             named += (average,)
         if config.get("gradient_accumulation_steps"):

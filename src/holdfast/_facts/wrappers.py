@@ -112,6 +112,7 @@ VARIABLE_VALUE_KEY) and the output number of a graph tensor."""
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)
 def wrapper_of(segments: tuple[str, ...]) -> Wrapper | None:
     """The wrapper that adds exactly these segments; for several in a row, the outermost known one."""
     for wrapper in WRAPPERS:

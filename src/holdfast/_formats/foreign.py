@@ -9,6 +9,7 @@ tensorflow/core/framework/graph.proto; TensorFlow V1 tables: tensorflow/core/uti
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from .._core.errors import HoldfastError
 from .._storage import Source
@@ -135,11 +136,13 @@ def recognise_torch_tar(source: Source) -> bool:
 
 
 def recognise_gguf(source: Source) -> bool:
+    """The magic of llama.cpp's files (ggml/docs/gguf.md)."""
     head = source.head(8)
     return head[:4] == b"GGUF" and len(head) == 8
 
 
 def recognise_ggml(source: Source) -> bool:
+    """The magics that came before GGUF: ggml, ggmf, ggjt, ggla, as little-endian words (llama.cpp)."""
     return source.head(4) in (b"lmgg", b"fmgg", b"tjgg", b"algg") and source.size > 16
 
 
@@ -159,11 +162,12 @@ def recognise_other_index(source: Source) -> bool:
 
 
 def recognise_orbax_metadata(source: Source) -> bool:
+    """The ``_METADATA`` or ``_CHECKPOINT_METADATA`` file of an Orbax folder, given instead of the folder."""
     head = source.head()
     return head.lstrip().startswith(b"{") and (b'"tree_metadata"' in head or b'"item_handlers"' in head)
 
 
-def _never_raises(test):  # type: ignore[no-untyped-def]
+def _never_raises(test: Callable[[Source], bool]) -> Callable[[Source], bool]:
     """A recogniser must answer on junk: where reading on fails, the answer is no."""
 
     def asked(source: Source) -> bool:
@@ -176,7 +180,9 @@ def _never_raises(test):  # type: ignore[no-untyped-def]
     return asked
 
 
-def _foreign(name: str, title: str, test, hint: str, *suffixes: str, family: str = "") -> Format:  # type: ignore[no-untyped-def]
+def _foreign(
+    name: str, title: str, test: Callable[[Source], bool], hint: str, *suffixes: str, family: str = ""
+) -> Format:
     return Format(name, title, _never_raises(test), None, suffixes, family, hint)
 
 

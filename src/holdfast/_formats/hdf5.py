@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from math import prod
@@ -25,61 +24,24 @@ import numpy as np
 
 from .._core.dtypes import DTYPES, carrier, dtype_of
 from .._core.errors import (
-    ChecksumMismatch,
     DamagedCheckpoint,
     HoldfastError,
     LimitExceeded,
     NotStored,
     Truncated,
 )
-from .._core.fault import Check, Fault, Progress
+from .._core.fault import Check, Fault
 from .._storage import Source
-from .hdf5_chunks import Chunk, Filter, chunk_index, complete, filters_of, pieces_of, unpacked
+from .hdf5_chunks import chunk_index, complete, filters_of
 from .hdf5_tree import Attribute, ObjectHeader, Tree, Unsupported, lenient, signature_at
 from .hdf5_types import BadType, datatype
+from .hdf5_values import SLACK, Dataset, fletcher_fault, pieces, read
 
 __all__ = ["Dataset", "H5File", "signature_at"]
 
 _DEPTH = 48
 _RATIO = 1100  # deflate cannot expand more than 1032:1
-_SLACK = 64 << 20
-_STEP = 16 << 20
 _READABLE = (1, 2, 3)
-
-
-@dataclass(slots=True)
-class Dataset:
-    """One dataset: path in the file, logical shape and dtype name, numpy dtype as stored, where its bytes
-    lie.
-
-    ``offset`` is the place of the bytes in the source where they are one plain run, else ``None``.
-    ``stored`` is the
-    number of bytes the file holds for it. ``problem`` is set where the data cannot be handed out; ``read``
-    raises it.
-    ``address`` is the file address of its header: two paths with one address are one dataset.
-    """
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: str
-    raw: np.dtype | None
-    offset: int | None
-    stored: int
-    address: int
-    file: H5File
-    filters: tuple[Filter, ...] = ()
-    chunks: tuple[int, ...] | None = None
-    index: list[Chunk] = field(default_factory=list)
-    problem: HoldfastError | None = None
-    kind: str = "plain"
-    element: int = 0
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the values in memory; what is stored for strings."""
-        if self.raw is None or self.raw.hasobject:
-            return self.stored
-        return prod(self.shape) * self.raw.itemsize
 
 
 class H5File:
@@ -98,6 +60,9 @@ class H5File:
         self.links: dict[str, str] = {}
         self._headers: dict[str, ObjectHeader] = {}
         self.tree = Tree(source)
+        self._room = (
+            16 << 20
+        ) + source.size  # bytes of one chunk once unpacked, before and after its filters
         self._look_at_ends()
         try:
             self._group("", self.tree.superblock.root, (), 0)
@@ -118,6 +83,11 @@ class H5File:
                 offset=block.at + 11,
                 seen=f"status flags {block.flags:#x}",
                 expected="0",
+                attributes={
+                    "severity": "warning",
+                    "remedy": "If no save is running, this one was killed: what was written so far reads, the "
+                    "rest is not there. Use the previous checkpoint.",
+                },
             )
         undefined = block.end == self.tree.undefined or block.end == 0
         # Writers disagree whether the end counts from the superblock or from the file's start (they are
@@ -133,10 +103,15 @@ class H5File:
         elif block.base + block.end < size:
             self._fault(
                 "trailing-bytes",
-                f"{size - block.base - block.end} bytes follow the end of the HDF5 data",
+                f"{size - block.base - block.end} bytes follow the end of the HDF5 data: its writer was killed "
+                "before it closed the file, or something was appended",
                 offset=block.base + block.end,
                 seen=size,
                 expected=block.base + block.end,
+                attributes={
+                    "remedy": "If a save was cut off, tensors may be missing: use the previous checkpoint. If "
+                    "bytes were appended, nothing is lost."
+                },
             )
 
     def _cut(self, error: Truncated) -> Truncated:
@@ -379,7 +354,7 @@ class H5File:
             self._fault(
                 "malformed", f"{found.path} has chunks that overlap", tensor=found.path, tensors=(found.path,)
             )
-        elif max(size, prod(sides) * found.element) > found.stored * _RATIO + _SLACK:
+        elif size > found.stored * _RATIO + SLACK or prod(sides) * found.element > self._room:
             found.problem = LimitExceeded(
                 "a dataset that would grow beyond what its compression can hold",
                 file=self.source.name,
@@ -472,144 +447,23 @@ class H5File:
             values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in array.tolist()]
         return values if attribute.space.shape else values[0]
 
-    # -- values ----------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------------
     def read(self, found: Dataset) -> np.ndarray:
         """The values, little-endian, read-only where nothing was copied. Raises :class:`HoldfastError`."""
-        if found.problem is not None:
-            raise found.problem
-        raw = found.raw
-        assert raw is not None
-        if found.kind == "vlen-string":
-            return self._strings(found)
-        if prod(found.shape) == 0:
-            return np.empty(found.shape, carrier(found.dtype) if found.dtype in DTYPES else raw)
-        if found.chunks is not None:
-            array = np.empty(found.shape, raw)
-            for whole, values in self._unpacked(found, found.index):
-                array[whole] = values
-            return self._handed(array, found)
-        assert found.offset is not None
-        flat = np.frombuffer(self.source.view(found.offset, found.nbytes), raw)
-        return self._handed(flat.reshape(found.shape), found)
-
-    def _unpacked(
-        self, found: Dataset, chunks: list[Chunk]
-    ) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
-        """Each chunk's place in the whole, and its values."""
-        assert found.chunks is not None and found.raw is not None
-        inner = found.shape[len(found.chunks) :]
-        size = prod(found.chunks) * found.element
-        outer = found.shape[: len(found.chunks)]
-        for chunk, whole, part in pieces_of(chunks, outer, found.chunks):
-            offset = self.tree.place(chunk.address)
-            data = self.source.view(offset, chunk.size)
-            try:
-                plain = unpacked(
-                    bytes(data), found.filters, chunk.skipped, size, found.element, self.source.name, offset
-                )
-            except Unsupported as error:
-                raise NotStored(str(error), file=self.source.name, tensor=found.path) from None
-            kind = np.dtype(object) if found.raw.hasobject else found.raw
-            if kind.hasobject:
-                kind = np.dtype(f"V{found.element}")
-            yield whole, np.frombuffer(plain, kind).reshape((*found.chunks, *inner))[part]
-
-    def _strings(self, found: Dataset) -> np.ndarray:
-        """Variable-length strings, through the global heap, as bytes."""
-        out = np.empty(found.shape, dtype=object)
-        kind = np.dtype(f"V{found.element}")
-        if prod(found.shape) == 0:
-            return out
-        if found.chunks is not None:
-            references = np.empty(found.shape, kind)
-            for whole, values in self._unpacked(found, found.index):
-                references[whole] = values
-        else:
-            assert found.offset is not None
-            size = prod(found.shape) * found.element
-            references = np.frombuffer(self.source.view(found.offset, size), kind).reshape(found.shape)
-        flat, into, total = references.reshape(-1), out.reshape(-1), 0
-        for i in range(flat.size):
-            into[i] = self.tree.variable(flat[i].tobytes())
-            total += len(into[i])
-            if total > 2 * self.source.size + _SLACK:  # many elements may point at one long text
-                raise LimitExceeded(
-                    "strings that repeat beyond the file's size", file=self.source.name, tensor=found.path
-                )
-        return out
+        return read(found)
 
     def pieces(self, found: Dataset, limit: int) -> Iterator[np.ndarray]:
-        """The elements in C order as flat arrays of about ``limit`` bytes; chunked data is read by rows of
-        chunks.
-        """
-        sides = found.chunks
-        if sides is None or not sides or found.problem or found.kind != "plain" or found.nbytes <= limit:
-            flat = self.read(found).reshape(-1)
-            step = max(1, limit // max(1, flat.dtype.itemsize))
-            for start in range(0, flat.size, step):
-                yield flat[start : start + step]
-            return
-        assert found.raw is not None
-        row = max(1, found.nbytes // max(1, found.shape[0]))
-        rows = max(1, limit // row // sides[0]) * sides[0]
-        by_row: dict[int, list[Chunk]] = {}
-        for chunk in found.index:
-            by_row.setdefault(chunk.start[0] // rows, []).append(chunk)
-        for number in range(-(-found.shape[0] // rows)):
-            first = number * rows
-            array = np.empty((min(rows, found.shape[0] - first), *found.shape[1:]), found.raw)
-            for whole, values in self._unpacked(found, by_row.get(number, [])):
-                head = slice(whole[0].start - first, whole[0].stop - first)
-                array[(head, *whole[1:])] = values
-            yield self._handed(array, found).reshape(-1)
-
-    @staticmethod
-    def _handed(array: np.ndarray, found: Dataset) -> np.ndarray:
-        """The array in the dtype that stands for it everywhere else (bfloat16 for labelled bytes,
-        little-endian).
-        """
-        if array.dtype.kind == "S":
-            out = np.empty(array.shape, dtype=object)
-            out.reshape(-1)[:] = array.reshape(-1).tolist()
-            return out
-        if array.dtype.kind == "V" and array.dtype.names is None and found.dtype in DTYPES:
-            return array.view(carrier(found.dtype))
-        if array.dtype.byteorder == ">" or (
-            array.dtype.names and array.dtype.newbyteorder("<") != array.dtype
-        ):
-            return array.astype(array.dtype.newbyteorder("<"))
-        return array
+        """The elements in C order as flat arrays of about ``limit`` bytes."""
+        return pieces(found, limit)
 
     # -- evidence --------------------------------------------------------------------------------------------
     def checks(self) -> Iterator[Check]:
         """Fletcher-32 checksums of datasets that were written with them (HDF5 filter 3)."""
-        for found in self.datasets.values():
+        for found in {d.address: d for d in reversed(self.datasets.values())}.values():
             if any(f.code == 3 for f in found.filters) and found.problem is None and found.index:
                 first = min(self.tree.place(c.address) for c in found.index)
-                run = partial(self._fletcher, found)
+                run = partial(fletcher_fault, found)
                 yield Check("fletcher32", self.source.name, first, found.stored, run, found.path)
-
-    def _fletcher(self, found: Dataset, progress: Progress) -> Fault | None:
-        for chunk in found.index:
-            try:
-                for _ in self._unpacked(found, [chunk]):
-                    pass
-            except DamagedCheckpoint as error:
-                slug = "truncated" if isinstance(error, Truncated) else "checksum"
-                sure = isinstance(error, ChecksumMismatch)
-                return Fault(
-                    slug,
-                    f"{found.path}: {error.message}",
-                    file=self.source.name,
-                    offset=error.offset,
-                    tensor=found.path,
-                    seen=error.found,
-                    expected=error.expected,
-                    tensors=(found.path,),
-                    attributes={"kind": "fletcher32" if sure else "deflate"},
-                )
-            progress(chunk.size)
-        return None
 
     def close(self) -> None:
         """Nothing is held open but the source, which its owner closes."""

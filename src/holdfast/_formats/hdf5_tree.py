@@ -133,6 +133,7 @@ class Tree:
         self.wide, self.long = self.superblock.wide, self.superblock.long
         self.undefined = (1 << 8 * self.wide) - 1
         self._heaps: dict[int, dict[int, tuple[int, int]]] = {}
+        self._sharing = 0
 
     # -- small reads -----------------------------------------------------------------------------------------
     def spend(self, amount: int = 1) -> None:
@@ -215,70 +216,55 @@ class Tree:
         found = ObjectHeader(address)
         self.spend()
         start = self.bytes_at(address, 16)
+        ordered = False
         if start[:4] == b"OHDR":
-            self._header2(found, address, start)
+            flags = start[5]
+            at = 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
+            width = 1 << (flags & 3)
+            block = (address + at + width, self.number(self.bytes_at(address, at + width), at, width))
+            small, ordered = True, bool(flags & 4)
         elif start[0] == 1:
-            size = struct.unpack_from("<I", start, 8)[0]
-            self._messages1(found, address + 16, size, {address + 16})
+            block, small = (address + 16, struct.unpack_from("<I", start, 8)[0]), False
         else:
             raise self._bad("no HDF5 object header where one is pointed to", address, found=start[:4].hex())
+        blocks, seen = [block], {block[0]}
+        for place, size in blocks:  # grows while it is walked: a header continues in further blocks
+            for kind, flags, body, where in self._messages(place, size, small, ordered):
+                if kind != 0x0010:
+                    self._keep(found, kind, flags, body, where)
+                    continue
+                place, size = self.number(body, 0, self.wide), self.number(body, self.wide, self.long)
+                if place in seen:
+                    raise self._bad("an HDF5 object header continues in a circle", where)
+                seen.add(place)
+                if small:
+                    if self.bytes_at(place, 4) != b"OCHK":
+                        raise self._bad("no HDF5 continuation block where one is pointed to", place)
+                    place, size = place + 4, max(0, size - 8)
+                blocks.append((place, size))
         return found
 
-    def _messages1(self, found: ObjectHeader, address: int, size: int, seen: set[int]) -> None:
+    def _messages(
+        self, address: int, size: int, small: bool, ordered: bool
+    ) -> Iterator[tuple[int, int, bytes, int]]:
+        """The messages of one block: type, flags, body, address of the body. ``small``: of a version 2 header."""
         block = self.bytes_at(address, size)
-        at = 0
-        while at + 8 <= size:
-            self.spend()
-            kind, length = struct.unpack_from("<HH", block, at)
-            flags = block[at + 4]
-            body = block[at + 8 : at + 8 + length]
-            if len(body) < length:
-                raise self._bad(
-                    "an HDF5 message runs past its header", address + at, expected=length, found=len(body)
-                )
-            self._message(found, kind, flags, body, address + at + 8, seen, self._messages1)
-            at += 8 + length
-
-    def _header2(self, found: ObjectHeader, address: int, start: bytes) -> None:
-        flags = start[5]
-        at = 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
-        width = 1 << (flags & 3)
-        head = self.bytes_at(address, at + width)
-        size = self.number(head, at, width)
-        self._messages2(found, address + at + width, size, {address}, bool(flags & 4))
-
-    def _messages2(self, found: ObjectHeader, address: int, size: int, seen: set[int], ordered: bool) -> None:
-        block = self.bytes_at(address, size)
-        at, head = 0, 6 if ordered else 4
+        at, head = 0, (6 if ordered else 4) if small else 8
         while at + head <= size:
             self.spend()
-            kind, length, flags = block[at], struct.unpack_from("<H", block, at + 1)[0], block[at + 3]
+            if small:
+                kind, length, flags = block[at], struct.unpack_from("<H", block, at + 1)[0], block[at + 3]
+            else:
+                kind, length, flags = struct.unpack_from("<HHB", block, at)
             body = block[at + head : at + head + length]
             if len(body) < length:
                 raise self._bad(
                     "an HDF5 message runs past its header", address + at, expected=length, found=len(body)
                 )
-
-            def more(inner: ObjectHeader, place: int, long: int, known: set[int]) -> None:
-                if self.bytes_at(place, 4) != b"OCHK":
-                    raise self._bad("no HDF5 continuation block where one is pointed to", place)
-                self._messages2(inner, place + 4, max(0, long - 8), known, ordered)
-
-            self._message(found, kind, flags, body, address + at + head, seen, more)
+            yield kind, flags, body, address + at + head
             at += head + length
 
-    def _message(
-        self, found: ObjectHeader, kind: int, flags: int, body: bytes, address: int, seen: set[int], more: Any
-    ) -> None:
-        if kind == 0x0010:
-            place, length = self.number(body, 0, self.wide), self.number(body, self.wide, self.long)
-            if place in seen or len(seen) > 4096:
-                raise self._bad("an HDF5 object header continues in a circle", address)
-            seen.add(place)
-            if length > self.source.size:
-                raise self._bad("an HDF5 header block larger than the file", address, found=length)
-            more(found, place, length, seen)
-            return
+    def _keep(self, found: ObjectHeader, kind: int, flags: int, body: bytes, address: int) -> None:
         if flags & 2 and kind in (0x0001, 0x0003, 0x000B, 0x000C):
             body = self._shared(body, kind)
         found.messages.setdefault(kind, []).append((self.superblock.base + address, body))
@@ -290,7 +276,13 @@ class Tree:
         if at is None or (version == 3 and body[1] == 1):
             raise Unsupported("a message in the shared message heap")
         self.spend(8)
-        other = self.header(self.number(body, at, self.wide)).first(kind)
+        if self._sharing >= 4:
+            raise DamagedCheckpoint("shared HDF5 messages that point at each other", file=self.source.name)
+        self._sharing += 1
+        try:
+            other = self.header(self.number(body, at, self.wide)).first(kind)
+        finally:
+            self._sharing -= 1
         if other is None:
             raise DamagedCheckpoint("a shared HDF5 message is not where it should be", file=self.source.name)
         return other

@@ -40,7 +40,6 @@ class Type(NamedTuple):
     kind: str
     size: int
     used: int
-    utf8: bool = False
 
 
 def datatype(data: bytes, depth: int = 0) -> Type:
@@ -72,7 +71,7 @@ def _datatype(data: bytes, depth: int) -> Type:
     if kind == 3:
         if size == 0:
             raise BadType("a string of no length")
-        return Type(np.dtype(f"S{size}"), "plain", size, 8, bool(bits & 0x10))
+        return Type(np.dtype(f"S{size}"), "plain", size, 8)
     if kind == 5:
         if size == 0:
             raise BadType("an opaque type of no size")
@@ -86,9 +85,7 @@ def _datatype(data: bytes, depth: int) -> Type:
     if kind == 9:
         base = _datatype(data[8:], depth + 1)
         text = bits & 15 == 1
-        return Type(
-            np.dtype(object), "vlen-string" if text else "vlen", size, 8 + base.used, bool(bits >> 8 & 15)
-        )
+        return Type(np.dtype(object), "vlen-string" if text else "vlen", size, 8 + base.used)
     if kind == 10:
         return _array(data, version, size, depth)
     raise BadType(f"datatype class {kind}")

@@ -10,11 +10,22 @@ from __future__ import annotations
 import codecs
 import posixpath
 import re
+from dataclasses import replace
 
-from .._core.fault import Fault
+from .._core.errors import HoldfastError
+from .._core.fault import Fault, fault_of
 from .._storage import Source
+from .._storage.zip_archive import ZipArchive
 
-__all__ = ["UNFINISHED", "classify", "copied_as_text", "unfinished"]
+__all__ = [
+    "UNFINISHED",
+    "begun_members",
+    "broken_zip",
+    "classify",
+    "copied_as_text",
+    "crlf_copy",
+    "unfinished",
+]
 
 UNFINISHED = (
     ".part",
@@ -176,6 +187,70 @@ def copied_as_text(source: Source) -> Fault | None:
     return None
 
 
+def broken_zip(source: Source) -> Fault | None:
+    """A file that begins as a zip and of which no member is known: its directory does not read.
+
+    Nothing tells any more which framework wrote it. The fault's ``members`` counts the local headers that
+    are still there, ``last`` names the last of them.
+    """
+    try:
+        ZipArchive(source)
+    except HoldfastError as error:
+        fault = fault_of(error)
+        return replace(fault, attributes={**fault.attributes, **begun_members(source)})
+    return None
+
+
+def begun_members(source: Source, most: int = 1 << 30) -> dict[str, object]:
+    """How many members of a zip without directory were begun, and the last one's name, by their local headers
+    (PKWARE APPNOTE.TXT 4.3.7); the first ``most`` bytes are looked at.
+    """
+    count, last, kept, overlap = 0, "", b"", 600
+    end = min(source.size, most)
+    seen = 0
+    for chunk in source.chunks(0, end, step=_STEP):
+        block = kept + bytes(chunk)
+        seen += len(chunk)
+        whole = len(block) if seen == end else max(0, len(block) - overlap)
+        at = block.find(b"PK\x03\x04", 0, whole)
+        while at >= 0:
+            name = _member_name(block[at : at + overlap])
+            if name is not None:
+                count, last = count + 1, name
+            at = block.find(b"PK\x03\x04", at + 4, whole)
+        kept = block[whole:]
+    return {"members_begun": count, "last_member": last} if count else {}
+
+
+def _member_name(header: bytes) -> str | None:
+    """The name in a local header, if it is a plausible one."""
+    length = int.from_bytes(header[26:28], "little")
+    name = header[30 : 30 + length]
+    if not 0 < length <= 512 or len(name) != length or not name.isascii():
+        return None
+    text = name.decode("ascii")
+    return text if text.isprintable() else None
+
+
+def crlf_copy(source: Source) -> Fault | None:
+    """A binary file in which every line feed is preceded by a carriage return: a copy made in text mode.
+
+    Among 32 line feeds of binary data this does not come about by chance (each has 1 in 256).
+    """
+    feeds, zeros, last = 0, False, b""
+    for chunk in source.chunks(step=_STEP):
+        block = last + bytes(chunk)
+        pairs, alone = block.count(b"\r\n"), block.count(b"\n")
+        if pairs != alone - block.startswith(b"\n") * bool(last == b"\n"):
+            return None
+        feeds += pairs
+        zeros = zeros or b"\0" in block
+        last = block[-1:]
+    if feeds < 32 or not zeros:
+        return None
+    return _text_copy(source, "a binary checkpoint", "every line end became CR LF", feeds)
+
+
 def _marks(source: Source, mark: str) -> int:
     """How often ``mark`` stands in a file that is UTF-8 from end to end and yet binary; 0 where it is not
     so."""
@@ -202,7 +277,7 @@ def _text_copy(source: Source, what: str, how: str, count: int | None = None) ->
         "nothing can restore "
         "this copy.",
         0,
-        seen=count,
+        seen=None if count is None else f"{count:,} replaced byte{'s' * (count != 1)}",
         was=what,
     )
 
@@ -303,8 +378,8 @@ def _unknown(source: Source) -> Fault:
         "not-recognised",
         f"no checkpoint format that we know{kind}; it begins {hexed[:47]}  |{plain[:16]}|",
         source.name,
-        "If it should be a checkpoint, say which program wrote it; `holdfast inspect` names the formats "
-        "that it knows.",
+        "If a program saved it as a checkpoint, read it with that program. Holdfast reads TensorFlow bundles "
+        "and SavedModels, Keras .keras and HDF5, PyTorch, safetensors and numpy files.",
         0,
         seen=hexed,
         size=source.size,

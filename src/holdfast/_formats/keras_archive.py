@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .._core.errors import DamagedCheckpoint, HoldfastError, PartMissing
+from .._core.errors import HoldfastError, LimitExceeded, PartMissing
 from .._core.fault import Check, Fault
 from .._storage import Source, Store
 from .._storage.zip_archive import ZipArchive, looks_like_zip
@@ -71,13 +71,13 @@ def _json(archive: ZipArchive, name: str, faults: list[Fault]) -> Any:
         return None
     try:
         member = archive.open(name)
-        if member.size > _SMALL:
-            raise DamagedCheckpoint(f"{name} is larger than any model's", file=member.name, found=member.size)
-        return parsed(member.read(0, member.size), member.name, name)
+        if member.size > min(_SMALL, (8 << 20) + archive.source.size):
+            raise LimitExceeded(f"{name} is larger than any model's", file=member.name, found=member.size)
+        return parsed(member.read(0, member.size), member.name, name, archive.source.size)
     except HoldfastError as error:
         faults.append(
             Fault(
-                "malformed",
+                "limit" if isinstance(error, LimitExceeded) else "malformed",
                 error.message,
                 file=error.file or archive.source.name,
                 offset=error.offset,

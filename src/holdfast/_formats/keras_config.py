@@ -19,15 +19,31 @@ __all__ = ["parsed", "model_attributes", "executable", "digest"]
 
 _OURS = ("keras", "tensorflow", "tf_keras", "builtins", "numpy", "keras_hub", "keras_nlp", "keras_cv")
 _LIMIT = 64 << 20
+_ROOM = 32 << 20
 
 
-def parsed(text: str | bytes, file: str, what: str) -> Any:
-    """JSON text as data. Raises :class:`DamagedCheckpoint` (not JSON), :class:`LimitExceeded` (nested too
-    deep, huge).
+def parsed(text: str | bytes, file: str, what: str, room: int | None = None) -> Any:
+    """JSON text as data; ``room`` is the size of the file that it came from.
+
+    Raises :class:`DamagedCheckpoint` (not JSON), :class:`LimitExceeded` (nested too deep, huge, or so many
+    values that they would take far more memory than the file has bytes).
     """
     if len(text) > _LIMIT:
         raise LimitExceeded(
             f"{what} is larger than any model's", file=file, expected=f"at most {_LIMIT}", found=len(text)
+        )
+    weights = (("[", 60), ("{", 60), (",", 90))
+    if isinstance(text, bytes):
+        cost = sum(size * text.count(mark.encode()) for mark, size in weights)
+    else:
+        cost = sum(size * text.count(mark) for mark, size in weights)
+    most = _ROOM + 4 * len(text) if room is None else _ROOM + 2 * room
+    if cost + len(text) > most:
+        raise LimitExceeded(
+            f"{what} holds more values than any honest one of its size",
+            file=file,
+            expected=f"at most {most} bytes once parsed",
+            found=f"about {cost + len(text)}",
         )
     try:
         return json.loads(text)

@@ -32,15 +32,14 @@ def kind_of(source: Source) -> str | None:
     Asked once per source; a file that the HDF5 library cannot open is judged by the words in its first 64
     KiB.
     """
-    known = getattr(source, "_h5_kind", False)
-    if known is not False:
-        return known
+    return source.once("HDF5 kind", _sniffed)
+
+
+def _sniffed(source: Source) -> str | None:
     try:
-        kind = None if signature_at(source) is None else _kind(source)
+        return None if signature_at(source) is None else _kind(source)
     except HoldfastError:
-        kind = None
-    source._h5_kind = kind  # type: ignore[attr-defined]
-    return kind
+        return None
 
 
 def _kind(source: Source) -> str:

@@ -18,14 +18,14 @@ from typing import Any
 
 from .._core.errors import DamagedCheckpoint, HoldfastError
 from .._core.fault import Fault
-from .._core.spec import OptimizerSpec, TensorSpec
+from .._core.spec import OptimizerSpec, Role, TensorSpec
 from .._facts.keras_layers import role_of
 from .._facts.optimizers import known_slots
 from .hdf5 import Dataset, H5File
 from .keras_config import executable, model_attributes, parsed
 from .keras_names import Weight
-from .keras_slots import Slot, State, optimizer_config, spec_of, state_of
-from .keras_weights import _layout, generation_of, stored_at
+from .keras_slots import Slot, State, optimizer_config, role_of_slot, spec_of, state_of
+from .keras_weights import generation_of, layout_of, stored_at
 
 __all__ = ["LegacyReader"]
 
@@ -179,7 +179,7 @@ class LegacyReader:
         found = self.file.datasets.get(path)
         if found is None:
             self._fault(
-                "not-stored",
+                "tensor-missing",
                 f"{name} is listed, but its dataset is missing",
                 tensor=name,
                 seen=path,
@@ -188,7 +188,7 @@ class LegacyReader:
         return found
 
     # -- specs -----------------------------------------------------------------------------------------------
-    def _spec(self, dataset: Dataset, name: str, role: str, aliases: tuple[str, ...], **more: Any) -> None:
+    def _spec(self, dataset: Dataset, name: str, role: Role, aliases: tuple[str, ...], **more: Any) -> None:
         if dataset.path in self._seen:
             return
         self._seen.add(dataset.path)
@@ -204,7 +204,7 @@ class LegacyReader:
                 shape=dataset.shape,
                 dtype=dataset.dtype,
                 key=dataset.path,
-                role=role,  # type: ignore[arg-type]
+                role=role,
                 aliases=tuple(dict.fromkeys(a for a in (*aliases, plain) if a not in (name, dataset.path))),
                 dialect="keras",
                 nbytes=dataset.nbytes,
@@ -223,7 +223,7 @@ class LegacyReader:
             weight.aliases,
             attributes=attributes,
             trainable=weight.trainable,
-            layout=_layout(weight) if self.attributes.get("backend") != "theano" else None,
+            layout=layout_of(weight) if self.attributes.get("backend") != "theano" else None,
             order=order,
         )
 
@@ -267,7 +267,7 @@ class LegacyReader:
         self, listed: list[tuple[str, Dataset]], weights: list[Weight], class_name: str | None, config: Any
     ) -> State:
         """Owners by the names that newer Keras gives its slots, else by recorded order and shapes."""
-        by_flat = {}
+        by_flat: dict[str, Weight] = {}
         for weight in weights:
             by_flat.setdefault(weight.name.removesuffix(":0"), weight)
             by_flat.setdefault(weight.name.removesuffix(":0").replace("/", "_"), weight)
@@ -333,8 +333,7 @@ def _by_name(name: str, dataset: Dataset, weights: Mapping[str, Weight], class_n
 
 
 def _slot(dataset: Dataset, slot: str, weight: Weight) -> Slot:
-    role = {"average": "average", "gradient_accumulator": "gradient"}.get(slot, "slot")
-    return Slot(dataset, role, slot=slot, owner=weight.name)
+    return Slot(dataset, role_of_slot(slot), slot=slot, owner=weight.name)
 
 
 def _layer_options(config: Any, depth: int = 0) -> dict[str, tuple[str | None, bool | None]]:

@@ -22,8 +22,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
+from .._core.spec import Role
 from .._facts.keras_layers import (
     CHILDREN,
     CONTAINERS,
@@ -86,7 +87,7 @@ class Weight:
 
     dataset: Dataset
     name: str
-    role: str
+    role: Role
     aliases: tuple[str, ...]
     trainable: bool | None
     proved: bool
@@ -123,7 +124,7 @@ def holders_of(
 
 
 # -- configuration -------------------------------------------------------------------------------------------
-def _is_node(value: Any) -> bool:
+def _is_node(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict) and isinstance(value.get("class_name"), str)
 
 
@@ -261,8 +262,7 @@ def root_class(holders: Mapping[str, Holder], children: Mapping[str, list[str]])
             return "Functional"
     own = [p for p, h in holders.items() if p and h.variables and not p.startswith(("optimizer", *_METRICS))]
     root = holders.get("")
-    plain = root is not None and not root.variables
-    if own and plain and all(p.split("/")[0] in CONTAINERS for p in own):
+    if own and root is not None and not root.variables and all(p.split("/")[0] in CONTAINERS for p in own):
         # Subclassed models keep what they did not reach by attribute in a list of layers too.
         return "Sequential" if (root.label or "sequential").startswith("sequential") else None
     return None

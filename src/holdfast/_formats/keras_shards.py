@@ -40,7 +40,7 @@ def open_shards(source: Source, store: Store) -> H5Catalog:
     """
     if source.size > _LIMIT:
         raise DamagedCheckpoint("the index is larger than any model's", file=source.name, found=source.size)
-    index = parsed(source.read(0, source.size), source.name, "the index")
+    index = parsed(source.read(0, source.size), source.name, "the index", source.size)
     mapping = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(mapping, dict):
         raise DamagedCheckpoint("the index has no weight_map", file=source.name, expected="an object")
@@ -50,8 +50,8 @@ def open_shards(source: Source, store: Store) -> H5Catalog:
     for name in wanted:
         try:
             opened.append(H5File(store.open(store.safe(name)), len(opened)))
-        except HoldfastError as error:
-            missing[name] = error
+        except HoldfastError as why:
+            missing[name] = why
     reader = WeightsReader(opened, {f.source.name: (f.source.name, 0) for f in opened})
     groups = {f.source.name: f.groups for f in opened}
     for name, error in missing.items():
@@ -85,7 +85,7 @@ def open_shards(source: Source, store: Store) -> H5Catalog:
         files=(source.name, *(f.source.name for f in opened)),
         attributes=attributes,
         optimizers=reader.optimizers,
-        faults=[*faults, *reader.faults],
+        faults=[*faults, *(f for f in reader.faults if not (missing and f.slug == "tensor-missing"))],
     )
 
 
@@ -155,7 +155,7 @@ def _disagreements(
                     Fault(
                         "index-disagrees",
                         f"the index says that {part} holds {group}, and it does not",
-                        file=source.name,
+                        file=store.shown(part),
                         seen=part,
                         expected=group,
                     )

@@ -15,15 +15,22 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .._core.errors import HoldfastError
-from .._core.spec import OptimizerSpec, ParamGroup
+from .._core.spec import OptimizerSpec, ParamGroup, Role
 from .._facts.optimizers import GENERATIONS, Block, plain_class, slot_blocks
 from .hdf5 import Dataset
 from .keras_names import Weight
 
-__all__ = ["Slot", "State", "fit", "optimizer_config", "state_of", "spec_of", "scalar"]
+__all__ = ["Slot", "State", "fit", "optimizer_config", "role_of_slot", "state_of", "spec_of", "scalar"]
 
 _GUESSES = ("Adam", "SGD", "RMSprop", "Adadelta", "Ftrl", "Adafactor")
-_FEW = 5000  # weights above which orders and classes are not tried blindly
+_FEW = 100_000  # weights above which orders are not tried blindly
+
+
+def role_of_slot(slot: str) -> Role:
+    """What a variable of an optimizer is by its slot's name: averages and accumulated gradients stand apart."""
+    if slot == "average":
+        return "average"
+    return "gradient" if slot == "gradient_accumulator" else "slot"
 
 
 @dataclass(slots=True)
@@ -31,7 +38,7 @@ class Slot:
     """What one optimizer variable is. ``owner`` is a weight's name; ``proved`` whether the file proves it."""
 
     dataset: Dataset
-    role: str
+    role: Role
     name: str = ""
     slot: str | None = None
     owner: str | None = None
@@ -329,15 +336,16 @@ def state_of(
             )
     lead = found.lead if found else len(names)
     for dataset, name in zip(variables[:lead], names[:lead], strict=False):
-        role = "counter" if name.endswith(("iteration", "step_counter")) else "hyperparameter"
-        state.slots.append(Slot(dataset, role, slot=name))
+        counts = name.endswith(("iteration", "step_counter"))
+        state.slots.append(Slot(dataset, "counter" if counts else "hyperparameter", slot=name))
     if found:
         state.fitted = True
         state.class_likely = None if class_name else found.kind
         for dataset, (slot, index) in zip(variables[lead:end], found.pairs, strict=True):
-            role = {"average": "average", "gradient_accumulator": "gradient"}.get(slot, "slot")
             owner = found.weights[index].name
-            state.slots.append(Slot(dataset, role, slot=slot, owner=owner, proved=owner in found.sure))
+            state.slots.append(
+                Slot(dataset, role_of_slot(slot), slot=slot, owner=owner, proved=owner in found.sure)
+            )
     else:
         state.class_likely = None if class_name else hint
         state.slots.extend(Slot(dataset, "slot", proved=False) for dataset in variables[lead:end])

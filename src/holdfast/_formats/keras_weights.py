@@ -15,13 +15,14 @@ import numpy as np
 from .._core.catalog import Catalog
 from .._core.errors import DamagedCheckpoint, NotStored
 from .._core.fault import Check, Fault
-from .._core.spec import OptimizerSpec, Stored, TensorSpec
+from .._core.spec import OptimizerSpec, Role, Stored, TensorSpec
+from .._facts.keras_layers import class_of_group, expected_variables
 from .._facts.optimizers import GENERATIONS
 from .hdf5 import Dataset, H5File
 from .keras_names import Holder, Weight, holders_of, name_weights
 from .keras_slots import State, optimizer_config, spec_of, state_of
 
-__all__ = ["H5Catalog", "Place", "WeightsReader", "generation_of", "stored_at"]
+__all__ = ["H5Catalog", "Place", "WeightsReader", "generation_of", "layout_of", "stored_at"]
 
 Place = Mapping[str, tuple[str, int]]
 """Source name -> (file as listed in the catalog, offset of the source in it)."""
@@ -126,6 +127,7 @@ class WeightsReader:
                 self.datasets[key] = dataset
         self.groups = groups
         self.holders, self.stray = holders_of(groups, self.datasets, self._label)
+        self._look_for_gaps()
         self.generation = generation_of(version) or self._generation()
         self.specs: list[TensorSpec] = []
         self.optimizers: list[OptimizerSpec] = []
@@ -142,6 +144,63 @@ class WeightsReader:
                 expected=self.datasets[key].file.source.name,
             )
         )
+
+    def _look_for_gaps(self) -> None:
+        """Keras numbers an object's variables from 0 without gaps (``save_own_variables``): a number that is
+        skipped was stored once, or was to be.
+        """
+        for holder in self.holders.values():
+            lacking = [i for i in range(max(holder.variables, default=-1)) if i not in holder.variables]
+            lacking = lacking[:1000]
+            if lacking:
+                group = f"{holder.path}/vars" if holder.path else "vars"
+                self._absent(
+                    group,
+                    lacking,
+                    f"{group} holds variable {max(holder.variables)}, and not "
+                    f"{', '.join(map(str, lacking[:5]))}{' ...' if len(lacking) > 5 else ''}",
+                )
+
+    def _absent(self, group: str, lacking: list[int], message: str) -> None:
+        self.faults.append(
+            Fault(
+                "tensor-missing",
+                message,
+                file=self.files[0].source.name,
+                seen=f"{group} without {lacking[:20]}",
+                expected="numbers from 0 on without a gap",
+                tensors=tuple(f"{group}/{i}" for i in lacking),
+            )
+        )
+
+    def _look_for_short_layers(self) -> None:
+        """Layers whose configuration asks for more variables than are stored, in a file that holds others'."""
+        for holder in self.holders.values():
+            have = len(holder.variables)
+            config, class_name = holder.config, holder.class_name
+            if self.config is None and have == 0 and holder.segments[-2:-1] == ("layers",):
+                # Without a configuration only the class in the group's name speaks, and only where all is gone.
+                config, class_name = {}, class_of_group(holder.segments[-1])
+            elif not config or not holder.bound:  # every layer that Keras wrote has a configuration
+                continue
+            if config is None or class_name is None:
+                continue
+            if sorted(holder.variables) != list(range(have)):
+                continue  # told as a gap
+            if have == 0 and any(
+                path.startswith(holder.path + "/") and not path.startswith(holder.path + "/vars")
+                for path in self.groups
+            ):
+                continue
+            wanted = expected_variables(class_name, config)
+            if wanted is not None and have < len(wanted):
+                names = ", ".join(wanted)
+                self._absent(
+                    f"{holder.path}/vars",
+                    list(range(have, len(wanted))),
+                    f"the layer {holder.name or holder.path} ({class_name}) has {len(wanted)} variables "
+                    f"({names}), and {have} are stored",
+                )
 
     def _label(self, group: str) -> str | None:
         for file in self.files:
@@ -184,6 +243,8 @@ class WeightsReader:
     # -- specs -----------------------------------------------------------------------------------------------
     def _build(self) -> None:
         weights = name_weights(self.groups, self.holders, self.config, self.generation)
+        if any(w.role == "weight" for w in weights):
+            self._look_for_short_layers()
         _part_namesakes(weights)
         order = 0
         for weight in weights:
@@ -207,7 +268,7 @@ class WeightsReader:
         self,
         dataset: Dataset,
         name: str,
-        role: str,
+        role: Role,
         aliases: tuple[str, ...],
         attributes: dict[str, Any],
         **more: Any,
@@ -222,7 +283,7 @@ class WeightsReader:
             shape=dataset.shape,
             dtype=dataset.dtype,
             key=dataset.path,
-            role=role,  # type: ignore[arg-type]
+            role=role,
             aliases=tuple(dict.fromkeys(a for a in (*aliases, *full) if a not in (name, dataset.path))),
             dialect="keras",
             nbytes=dataset.nbytes,
@@ -244,7 +305,7 @@ class WeightsReader:
             weight.aliases,
             attributes,
             trainable=weight.trainable,
-            layout=_layout(weight),
+            layout=layout_of(weight),
             order=order,
         )
 
@@ -407,7 +468,7 @@ def _backend(module: Any, compiled: Any) -> str | None:
     return "tensorflow"
 
 
-def _layout(weight: Weight) -> str | None:
+def layout_of(weight: Weight) -> str | None:
     """Axis order of a kernel as Keras keeps it (``io`` for Dense, ``hwio`` for two-dimensional
     convolutions).
     """

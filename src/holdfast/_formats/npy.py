@@ -7,6 +7,7 @@ Format facts: numpy/lib/format.py. The format has no checksum.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -49,6 +50,10 @@ class NpyCatalog(Catalog):
 
     def read(self, name: str) -> np.ndarray:
         return self._array.read(self[name])
+
+    def pieces(self, name: str, limit: int = 1 << 24) -> Iterator[np.ndarray]:
+        """The elements in C order, converted piece by piece."""
+        return self._array.pieces(self[name], min(limit, 1 << 22))
 
     def close(self) -> None:
         self._source.close()

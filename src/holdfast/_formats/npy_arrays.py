@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .._core.dtypes import dtype_of
-from .._core.errors import DamagedCheckpoint, HoldfastError, NotStored, Truncated
+from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, NotStored, Truncated
 from .._core.fault import Fault
 from .._core.roles import guess_role
 from .._core.spec import Stored, TensorSpec
@@ -24,6 +24,9 @@ from .._storage import Source
 from .npy_header import NpyHeader, read_npy_header
 
 __all__ = ["NpyArray"]
+
+_ROOM = 32 << 20  # bytes that anything compressed may take at once, beside twice what is stored of it
+_TEXTS = 1 << 16
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class NpyArray:
     name: str
     file: str
     base: int | None = 0
+    packed: int = 0  # stored bytes of a compressed member
     header: NpyHeader = field(init=False)
     specs: list[TensorSpec] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -141,6 +145,10 @@ class NpyArray:
                     tensor=spec.name,
                 )
             return _plain(value)
+        return _plain(self._raw(spec))
+
+    def _raw(self, spec: TensorSpec) -> np.ndarray:
+        """The values as stored. Raises :class:`Truncated`, :class:`DamagedCheckpoint`."""
         header = self.header
         if self.size - header.start < header.nbytes:
             raise Truncated(
@@ -152,7 +160,9 @@ class NpyArray:
                 found=f"{self.size - header.start}",
             )
         try:
-            if header.nbytes:
+            if header.nbytes and self.base is None:
+                flat = self._inflated()
+            elif header.nbytes:
                 flat = np.frombuffer(self.opener().view(header.start, header.nbytes), header.dtype.base)
             else:
                 flat = np.empty(0, header.dtype.base)
@@ -164,7 +174,54 @@ class NpyArray:
             raise DamagedCheckpoint(
                 f"no array can have this shape: {error}", file=self.beginning.name, tensor=spec.name
             ) from error
-        return _plain(array)
+        return array
+
+    def _inflated(self) -> np.ndarray:
+        """All elements of a compressed member, inflated piece by piece into place."""
+        header = self.header
+        flat = np.empty(header.nbytes // max(1, header.dtype.base.itemsize), header.dtype.base)
+        room, at = flat.view(np.uint8).data, 0
+        for chunk in self.opener().chunks(header.start, header.nbytes):
+            room[at : at + len(chunk)] = chunk
+            at += len(chunk)
+        return flat
+
+    def pieces(self, spec: TensorSpec, limit: int) -> Iterator[np.ndarray]:
+        """The elements in C order as flat arrays; what lies in C order is read, inflated and converted piece
+        by piece.
+
+        A compressed array in Fortran order has no pieces: it must be held whole, and raises
+        :class:`LimitExceeded` where it is far larger than what is stored of it.
+        """
+        header = self.header
+        width = header.dtype.itemsize
+        if header.is_object or width == 0 or self.size - header.start < header.nbytes:
+            yield self.read(spec).reshape(-1)
+        elif header.fortran and len(header.shape) > 1:
+            if self.base is None:
+                self._demand_room(spec)
+            yield from map(_plain, _in_c_order(self._raw(spec), limit))
+        else:
+            rows = max(1, limit // width)
+            if spec.dtype == "string":
+                rows = min(rows, _TEXTS)  # as Python objects they take ten times their bytes and more
+            for chunk in self.opener().chunks(header.start, header.nbytes, step=rows * width):
+                part = np.frombuffer(chunk, header.dtype)
+                for name in self._fields[spec.key]:
+                    part = part[name]
+                yield _plain(part.reshape(-1))
+
+    def _demand_room(self, spec: TensorSpec) -> None:
+        most = _ROOM + 2 * self.packed
+        if self.header.nbytes > most:
+            raise LimitExceeded(
+                "a compressed array in Fortran order, far larger than what is stored of it, must be held whole",
+                file=self.beginning.name,
+                tensor=spec.name,
+                expected=f"at most {most} bytes",
+                found=f"{self.header.nbytes}",
+                remedy="`Catalog.read` reads it if you have the memory.",
+            )
 
     # -- pickles
     # ---------------------------------------------------------------------------------------------------
@@ -223,6 +280,19 @@ class NpyArray:
                     tensors=(self.name,),
                 )
             )
+
+
+def _in_c_order(array: np.ndarray, limit: int) -> Iterator[np.ndarray]:
+    """The elements in C order as flat copies of about ``limit`` bytes."""
+    row = array.nbytes // max(1, array.shape[0])
+    if 0 < row <= limit:
+        step = limit // row
+        for start in range(0, array.shape[0], step):
+            yield array[start : start + step].reshape(-1)
+    else:
+        step = max(1, limit // max(1, array.dtype.itemsize))
+        for start in range(0, array.size, step):
+            yield np.asarray(array.flat[start : start + step])
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

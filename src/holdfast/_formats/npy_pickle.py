@@ -54,6 +54,7 @@ def arrays_in_pickle(source: Source, faults: list[Fault]) -> list[tuple[str, np.
         stack.extend(
             (f"{path}.{key}" if path and key else path or key, value, depth + 1)
             for key, value in reversed(inner)
+            if isinstance(value, (Dict, Made, list, tuple))  # nothing else can be, or hold, an array
         )
     return list(found.items())
 
@@ -64,7 +65,11 @@ def _children(node: Any) -> list[tuple[str, Any]] | None:
     if objects is not None:
         # An object array without dimensions is what numpy.save makes of a dict; its one item stands for it.
         shape, items = objects
-        return [("" if shape == () else str(i), item) for i, item in enumerate(items)]
+        return [
+            ("" if shape == () else str(i), item)
+            for i, item in enumerate(items)
+            if isinstance(item, (Dict, Made, list, tuple))
+        ]
     pairs = pairs_of(node)
     if pairs is not None:
         return [
@@ -136,7 +141,9 @@ def _dtype_of(node: Any) -> np.dtype | None:
     if isinstance(state, tuple) and len(state) > 3 and state[3] is not None:
         return None  # fields: not rebuilt
     kind = plain_dtype(text)
-    return kind.newbyteorder(order) if order in ("<", ">") else kind
+    if order == "<":
+        return kind.newbyteorder("<")
+    return kind.newbyteorder(">") if order == ">" else kind
 
 
 def _bytes_of(value: Any) -> bytes | None:

@@ -14,7 +14,8 @@ from functools import partial
 import numpy as np
 
 from .._core.catalog import Catalog
-from .._core.errors import DamagedCheckpoint, HoldfastError, Truncated
+from .._core.effort import most_tensors
+from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
 from .._core.fault import Check, Fault
 from .._storage import BytesSource, Source, Store
 from .._storage.zip_archive import Member, ZipArchive, looks_like_zip
@@ -55,6 +56,13 @@ class NpzCatalog(Catalog):
 
     def __init__(self, source: Source) -> None:
         self._zip = ZipArchive(source)
+        if len(self._zip.members) > most_tensors(source.size):
+            raise LimitExceeded(
+                "more arrays than an honest file of that size holds",
+                file=source.name,
+                expected=f"at most {most_tensors(source.size)}",
+                found=len(self._zip.members),
+            )
         self._arrays: dict[str, NpyArray] = {}  # by member
         self._member_of: dict[str, str] = {}  # tensor key -> member
         faults: list[Fault] = list(self._zip.faults)
@@ -73,7 +81,7 @@ class NpzCatalog(Catalog):
                 base = self._zip.payload(member.name) if member.method == 0 else None
                 opener = partial(self._zip.open, member.name)
                 beginning = opener() if base is not None else self._beginning(member)
-                array = NpyArray(opener, beginning, member.size, name, source.name, base)
+                array = NpyArray(opener, beginning, member.size, name, source.name, base, member.compressed)
             except HoldfastError as error:
                 faults.append(
                     Fault(
@@ -119,6 +127,11 @@ class NpzCatalog(Catalog):
         """The values; a view of the file where the member is stored and little-endian."""
         spec = self[name]
         return self._arrays[self._member_of[spec.key]].read(spec)
+
+    def pieces(self, name: str, limit: int = 1 << 24) -> Iterator[np.ndarray]:
+        """The elements in C order; a compressed member is inflated piece by piece."""
+        spec = self[name]
+        return self._arrays[self._member_of[spec.key]].pieces(spec, min(limit, 1 << 22))
 
     def checks(self) -> Iterator[Check]:
         """The CRC-32 of every member."""

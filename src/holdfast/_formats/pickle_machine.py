@@ -111,6 +111,9 @@ def read_pickle(
             if window >= most:
                 raise machine.too_much(source.size, len(data)) from None
             window = min(8 * window, most)
+        except DamagedCheckpoint:
+            machine.forget()
+            raise
 
 
 def load(data: bytes, name: str = "<bytes>", *, budget: int | None = None) -> Pickle:
@@ -139,6 +142,11 @@ def collector_paused() -> Iterator[None]:
 
 
 class Machine:
+    """The state of one pickle: stack, marks, memo, what it cost so far and what was odd about it.
+
+    ``base`` is the offset of ``data`` in ``file``; ``budget`` bounds the bytes of all nodes together.
+    """
+
     def __init__(self, data: bytes, base: int, file: str, budget: int) -> None:
         self.data, self.base, self.file, self.budget = data, base, file, budget
         self.spent = 0
@@ -171,6 +179,11 @@ class Machine:
             found=f"{spent} and counting",
             remedy="Do not load this file in a framework; ask where it comes from.",
         )
+
+    def forget(self) -> None:
+        """Let go of all nodes: an error that somebody keeps would keep them through its traceback."""
+        for held in (self.stack, self.memo, self.odd_memo, self.persistents):
+            held.clear()
 
     # -- the loop ----------------------------------------------------------------------------------------
     def run(self) -> Pickle:

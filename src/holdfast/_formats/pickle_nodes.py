@@ -7,7 +7,6 @@ has behaviour beyond holding what the stream said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 __all__ = [
@@ -229,23 +228,3 @@ def state_of(node: Any) -> dict[str, Any] | None:
         merged.update(mapping_of(state[1]) or {})
         return merged
     return mapping_of(state)
-
-
-def walk_children(node: Any) -> Iterator[Any]:
-    """What a node holds directly."""
-    if isinstance(node, Dict):
-        for pair in node.pairs:
-            yield from pair
-    elif isinstance(node, (list, tuple)):
-        yield from node
-    elif isinstance(node, SetNode):
-        yield from node.items
-    elif isinstance(node, PersistentId):
-        yield node.pid
-    elif isinstance(node, Made):
-        yield node.args
-        yield node.state
-        yield node.kwargs
-        yield from node.items or ()
-        for pair in node.pairs or ():
-            yield from pair

@@ -6,18 +6,22 @@ listed here; third parties add theirs through the entry point group ``holdfast.f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from .._core.catalog import Catalog
 from .._core.errors import NotReadable
 from .._storage import Source, Store
+from .._storage.zip_archive import looks_like_zip
 
 __all__ = ["Format", "formats", "recognise", "format_named"]
+
+_GROUP = "holdfast.formats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +54,95 @@ class Format:
         return self.open(source, store)
 
 
-# In the order in which they are asked; a format that contains another (a .keras is a zip) comes first.
-_MODULES = (
-    "tf_bundle",
-    "keras_archive",
-    "torch_zip",
-    "npz",
-    "keras_h5",
-    "keras_shards",
-    "torch_legacy",
-    "shard_index",
-    "safetensors",
-    "npy",
-    "foreign",
-    "pickle_file",  # after foreign: the metadata of a DCP folder is a pickle too
-)
+def _json(source: Source) -> bool:
+    return source.head().lstrip(b"\xef\xbb\xbf \t\r\n\v\f").startswith(b"{")
 
 
-@lru_cache(maxsize=1)
+# In the order in which they are asked; a format that contains another (a .keras is a zip) comes first. The test beside
+# each module is the least that its formats have in common: a file that fails it cannot be any of them, and the module
+# is not imported (importing all of them takes longer than reading most headers). ``None``: always asked.
+_MODULES: dict[str, Callable[[Source], bool] | None] = {
+    "tf_bundle": lambda s: s.head(3) == b"\x08\x01\x12" or s.tail(8) == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",
+    "keras_archive": looks_like_zip,
+    "torch_zip": looks_like_zip,
+    "npz": looks_like_zip,
+    "keras_h5": lambda s: (
+        b"\x89HDF\r\n\x1a\n" in s.head((1 << 16) + 8)
+    ),  # behind a user block of up to 64 KiB
+    "keras_shards": _json,
+    "torch_legacy": lambda s: s.head(1) in (b"\x80", b"L", b"I"),
+    "shard_index": _json,
+    "safetensors": lambda s: s.head(128)[8:].lstrip(b" \t\r\n")[:1] in (b"", b"{"),
+    "npy": lambda s: s.head(1) == b"\x93",
+    "foreign": None,
+    "pickle_file": None,  # after foreign: the metadata of a DCP folder is a pickle too
+}
+
+
+@cache
+def _formats_of(module: str) -> tuple[Format, ...]:
+    """The formats of one module; before those of the catch-all ``foreign``, the third-party ones."""
+    others = _third_party() if module == "foreign" else ()
+    return (*others, *import_module(f"{__package__}.{module}").FORMATS)
+
+
+def _third_party() -> tuple[Format, ...]:
+    """What other packages add through the entry point group ``holdfast.formats``."""
+    if not _names_group(_GROUP):
+        return ()
+    from importlib.metadata import entry_points
+
+    return tuple(point.load() for point in entry_points(group=_GROUP))
+
+
+def _names_group(group: str) -> bool:
+    """Whether any installed package may have entry points of that group: by the text of its metadata, since
+    ``importlib.metadata`` takes longer to import than most headers take to read. In doubt ``True``."""
+    section = f"[{group}]".encode()
+    for place in sys.path:
+        try:
+            inside = list(os.scandir(place or "."))
+        except NotADirectoryError:
+            return True  # a zip on the path: only importlib.metadata looks into those
+        except OSError:
+            continue
+        for entry in inside:
+            if entry.name.endswith((".dist-info", ".egg-info")):
+                try:
+                    text = Path(entry.path, "entry_points.txt").read_bytes()
+                except OSError:
+                    continue
+                if section in text:
+                    return True
+    return False
+
+
+@cache
 def formats() -> tuple[Format, ...]:
     """All formats, in the order in which they are asked; third-party ones before the catch-all ``foreign``."""
-    found: list[Format] = []
-    for name in _MODULES:
-        if name == "foreign":
-            for point in entry_points(group="holdfast.formats"):
-                found.append(point.load())
-        found.extend(import_module(f"{__package__}.{name}").FORMATS)
-    return tuple(found)
+    return tuple(_lazily())
+
+
+def _lazily() -> Iterator[Format]:
+    for module in _MODULES:
+        yield from _formats_of(module)
 
 
 def recognise(source: Source) -> Format | None:
     """The format of a file by its content, or ``None``."""
     if source.size == 0:
         return None
-    return next((f for f in formats() if f.recognise(source)), None)
+    for module, possible in _MODULES.items():
+        if possible is None or possible(source):
+            for found in _formats_of(module):
+                if found.recognise(source):
+                    return found
+    return None
 
 
 def format_named(name: str) -> Format | None:
     """The format of that name, or ``None``."""
-    return next((f for f in formats() if f.name == name), None)
+    return next((f for f in _lazily() if f.name == name), None) if name else None
 
 
 def suffix_of(path: str) -> str:

@@ -17,7 +17,8 @@ import numpy as np
 
 from .._core.catalog import Catalog
 from .._core.dtypes import DTYPES, carrier, itemsize_bits
-from .._core.errors import DamagedCheckpoint
+from .._core.effort import most_tensors
+from .._core.errors import DamagedCheckpoint, LimitExceeded
 from .._core.fault import Fault
 from .._core.roles import guess_role
 from .._core.spec import Stored, TensorSpec
@@ -94,6 +95,14 @@ class SafetensorsCatalog(Catalog):
     def __init__(self, source: Source) -> None:
         header = read_header(source)
         self._source, self._start = source, header.start
+        if len(header.entries) > most_tensors(source.size):
+            raise LimitExceeded(
+                "more tensors than an honest file of that size holds",
+                file=source.name,
+                offset=8,
+                expected=f"at most {most_tensors(source.size)}",
+                found=len(header.entries),
+            )
         self._bad: dict[str, str] = {}
         faults = list(header.faults)
         metadata = _metadata(header, source, faults)
@@ -189,6 +198,21 @@ class SafetensorsCatalog(Catalog):
                 offset=stored.offset,
                 tensor=spec.name,
             ) from error
+
+    def pieces(self, name: str, limit: int = 1 << 24) -> Iterator[np.ndarray]:
+        """See :meth:`Catalog.pieces`; types under eight bits are unpacked piece by piece."""
+        spec = self[name]
+        bits = itemsize_bits(spec.dtype) if spec.name not in self._bad else 8
+        if bits >= 8:
+            yield from super().pieces(name, limit)
+            return
+        stored = spec.stored[0]
+        assert stored.offset is not None
+        step, count = max(8, limit // 8 * 8), prod(spec.shape)
+        for start in range(0, count, step):
+            some = min(step, count - start)
+            view = self._source.view(stored.offset + start * bits // 8, -(-some * bits // 8))
+            yield unpack_bits(np.frombuffer(view, np.uint8), bits, some).view(carrier(spec.dtype))
 
     def close(self) -> None:
         self._source.close()
@@ -319,9 +343,24 @@ def unpack_bits(packed: np.ndarray, bits: int, count: int) -> np.ndarray:
     The order is that of ``torch.float4_e2m1fn_x2`` (first element in the low nibble); the format itself fixes
     none.
     """
-    plain = np.unpackbits(packed, bitorder="little")[: count * bits].reshape(count, bits)
+    if bits in (1, 2, 4):  # elements that do not straddle bytes: shifted out, in no more room than they take
+        each = 8 // bits
+        split = np.empty((packed.size, each), np.uint8)
+        for place in range(each):
+            np.right_shift(packed, place * bits, out=split[:, place])
+        split &= (1 << bits) - 1
+        return split.reshape(-1)[:count]
+    out, whole = np.empty(count, np.uint8), 8 * bits
     weights = (1 << np.arange(bits)).astype(np.uint8)
-    return (plain * weights).sum(axis=1, dtype=np.uint8)
+    step = 1 << 16  # elements at a time, a multiple of eight: they begin and end at bytes
+    for start in range(0, count, step):
+        some = min(step, count - start)
+        first = start // 8 * whole // 8
+        part = np.unpackbits(packed[first : first + -(-some * bits // 8)], bitorder="little")
+        out[start : start + some] = (part[: some * bits].reshape(some, bits) * weights).sum(
+            axis=1, dtype=np.uint8
+        )
+    return out
 
 
 FORMATS: tuple[Format, ...] = (

@@ -147,7 +147,7 @@ def _parse(source: Source, raw: bytes, start: int) -> Header:
     return header
 
 
-class _Pairs(tuple):
+class _Pairs(tuple[Any, ...]):
     """A JSON object as its pairs, told apart from arrays (lists)."""
 
     __slots__ = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +21,7 @@ from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, NotR
 from .._core.fault import Check, Fault
 from .._core.spec import TensorSpec
 from .._storage import Source, Store
-from .junk import classify
+from .junk import broken_zip, classify
 from .registry import Format, recognise
 from .safetensors_header import demand_sane
 from .shard_checks import compare_with_map, look_for_mixture
@@ -28,6 +29,7 @@ from .shard_checks import compare_with_map, look_for_mixture
 __all__ = ["FORMATS", "ShardedCatalog", "open_sharded", "read_index"]
 
 _MAX_INDEX = 256 << 20
+_MAX_SHARDS = 20_000
 _MAX_DEPTH = 2  # an index may not name an index that names an index
 
 
@@ -67,8 +69,7 @@ def read_index(source: Source) -> tuple[dict[str, str], dict[str, Any], list[Fau
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(items)
         if len(made) != len(items):
-            seen: set[str] = set()
-            twice.extend(k for k, _ in items if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+            twice.extend(key for key, times in Counter(key for key, _ in items).items() if times > 1)
         return made
 
     try:
@@ -86,6 +87,13 @@ def read_index(source: Source) -> tuple[dict[str, str], dict[str, Any], list[Fau
     if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
         raise DamagedCheckpoint(
             "the index has no weight_map of file names", file=source.name, expected='{"weight_map": {...}}'
+        )
+    if len(set(found.values())) > _MAX_SHARDS:
+        raise LimitExceeded(
+            "the index names more shards than any honest one",
+            file=source.name,
+            expected=f"at most {_MAX_SHARDS}",
+            found=len(set(found.values())),
         )
     metadata = document.get("metadata")
     faults = []
@@ -191,8 +199,9 @@ class ShardedCatalog(Catalog):
             return
         try:
             form = recognise(inner)
-            if form is None:
-                fault = classify(inner)
+            broken = broken_zip(inner) if form is not None and form.name == "zip" else None
+            if form is None or broken is not None:
+                fault = broken or classify(inner)
                 shard.error = DamagedCheckpoint(fault.message, file=inner.name)
                 faults.append(replace(fault, tensors=tuple(shard.mapped)))
             elif form.name.endswith("-sharded"):

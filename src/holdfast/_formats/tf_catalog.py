@@ -11,6 +11,7 @@ import numpy as np
 
 from .._core.catalog import Catalog
 from .._core.dtypes import carrier, itemsize_bits, known
+from .._core.effort import excess, most_tensors
 from .._core.errors import (
     ChecksumMismatch,
     DamagedCheckpoint,
@@ -20,7 +21,7 @@ from .._core.errors import (
     PartMissing,
     Truncated,
 )
-from .._core.fault import Check, Fault, Progress
+from .._core.fault import Check, Fault, Progress, fault_of
 from .._core.spec import Extent, Stored, TensorSpec
 from .._storage import Source, Store
 from .tf_describe import Description, describe
@@ -94,6 +95,15 @@ class BundleCatalog(Catalog):
         )
         if complaint:
             self._notice("malformed", f"the object graph is damaged: {complaint}", tensor=GRAPH_KEY)
+        absent = attributes.pop("absent_keys", ())
+        if absent and not self._table.faults:
+            self._notice(
+                "tensor-missing",
+                f"the object graph names {len(absent)} variable{'s' * (len(absent) > 1)} whose values are not "
+                "stored: " + ", ".join(absent[:3]) + (" ..." if len(absent) > 3 else ""),
+                seen=list(absent[:20]),
+                tensors=tuple(absent),
+            )
         order = {key: i for i, key in enumerate(described)}
         specs = [
             self._spec(key, entries[key], described[key])
@@ -123,7 +133,7 @@ class BundleCatalog(Catalog):
         entries: dict[str, BundleEntry] = {}
         slices: dict[bytes, BundleEntry] = {}
         # A listed tensor costs about a KiB of memory; honest ones also have bytes in the shards.
-        most = 65_000 + (self.index.size + shards_size(self.store, self.prefix)) // 256
+        most = most_tensors(self.index.size + shards_size(self.store, self.prefix))
         room = (32 << 20) + 16 * self.index.size
         last: bytes | None = None
         for key, value in self._table:
@@ -211,8 +221,8 @@ class BundleCatalog(Catalog):
                 self._check_size(key, entry)
             else:
                 pieces[key] = self._slices_of(key, entry, slices, claimed)
-        for key in slices.keys() - claimed:
-            name = _shown(slice_name(key) or key)
+        for raw in slices.keys() - claimed:
+            name = _shown(slice_name(raw) or raw)
             self._notice("slice-coverage", "a slice is stored that its tensor does not list", tensor=name)
         return pieces
 
@@ -337,18 +347,19 @@ class BundleCatalog(Catalog):
             return None
 
     def _spec(self, key: str, entry: BundleEntry, what: Description) -> TensorSpec:
-        stored = tuple(
-            Stored(self.shards.shown(piece.entry.shard), piece.entry.offset, piece.entry.size, piece.extent)
-            for piece in self._pieces[key]
-            if self.shards.has(piece.entry.shard)
-        )
-        size = sum(piece.entry.size for piece in self._pieces[key])
+        stored: list[Stored] = []
+        size = 0
+        for piece in self._pieces[key]:
+            run = piece.entry
+            size += run.size
+            if self.shards.has(run.shard):
+                stored.append(Stored(self.shards.shown(run.shard), run.offset, run.size, piece.extent))
         return TensorSpec(
             name=what.name,
             shape=entry.shape or (),
             dtype=entry.dtype,
             key=key,
-            role=what.role,  # type: ignore[arg-type]
+            role=what.role,
             owner=what.owner,
             slot=what.slot,
             optimizer=what.optimizer,
@@ -358,7 +369,7 @@ class BundleCatalog(Catalog):
             trainable=what.trainable,
             order=what.order,
             nbytes=size,
-            stored=stored,
+            stored=tuple(stored),
             attributes={**what.attributes, **({"slices": len(entry.slices)} if entry.slices else {})},
         )
 
@@ -425,11 +436,12 @@ class BundleCatalog(Catalog):
         offset.
         """
         yield from self._table.checks()
+        skipped = excess(self.values())
         runs = [
             (piece.entry.shard, piece.entry.offset, spec.name, spec.key, piece)
             for spec in self.values()
             for piece in self._pieces[spec.key]
-            if self.shards.has(piece.entry.shard)
+            if self.shards.has(piece.entry.shard) and spec.name not in skipped
         ]
         for shard, offset, name, key, piece in sorted(runs, key=lambda run: run[:3]):
             if key not in self._broken or isinstance(self._broken[key], Truncated):
@@ -459,28 +471,9 @@ class BundleCatalog(Catalog):
                 found = crc_of_variants(*place, prod(entry.shape or ()), progress)
             else:
                 found = crc_of_run(*place, 0, progress)
-        except Truncated as error:
-            return Fault(
-                "truncated",
-                error.message,
-                source.name,
-                error.offset,
-                name,
-                error.found,
-                error.expected,
-                tensors=(name,),
-            )
         except DamagedCheckpoint as error:
-            return Fault(
-                "checksum",
-                error.message,
-                source.name,
-                error.offset,
-                name,
-                error.found,
-                error.expected,
-                tensors=(name,),
-            )
+            slug = "truncated" if isinstance(error, Truncated) else "checksum"
+            return replace(fault_of(error, name), slug=slug, file=source.name, tensor=name)
         if mask(found) == entry.crc:
             return None
         return Fault(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._core.errors import DamagedCheckpoint
-from .._core.spec import OptimizerSpec, ParamGroup
+from .._core.spec import OptimizerSpec, ParamGroup, Role
+from .._facts.keras_layers import SURE_BUFFERS
 from .tf_entries import BundleEntry
 
 __all__ = [
@@ -27,17 +28,6 @@ Scalar = Callable[[str], "int | float | None"]
 """Reads a small scalar by key; ``None`` where it cannot be had."""
 
 LAYOUTS = {2: "io", 3: "wio", 4: "hwio", 5: "dhwio"}
-BUFFERS = frozenset(
-    [
-        "moving_mean",
-        "moving_variance",
-        "moving_var",
-        "moving_stddev",
-        "renorm_mean",
-        "renorm_stddev",
-        "running_mean",
-    ]
-)
 COUNTERS = frozenset(
     [
         "save_counter",
@@ -85,7 +75,7 @@ class Description:
     """What is known of one tensor; fields as in :class:`TensorSpec`. ``owner`` is a *name*."""
 
     name: str
-    role: str = "weight"
+    role: Role = "weight"
     owner: str | None = None
     slot: str | None = None
     optimizer: str | None = None
@@ -176,7 +166,7 @@ def _last(name: str) -> str:
 
 def is_buffer(name: str) -> bool:
     """Whether the last word of a name is a running statistic's."""
-    return _last(name) in BUFFERS
+    return _last(name) in SURE_BUFFERS
 
 
 def is_counter(name: str, entry: BundleEntry) -> bool:
@@ -185,6 +175,7 @@ def is_counter(name: str, entry: BundleEntry) -> bool:
 
 
 def is_hyperparameter(name: str, entry: BundleEntry) -> bool:
+    """Whether the last word is a hyperparameter's and the tensor is a number."""
     return _last(name) in HYPERPARAMETERS and entry.shape == () and entry.dtype != "string"
 
 
@@ -218,6 +209,11 @@ def describe(
     else:
         found, drafts = describe_names(entries)
     attributes: dict[str, Any] = {"object_based": based}
+    if parsed is not None:
+        named = (a.key for node in parsed.nodes for a in node.attributes)
+        absent = [k for k in dict.fromkeys(named) if k.endswith("VARIABLE_VALUE") and k not in entries]
+        if absent:
+            attributes["absent_keys"] = absent
     if based:
         counter = scalar("save_counter/.ATTRIBUTES/VARIABLE_VALUE")
         if counter is not None:

@@ -173,6 +173,60 @@ def _slice(data: memoryview) -> Slice:
 
 def parse_entry(data: memoryview | bytes) -> BundleEntry:
     """One tensor entry. Raises :class:`DamagedCheckpoint`."""
+    return _common_entry(bytes(data)) or _any_entry(data)
+
+
+def _common_entry(raw: bytes) -> BundleEntry | None:
+    """The entry of a plain tensor as TensorFlow writes it: an index holds tens of thousands of these.
+
+    ``None`` for whatever has another field, a longer number or a break in it: :func:`_any_entry` judges that.
+    """
+    dtype = shard = offset = size = crc = at = 0
+    shape: tuple[int, ...] | None = ()
+    end = len(raw)
+    while at + 1 < end:
+        tag, value = raw[at], raw[at + 1]
+        if tag == 0x35:  # crc32c, fixed32
+            if at + 5 > end:
+                return None
+            crc = int.from_bytes(raw[at + 1 : at + 5], "little")
+            at += 5
+            continue
+        at += 2
+        if tag == 0x12:  # shape
+            if value > 0x7F or at + value > end:
+                return None
+            shape = _shape(raw[at : at + value])
+            at += value
+            continue
+        shift = 7
+        if value > 0x7F:
+            value &= 0x7F
+            while True:
+                if at >= end or shift > 56:
+                    return None
+                byte = raw[at]
+                at += 1
+                value |= (byte & 0x7F) << shift
+                if byte < 0x80:
+                    break
+                shift += 7
+        if tag == 0x28:
+            size = value
+        elif tag == 0x20:
+            offset = value
+        elif tag == 0x08:
+            dtype = value
+        elif tag == 0x18:
+            shard = value
+        else:
+            return None
+    if at != end or dtype not in DTYPES or shard >> 31:
+        return None
+    return BundleEntry(DTYPES[dtype], shape, shard, offset, size, crc)
+
+
+def _any_entry(data: memoryview | bytes) -> BundleEntry:
     dtype = shard = offset = size = crc = 0
     shape: tuple[int, ...] | None = ()
     slices: list[Slice] = []

@@ -63,6 +63,8 @@ _PLAIN_SLOTS = {
     "vr": "vr",
     "vc": "vc",
 }  # BERT's AdamWeightDecayOptimizer, Adafactor
+_NUMBERED = re.compile(r"(\w+?)(?:_(\d+))?")
+_TABLE = re.compile(r"(^|[/_])table(_\d+)?-(keys|values)$")
 _AVERAGES = ("ExponentialMovingAverage", "EMA", "ema", "moving_average")
 
 
@@ -128,10 +130,14 @@ def _slot_of(key: str, entries: Mapping[str, BundleEntry]) -> tuple[str, str, in
     too.
     """
     head, _, last = key.rpartition("/")
-    match = re.fullmatch(r"(\w+?)(?:_(\d+))?", last)
-    if not head or match is None:
+    if not head:
         return None
-    base, number = match[1], int(match[2] or 0)
+    base, number = last, 0
+    if last[-1:].isdigit():
+        match = _NUMBERED.fullmatch(last)
+        if match is None:
+            return None
+        base, number = match[1], int(match[2] or 0)
     if base not in _SLOTS and base not in _AVERAGES:
         return None
     scope: list[str] = []
@@ -155,7 +161,7 @@ def _keras_or_plain_slot(
         what.role, what.owner, what.slot, what.optimizer = "slot", head, _PLAIN_SLOTS[last], "optimizer"
         _draft(drafts, "optimizer", head, what.slot).scope = "AdamW" if last.startswith("adam_") else None
         return
-    match = re.fullmatch(r"(.+)_slot_(\w+)", key)
+    match = re.fullmatch(r"(.+)_slot_(\w+)", key) if "_slot_" in key else None
     if match and match[1] in entries:
         what.role, what.owner, what.slot, what.optimizer = "slot", match[1], match[2], "optimizer"
         _draft(drafts, "optimizer", match[1], what.slot).scope = None
@@ -179,7 +185,7 @@ def _alone(key: str, entry: BundleEntry, what: Description, drafts: dict[str, Op
     """The role of a tensor that belongs to no other."""
     head, _, last = key.rpartition("/")
     optimizer = head.rsplit("/", 1)[-1].split("_")[0].lower() in CLASSES if head else False
-    bare = re.sub(r"_\d+$", "", last)
+    bare = re.sub(r"_\d+$", "", last) if last[-1:].isdigit() else last
     if optimizer and last in HYPERPARAMETERS and entry.shape == ():
         what.role, what.optimizer = "hyperparameter", head
         _draft(drafts, head, None, None).values[last] = key
@@ -193,8 +199,8 @@ def _alone(key: str, entry: BundleEntry, what: Description, drafts: dict[str, Op
             what.optimizer = adams[0] if len(adams) == 1 else None
     elif is_buffer(key):
         what.role, what.trainable = "buffer", False
-    elif entry.dtype in ("string", "variant", "object") or re.search(
-        r"(^|[/_])table(_\d+)?-(keys|values)$", key
+    elif entry.dtype in ("string", "variant", "object") or (
+        key.endswith(("-keys", "-values")) and _TABLE.search(key)
     ):
         what.role = "buffer" if key.endswith(("-keys", "-values")) else "other"
     elif last == "kernel" and entry.shape is not None:

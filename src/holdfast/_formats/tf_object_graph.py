@@ -58,13 +58,15 @@ def parse_graph(data: bytes | memoryview) -> ObjectGraph:
     :class:`LimitExceeded`.
     """
     nodes: list[Node] = []
-    most = 1000 + len(data) // 2
+    most = 20_000 + len(data) // 12  # an object costs its own head and a named reference from its parent
     for number, value in fields(data):
         if number == 1:
             nodes.append(_node(message(value)))
             if len(nodes) > most:
                 raise LimitExceeded("more objects than bytes")
     count = len(nodes)
+    if not nodes:
+        raise DamagedCheckpoint("an object graph without a single object, not even its root")
     for node in nodes:
         if any(not 0 <= child < count for _, child in node.children) or any(
             not 0 <= end < count for slot in node.slots for end in (slot.original, slot.node)

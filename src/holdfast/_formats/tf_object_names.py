@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from .._core.spec import Role
 from .tf_describe import (
     LAYOUTS,
     Description,
@@ -67,6 +68,10 @@ def describe_objects(
     for optimizer in optimizers:
         draft = OptimizerDraft(optimizer.name, scope=optimizer.scope, attributes=dict(optimizer.attributes))
         drafts.append(draft)
+        bearers = Counter(own.full for own in optimizer.variables)
+        for own in optimizer.variables:  # Keras 3's Adafactor calls row and column moments alike
+            if bearers[own.full] > 1:
+                own.full = ""
         for own in optimizer.variables:
             key = keys.get(own.node)
             if key is not None and key not in found:
@@ -238,7 +243,7 @@ def _plain(
     return what
 
 
-def _role(name: str, path: str, entry: BundleEntry) -> str:
+def _role(name: str, path: str, entry: BundleEntry) -> Role:
     words = set(path.split("/"))
     last = path.rsplit("/", 1)[-1]
     if words & _METRICS or "/metrics/" in f"/{path}/":
@@ -282,7 +287,7 @@ def _own(
         if what.owner is None:
             what.attributes["owner_unproved"] = True
     elif own.kind in ("average", "gradient"):
-        what.role = own.kind
+        what.role = "average" if own.kind == "average" else "gradient"
         what.owner = names.get(own.owner) if own.owner is not None else None
         if what.owner is None:
             what.attributes["owner_unproved"] = True

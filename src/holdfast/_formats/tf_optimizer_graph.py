@@ -263,12 +263,12 @@ def _settle(
             if slot is not None:
                 what.kind, what.slot, what.owner_hint = "slot", slot, last[: -len(slot) - 1]
     if listed is not None:
-        owner, name = listed
+        node, name = listed
         if what.kind == "own":
             what.kind, what.slot = "slot", _singular(name)
-        if owner is not None:
-            what.owner = owner
-            hint = full.get(owner, "").replace("/", "_")
+        if node is not None:
+            what.owner = node
+            hint = full.get(node, "").replace("/", "_")
             last = words[-1]
             if hint and last.startswith(f"{hint}_"):
                 what.slot = last[len(hint) + 1 :]

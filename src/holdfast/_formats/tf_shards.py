@@ -157,12 +157,15 @@ class Shards:
                 expected=f"{end} bytes",
                 seen=f"{size} bytes",
             )
-        at, last = 0, ""
+        at, last, told = 0, "", 0
         inner = gcd(*(offset for offset, _, _ in runs)) if runs else 1
         for offset, length, key in runs:
             if length == 0:
                 continue
             if offset < at:
+                told += 1
+                if told > 100:  # the rest are told by their number
+                    continue
                 yield Fault(
                     "overlap",
                     f"two tensors claim the same bytes: {last} and {key}",
@@ -181,3 +184,11 @@ class Shards:
                 )
             if offset + length > at:
                 at, last = offset + length, key
+        if told > 100:
+            yield Fault(
+                "overlap",
+                f"{told - 100} further tensors claim bytes that others claim too",
+                file=file,
+                seen=told,
+                expected=0,
+            )

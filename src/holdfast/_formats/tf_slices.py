@@ -34,11 +34,11 @@ def covers(shape: tuple[int, ...], regions: list[Region]) -> str | None:
     cut = {axis for _, length in regions for axis, size in enumerate(shape) if length[axis] != size}
     if len(cut) <= 1:
         axis = cut.pop() if cut else 0
-        at = 0
-        for start, length in sorted((r[0][axis], r[1][axis]) for r in regions) if shape else []:
-            if start != at:
-                return f"two slices share elements, or none holds those at {at} of dimension {axis}"
-            at = start + length
+        end = 0
+        for at, size in sorted((r[0][axis], r[1][axis]) for r in regions) if shape else []:
+            if at != end:
+                return f"two slices share elements, or none holds those at {end} of dimension {axis}"
+            end = at + size
         return None if shape or len(regions) == 1 else "several slices hold the one element"
     if len(regions) <= _PAIRWISE:
         for i, (start, length) in enumerate(regions):

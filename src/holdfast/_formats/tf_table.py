@@ -11,8 +11,8 @@ tensorflow/core/lib/io/format.{h,cc}, block.cc, table_builder.cc.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from .._core.errors import ChecksumMismatch, DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
 from .._core.fault import Check, Fault, Progress
@@ -143,8 +143,8 @@ class Table:
                 seen=self.source.size - FOOTER,
             )
 
-    def _fault(self, slug: str, message: str, offset: int, **evidence: object) -> None:
-        self.faults.append(Fault(slug, message, file=self.source.name, offset=offset, **evidence))  # type: ignore[arg-type]
+    def _fault(self, slug: str, message: str, offset: int, **evidence: Any) -> None:
+        self.faults.append(Fault(slug, message, file=self.source.name, offset=offset, **evidence))
 
     def block(self, handle: Handle) -> bytes:
         """The bytes of a block, verified and decompressed, without trailer.
@@ -206,7 +206,7 @@ class Table:
         for handle in [*self.blocks, self.meta, self.index]:
             yield Check("crc32c", self.source.name, handle.offset, handle.size + TRAILER, self._check(handle))
 
-    def _check(self, handle: Handle):
+    def _check(self, handle: Handle) -> Callable[[Progress], Fault | None]:
         def run(progress: Progress) -> Fault | None:
             try:
                 self.block(handle)

@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 
 from .._core.catalog import Catalog
+from .._core.effort import most_tensors
 from .._core.errors import DamagedCheckpoint, HoldfastError
 from .._core.fault import Check, Fault
 from .._core.spec import OptimizerSpec, TensorSpec
 from .pickle_machine import Pickle
 from .pickle_nodes import mapping_of
 from .pickle_numpy import NumpyArray
+from .torch_leaves import plain
 from .torch_optimizers import Ownership, optimizer_spec, owners_of
 from .torch_read import Bank, read_tensor
 from .torch_roles import average_homes
 from .torch_specs import SpecBuilder, unfold_nested
-from .torch_tensors import Reader, Tensor
-from .torch_walk import Walk, plain
+from .torch_tensors import Reader
+from .torch_views import Tensor
+from .torch_walk import Walk
 
 __all__ = ["Bank", "TorchCatalog", "open_torch"]
 
@@ -151,7 +154,7 @@ def open_torch(
     offsets.
     """
     reader = Reader()
-    walk = Walk(reader, visits=200_000 + 2 * pickle_size, tensors=16_000 + file_size // 40)
+    walk = Walk(reader, visits=200_000 + 2 * pickle_size, tensors=most_tensors(file_size))
     walk.run(pickle.value)
     leaves = unfold_nested(walk.leaves, bank)
     homes = {home: [leaf for leaf in found if leaf.optimizer is None] for home, found in walk.order.items()}

@@ -16,7 +16,8 @@ from .pickle_machine import Pickle, collector_paused, load, read_pickle
 from .pickle_nodes import as_text, items_of, mapping_of
 from .registry import Format
 from .torch_catalog import Bank, TorchCatalog, open_torch
-from .torch_tensors import Reader, Storage
+from .torch_tensors import Reader
+from .torch_views import Storage
 
 __all__ = ["FORMATS", "MAGIC", "open_legacy", "recognise_legacy"]
 
@@ -94,6 +95,8 @@ def open_legacy(source: Source, store: Store) -> TorchCatalog:
                 expected=error.expected,
             )
         )
+        # Behind the list lie the bytes of every storage: with it they are gone, all by one cause.
+        bank.places.update(dict.fromkeys(_declared(obj), (source.size, 0)))
     if keys is not None:
         _lay_out(source, obj, keys, bank, faults)
     words = mapping_of(info.value) or {}

@@ -9,9 +9,9 @@ from typing import Any
 from .._core.roles import BUFFER_WORDS
 from .._core.spec import OptimizerSpec, ParamGroup
 from .pickle_numpy import NumpyArray
+from .torch_leaves import Leaf, Optimizer
 from .torch_owners import candidates
-from .torch_tensors import Tensor
-from .torch_walk import Leaf, Optimizer
+from .torch_views import Tensor
 
 __all__ = ["Ownership", "optimizer_name", "owners_of", "optimizer_spec", "class_likely"]
 
@@ -50,7 +50,7 @@ def owners_of(
     if optimizer.count == 0:
         return made
     if optimizer.parameters:
-        known = {}
+        known: dict[tuple[Any, ...], str] = {}
         for leaf in leaves:
             if leaf.optimizer is None and isinstance(leaf.part, Tensor) and leaf.part.identity is not None:
                 known.setdefault(leaf.part.identity, leaf.name)

@@ -10,7 +10,7 @@ import numpy as np
 from .._core.dtypes import carrier
 from .._core.errors import DamagedCheckpoint, LimitExceeded, NotStored, PartMissing, Truncated
 from .._core.fault import Check
-from .torch_tensors import Tensor
+from .torch_views import Tensor
 
 __all__ = ["Bank", "read_tensor"]
 

@@ -12,7 +12,7 @@ import re
 from .._core.roles import guess_role
 from .._core.spec import Role
 from .pickle_numpy import NumpyArray
-from .torch_walk import Leaf
+from .torch_leaves import Leaf
 
 __all__ = ["role_of", "average_homes", "averaged_owner"]
 

@@ -9,11 +9,13 @@ from typing import Any
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
 from .._core.spec import Stored, TensorSpec
+from .torch_leaves import Leaf
 from .torch_optimizers import Ownership, optimizer_name
 from .torch_read import Bank, read_tensor
 from .torch_roles import averaged_owner, role_of
-from .torch_tensors import Reader, Storage, Tensor
-from .torch_walk import Leaf, Walk
+from .torch_tensors import Reader
+from .torch_views import Storage, Tensor, bound
+from .torch_walk import Walk
 
 __all__ = ["SpecBuilder", "unfold_nested"]
 
@@ -40,7 +42,7 @@ def unfold_nested(leaves: list[Leaf], bank: Bank) -> list[Leaf]:
         for index, (shape, stride, start) in enumerate(zip(*rows, starts, strict=True)):
             piece = Tensor(part.storage, part.offset + start, shape, stride, part.dtype, part.requires_grad)
             piece.cls, piece.extra = part.cls, {"nested": f"part {index}"}
-            Reader()._bound(piece, 0)
+            bound(piece)
             suffix = f".{index}"
             made.append(
                 Leaf(leaf.name + suffix, leaf.key + suffix, piece, leaf.home, leaf.local + suffix, leaf.kind)
@@ -97,21 +99,26 @@ class SpecBuilder:
         for leaf in self.leaves:
             part = leaf.part
             if isinstance(part, Tensor) and part.storage is not None:
-                identity = part.identity
-                self.count[identity] = self.count.get(identity, 0) + 1
                 key = part.storage.key
                 self.names_by_storage.setdefault(key, []).append(leaf.name)
                 self.on.setdefault(key, []).append(part)
                 known = self.storages.get(key)
                 if known is None or part.storage.nbytes > known.nbytes:
                     self.storages[key] = part.storage
+        for parts in self.on.values():
+            if len(parts) > 1:
+                for part in parts:
+                    identity = part.identity
+                    self.count[identity] = self.count.get(identity, 0) + 1
         return [self._spec(order, leaf) for order, leaf in enumerate(self.leaves)]
 
     def _spec(self, order: int, leaf: Leaf) -> TensorSpec:
         part = leaf.part
         dtype = part.dtype if isinstance(part, Tensor) else part.dtype_name
         extra: dict[str, Any] = {}
-        shares, stored, nbytes = None, (), -1
+        shares: str | None = None
+        stored: tuple[Stored, ...] = ()
+        nbytes = -1
         if isinstance(part, Tensor):
             shares, stored = self._tensor_facts(leaf, part, extra)
         else:
@@ -185,9 +192,10 @@ class SpecBuilder:
             extra["device"] = storage.location
             self._devices.setdefault(storage.location, []).append(leaf.name)
         shares = None
-        if self.count[part.identity] > 1:
+        alone = len(self.on[storage.key]) == 1
+        if not alone and self.count[part.identity] > 1:
             shares = f"{storage.key}+{part.first * part.itemsize}:{part.shape}:{part.stride}"
-        if len(self.on[storage.key]) > 1 or part.span * part.itemsize < storage.nbytes:
+        if not alone or part.span * part.itemsize < storage.nbytes:
             extra["storage"] = storage.key
             extra["storage_nbytes"] = storage.nbytes
         if not part.is_contiguous:
@@ -256,6 +264,10 @@ class SpecBuilder:
                 tensor=names[0],
                 expected=f"storage {text}",
                 tensors=tuple(names),
+                attributes={
+                    "remedy": "The file lacks a part of itself: fetch or copy it again from where it was whole, "
+                    "or use the previous checkpoint."
+                },
             )
         return Fault(
             slug, f"a tensor makes no sense: {text}", file=self.file, tensor=names[0], tensors=tuple(names)

@@ -1,4 +1,4 @@
-"""Tensors out of pickle nodes: what torch's rebuild functions would make, as descriptions.
+"""Tensors out of pickle nodes: each node once, its storages and the views of them.
 
 Format facts: torch/_utils.py (``_rebuild_*``), torch/_tensor.py (``__reduce_ex__``, ``__setstate__``,
 ``_rebuild_from_type_v2``), torch/storage.py (storage classes), torch/serialization.py (persistent ids).
@@ -6,12 +6,7 @@ Format facts: torch/_utils.py (``_rebuild_*``), torch/_tensor.py (``__reduce_ex_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import prod
-from types import MappingProxyType
 from typing import Any
-
-import numpy as np
 
 from .._core.dtypes import DTYPES
 from .pickle_nodes import (
@@ -20,13 +15,13 @@ from .pickle_nodes import (
     PersistentId,
     as_text,
     class_of,
-    items_of,
-    mapping_of,
     state_of,
 )
-from .pickle_numpy import NumpyArray, numpy_array
+from .pickle_numpy import numpy_array
+from .torch_rebuild import REBUILD
+from .torch_views import WIDEST, Part, Storage, Tensor, bound, flag_of, sizes_of
 
-__all__ = ["Storage", "Tensor", "Part", "Reader"]
+__all__ = ["Reader"]
 
 _STORAGE_DTYPES = {
     "Double": "float64",
@@ -47,7 +42,6 @@ _STORAGE_DTYPES = {
     "QUInt4x2": "quint4x2",
     "QUInt2x4": "quint2x4",
 }
-_INTEGERS = {"qint8": "int8", "quint8": "uint8", "qint32": "int32", "quint4x2": "uint8", "quint2x4": "uint8"}
 _WORDS = {
     "float": "float32",
     "double": "float64",
@@ -56,122 +50,6 @@ _WORDS = {
     "long": "int64",
     "short": "int16",
 }
-_WIDEST = 1 << 62
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-_ITEMSIZES = {name: max(1, row.bits // 8) for name, row in DTYPES.items()}
-
-
-class Storage:
-    """A storage as the pickle names it.
-
-    ``key`` names its bytes in the file, ``dtype`` its element type (``None`` for untyped ones, counted in
-    bytes), ``numel`` the elements it declares, ``location`` the device tag, ``start`` the first element where
-    this is a view of another storage (legacy streams only).
-    """
-
-    __slots__ = ("dtype", "itemsize", "key", "location", "nbytes", "numel", "start")
-
-    def __init__(self, key: str, dtype: str | None, numel: int, location: str, start: int = 0) -> None:
-        self.key, self.dtype, self.numel, self.location, self.start = key, dtype, numel, location, start
-        self.itemsize = 1 if dtype is None else _ITEMSIZES[dtype]
-        self.nbytes = numel * self.itemsize
-
-
-class Tensor:
-    """A strided view of a storage; ``storage`` is ``None`` where the file holds no bytes for it (meta
-    tensors).
-
-    ``offset`` and ``stride`` count elements of ``dtype``. ``problem`` says why it cannot be read, as ``(slug,
-    text)``.
-    """
-
-    __slots__ = (
-        *(
-            "storage",
-            "offset",
-            "shape",
-            "stride",
-            "dtype",
-            "requires_grad",
-            "cls",
-            "conj",
-            "neg",
-            "extra",
-            "problem",
-        ),
-        *("attached", "itemsize", "span", "first", "is_contiguous"),
-    )
-
-    def __init__(
-        self,
-        storage: Storage | None,
-        offset: int,
-        shape: tuple[int, ...],
-        stride: tuple[int, ...],
-        dtype: str,
-        requires_grad: bool | None = None,
-    ) -> None:
-        self.storage, self.offset, self.shape, self.stride, self.dtype = storage, offset, shape, stride, dtype
-        self.requires_grad = requires_grad
-        self.cls = "Tensor"
-        self.conj = self.neg = False
-        self.extra: Mapping[str, Any] = _NOTHING
-        self.problem: tuple[str, str] | None = None
-        self.attached: Any = None  # the node of a Python-side state, which may hold further tensors
-        self.itemsize = _ITEMSIZES[dtype]
-        # First element within the storage's bytes, counted in elements of `dtype`.
-        self.first = offset if storage is None else storage.start + offset
-        span, expected, plain = 1, 1, True
-        for size, step in zip(reversed(shape), reversed(stride), strict=False):
-            if size != 1:
-                if step != expected:
-                    plain = False
-                span += (size - 1) * step
-                expected *= size
-        # Elements from the first to the last inclusive; 0 for empty tensors.
-        self.span = 0 if 0 in shape else span
-        self.is_contiguous = plain
-
-    @property
-    def identity(self) -> tuple[Any, ...] | None:
-        """Equal for tensors that are the same view of the same elements; ``None`` without bytes."""
-        if self.storage is None:
-            return None
-        steps: Any = None
-        if not self.is_contiguous:
-            # The elements matter, not how the view was written: strides of dimensions of size 1 say nothing.
-            steps = tuple(s if n > 1 else 0 for s, n in zip(self.stride, self.shape, strict=True))
-        return (
-            self.storage.key,
-            self.first * self.itemsize,
-            self.shape,
-            steps,
-            self.dtype,
-            self.conj,
-            self.neg,
-        )
-
-
-Part = tuple[str, Tensor | NumpyArray]
-"""A suffix of the tensor's name and what bears it: plain tensors have one part with suffix ``""``."""
-
-
-def _sizes(node: Any) -> tuple[int, ...] | None:
-    if type(node) is tuple:
-        items = node
-    else:
-        found = items_of(node)
-        if found is None:
-            return None
-        items = tuple(found)
-    for n in items:
-        if type(n) is not int or not -_WIDEST < n < _WIDEST:
-            return None
-    return items
-
-
-def _flag(node: Any) -> bool | None:
-    return node if isinstance(node, bool) else bool(node) if isinstance(node, int) else None
 
 
 class Reader:
@@ -191,9 +69,8 @@ class Reader:
         ``('storage', type, key, location, numel)`` in zip files; legacy streams add ``(view_key, offset,
         size)`` or ``None``. Typed storages pickled as objects (torch 1.11 and later) wrap the same id.
         """
-        found = self._storages.get(id(node), False)
-        if found is not False:
-            return found
+        if id(node) in self._storages:
+            return self._storages[id(node)]
         self._storages[id(node)] = None  # a storage that wraps itself is none
         made = self._storage(node)
         if made is not None:
@@ -219,7 +96,7 @@ class Reader:
         if isinstance(key, int):
             key = str(key)
         key, location = as_text(key), as_text(location)
-        if dtype is False or key is None or type(numel) is not int or not 0 <= numel < _WIDEST:
+        if dtype is False or key is None or type(numel) is not int or not 0 <= numel < WIDEST:
             return None
         start = 0
         if len(pid) > 5 and pid[5] is not None:
@@ -272,19 +149,18 @@ class Reader:
     # -- tensors -----------------------------------------------------------------------------------------
     def parts(self, node: Any) -> list[Part] | None:
         """The tensors that a node stands for, with suffixes to its name; ``None`` where it is no tensor."""
-        known = self._known.get(id(node), False)
-        if known is not False:
-            return known
+        if id(node) in self._known:
+            return self._known[id(node)]
         found: list[Part] | None = None
         self._known[id(node)] = None  # a tensor that is made of itself is none
         if isinstance(node, Made):
-            found = self._parts(node)
+            found = self.made(node)
         elif isinstance(node, PersistentId):
             storage = self.storage(node)
             if storage is not None:
                 tensor = Tensor(storage, 0, (storage.numel,), (1,), storage.dtype or "uint8")
                 tensor.cls = "Storage"
-                self._bound(tensor, node.offset)
+                bound(tensor)
                 found = [("", tensor)]
         self._known[id(node)] = found
         return found
@@ -296,7 +172,8 @@ class Reader:
             return parts[0][1]
         return None
 
-    def _parts(self, node: Made) -> list[Part] | None:
+    def made(self, node: Made) -> list[Part] | None:
+        """What a call makes, for nodes of our own that stand in no memo; see :meth:`parts`."""
         if self._depth > 24:
             self.odd.append(("rebuild calls nested deeper than any honest ones", node.offset))
             return None
@@ -309,7 +186,7 @@ class Reader:
     def _rebuilt(self, node: Made) -> list[Part] | None:
         func = node.func
         if isinstance(func, Global) and isinstance(node.args, tuple):
-            handler = _REBUILD.get((func.module, func.name))
+            handler = REBUILD.get((func.module, func.name))
             if handler is not None:
                 try:
                     return handler(self, node.args)
@@ -337,7 +214,7 @@ class Reader:
                 return None
             tensor = Tensor(storage, 0, (storage.numel,), (1,), storage.dtype or "uint8")
             tensor.cls = "Storage"
-            self._bound(tensor, node.offset)
+            bound(tensor)
             return [("", tensor)]
         state = node.state
         if not isinstance(state, tuple) or not (
@@ -345,7 +222,7 @@ class Reader:
         ):
             return None
         if len(state) in (4, 5) and self.storage(state[0]) is not None:
-            return self._strided(state[0], state[1], state[2], state[3], None, None)
+            return self.strided(state[0], state[1], state[2], state[3], None, None)
         if state:
             inner = self.parts(state[0])
             if inner:
@@ -355,243 +232,16 @@ class Reader:
                 return inner
         return None
 
-    def _strided(
+    def strided(
         self, storage: Any, offset: Any, size: Any, stride: Any, grad: Any, dtype: str | None
     ) -> list[Part] | None:
+        """A view of a storage, checked against it. Raises ``ValueError`` for arguments that describe none."""
         found = self.storage(storage)
-        shape, steps = _sizes(size), _sizes(stride)
+        shape, steps = sizes_of(size), sizes_of(stride)
         if found is None or shape is None or steps is None or type(offset) is not int:
             raise ValueError
         if len(shape) != len(steps):
             raise ValueError
-        tensor = Tensor(found, offset, shape, steps, dtype or found.dtype or "uint8", _flag(grad))
-        self._bound(tensor, 0)
+        tensor = Tensor(found, offset, shape, steps, dtype or found.dtype or "uint8", flag_of(grad))
+        bound(tensor)
         return [("", tensor)]
-
-    def _bound(self, tensor: Tensor, offset: int) -> None:
-        """Note where a view reaches outside its storage, has a negative size, or repeats a few bytes absurdly
-        often.
-        """
-        storage = tensor.storage
-        shape, stride = tensor.shape, tensor.stride
-        if storage is None:
-            return
-        contiguous = tensor.offset >= 0 and tensor.is_contiguous and not (shape and min(shape) < 0)
-        if contiguous and (tensor.first + tensor.span) * tensor.itemsize <= storage.nbytes:
-            return  # the common case in brief: no repeats are possible, so only the end could lie outside
-        if tensor.offset < 0 or any(n < 0 for n in shape) or any(s < 0 for s in stride):
-            tensor.problem = ("malformed", "a negative size, stride or offset")
-            return
-        available = storage.nbytes - storage.start * storage.itemsize
-        end = (tensor.offset + tensor.span) * tensor.itemsize
-        if tensor.span and end > available:
-            tensor.problem = (
-                "malformed",
-                f"the view ends at byte {end} of a storage that declares {available} bytes",
-            )
-            return
-        total = prod(shape) * tensor.itemsize
-        if total > max(32 << 20, 16 * available):
-            tensor.problem = ("limit", f"{total} bytes are spread out of a storage of {available}")
-
-    # -- rebuild functions -------------------------------------------------------------------------------
-    def _tensor(self, args: tuple[Any, ...]) -> list[Part] | None:
-        return self._strided(args[0], args[1], args[2], args[3], None, None)
-
-    def _tensor_v2(self, args: tuple[Any, ...]) -> list[Part] | None:
-        found = self._strided(args[0], args[1], args[2], args[3], args[4], None)
-        if len(args) > 6 and found:
-            self._metadata(found[0][1], args[6])
-        return found
-
-    def _tensor_v3(self, args: tuple[Any, ...]) -> list[Part] | None:
-        dtype = self.dtype(args[6])
-        if dtype is None:
-            raise ValueError
-        found = self._strided(args[0], args[1], args[2], args[3], args[4], dtype)
-        if len(args) > 7 and found:
-            self._metadata(found[0][1], args[7])
-        return found
-
-    @staticmethod
-    def _metadata(tensor: Tensor | NumpyArray, node: Any) -> None:
-        """``{'conj': True, 'neg': True}``: the view's lazy bits (torch/_utils.py ``get_tensor_metadata``)."""
-        words = mapping_of(node) or {}
-        if isinstance(tensor, Tensor):
-            tensor.conj, tensor.neg = bool(words.get("conj")), bool(words.get("neg"))
-
-    def _parameter(self, args: tuple[Any, ...]) -> list[Part] | None:
-        inner = self.parts(args[0])
-        if not inner:
-            return inner
-        made: list[Part] = []
-        for suffix, part in inner:
-            if isinstance(part, Tensor):
-                copy = _copy(part)
-                copy.cls = "Parameter"
-                copy.requires_grad = _flag(args[1]) if len(args) > 1 else None
-                if len(args) > 3:
-                    copy.attached = args[3]
-                made.append((suffix, copy))
-            else:
-                made.append((suffix, part))
-        return made
-
-    def _from_type_v2(self, args: tuple[Any, ...]) -> list[Part] | None:
-        func, kind, inner_args = args[0], args[1], args[2]
-        state = args[3] if len(args) > 3 else None
-        inner = self._parts(Made(func, inner_args, "REDUCE", 0))  # of no memo: this node is ours
-        if not inner:
-            return inner
-        found = class_of(kind)
-        made: list[Part] = []
-        for index, (suffix, part) in enumerate(inner):
-            if isinstance(part, Tensor):
-                part = _copy(part)
-                if found is not None and found.text != "torch.Tensor":
-                    part.cls = found.name if found.module.startswith("torch") else found.text
-                if index == 0:
-                    part.attached = state
-            made.append((suffix, part))
-        return made
-
-    def _sparse(self, args: tuple[Any, ...]) -> list[Part] | None:
-        layout, data = args[0], args[1]
-        name = as_text(layout.args[0]) if isinstance(layout, Made) and layout.args else None
-        if name is None and isinstance(layout, Global):
-            name = layout.text
-        words = {
-            "torch.sparse_coo": ("indices", "values"),
-            "torch.sparse_csr": ("crow_indices", "col_indices", "values"),
-            "torch.sparse_bsr": ("crow_indices", "col_indices", "values"),
-            "torch.sparse_csc": ("ccol_indices", "row_indices", "values"),
-            "torch.sparse_bsc": ("ccol_indices", "row_indices", "values"),
-        }.get(name or "")
-        if words is None or name is None:
-            raise ValueError
-        whole = _sizes(data[len(words)])
-        made: list[Part] = []
-        for word, node in zip(words, data, strict=False):
-            for suffix, part in self.parts(node) or ():
-                if isinstance(part, Tensor):
-                    part = _copy(part)
-                    part.extra = {"sparse": name[6:], "part": word, "dense_shape": list(whole or ())}
-                    if (
-                        word == "values"
-                        and len(data) > len(words) + 1
-                        and isinstance(data[len(words) + 1], bool)
-                    ):
-                        part.extra["is_coalesced"] = data[len(words) + 1]
-                made.append((f".{word}{suffix}", part))
-        return made
-
-    def _quantised(self, args: tuple[Any, ...]) -> list[Part] | None:
-        found = self._strided(args[0], args[1], args[2], args[3], args[5] if len(args) > 5 else None, None)
-        params = args[4]
-        if not found or not isinstance(params, tuple) or not params or not isinstance(params[0], Global):
-            raise ValueError
-        tensor = found[0][1]
-        assert isinstance(tensor, Tensor)
-        scheme = params[0].name
-        extra: dict[str, Any] = {"quantised": tensor.dtype, "qscheme": scheme}
-        tensor.extra = extra
-        tensor.dtype = _INTEGERS.get(tensor.dtype, tensor.dtype)
-        made: list[Part] = [(".int_repr", tensor)]
-        if scheme.startswith("per_channel"):
-            extra["axis"] = params[3]
-            for word, node in (("scales", params[1]), ("zero_points", params[2])):
-                for suffix, part in self.parts(node) or ():
-                    if isinstance(part, Tensor):
-                        part = _copy(part)
-                        part.extra = {"part": word}
-                    made.append((f".{word}{suffix}", part))
-                if isinstance(node, (list, tuple)):  # torch 1.4 and 1.5 pickled them as plain lists
-                    dtype = np.dtype("<f8" if word == "scales" else "<i8")
-                    data = np.array(list(node), dtype).tobytes()
-                    made.append((f".{word}", NumpyArray((len(node),), dtype, False, data)))
-        else:
-            extra["scale"], extra["zero_point"] = params[1], params[2]
-        return made
-
-    def _nested(self, args: tuple[Any, ...]) -> list[Part] | None:
-        """``(buffer, sizes, strides, offsets)``; sizes and strides are tensors themselves, so the parts need
-        their values.
-
-        Listed as one buffer here; the catalog cuts it into ``nested.0``, ``nested.1`` when it has read the
-        sizes.
-        """
-        buffer = self.tensor(args[0])
-        if buffer is None:
-            raise ValueError
-        buffer = _copy(buffer)
-        buffer.extra = {"nested": (self.tensor(args[1]), self.tensor(args[2]), args[3])}
-        return [(".nested", buffer)]
-
-    def _meta(self, args: tuple[Any, ...]) -> list[Part] | None:
-        return self._without_bytes(args[0], args[1], args[2], args[3] if len(args) > 3 else None, "meta")
-
-    def _wrapper(self, args: tuple[Any, ...]) -> list[Part] | None:
-        found = self._without_bytes(
-            args[1], args[2], args[3], args[7] if len(args) > 7 else None, "wrapper subclass"
-        )
-        kind = class_of(args[0])
-        if found and kind is not None and isinstance(found[0][1], Tensor):
-            found[0][1].cls = kind.name
-        return found
-
-    def _without_bytes(self, dtype: Any, size: Any, stride: Any, grad: Any, what: str) -> list[Part] | None:
-        name, shape, steps = self.dtype(dtype), _sizes(size), _sizes(stride)
-        if name is None or shape is None:
-            raise ValueError
-        tensor = Tensor(None, 0, shape, steps or (), name, _flag(grad))
-        tensor.extra = {"without_bytes": what}
-        tensor.problem = (
-            "not-stored",
-            f"a tensor that the file only describes ({what}): its values are not in it",
-        )
-        return [("", tensor)]
-
-    def _device(self, args: tuple[Any, ...]) -> list[Part] | None:
-        """XLA and other devices that hand their values over as a CPU tensor or numpy array."""
-        inner = self.parts(args[0])
-        device = as_text(args[2]) if len(args) > 2 else None
-        made: list[Part] = []
-        for suffix, part in inner or ():
-            if isinstance(part, Tensor):
-                part = _copy(part)
-                part.extra = {"device": device}
-                part.requires_grad = _flag(args[3]) if len(args) > 3 else None
-            made.append((suffix, part))
-        return made or None
-
-
-def _copy(tensor: Tensor) -> Tensor:
-    made = Tensor(
-        tensor.storage, tensor.offset, tensor.shape, tensor.stride, tensor.dtype, tensor.requires_grad
-    )
-    made.cls, made.conj, made.neg, made.problem = tensor.cls, tensor.conj, tensor.neg, tensor.problem
-    made.extra, made.attached = dict(tensor.extra), tensor.attached
-    return made
-
-
-_REBUILD: dict[tuple[str, str], Callable[[Reader, tuple[Any, ...]], list[Part] | None]] = {
-    ("torch._utils", "_rebuild_tensor"): Reader._tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): Reader._tensor_v2,
-    ("torch._utils", "_rebuild_tensor_v3"): Reader._tensor_v3,
-    ("torch._utils", "_rebuild_parameter"): Reader._parameter,
-    ("torch._utils", "_rebuild_parameter_with_state"): Reader._parameter,
-    ("torch._tensor", "_rebuild_from_type_v2"): Reader._from_type_v2,
-    ("torch._tensor", "_rebuild_from_type"): Reader._from_type_v2,
-    ("torch.tensor", "_rebuild_from_type"): Reader._from_type_v2,
-    ("torch._utils", "_rebuild_sparse_tensor"): Reader._sparse,
-    ("torch._utils", "_rebuild_sparse_csr_tensor"): Reader._sparse,
-    ("torch._utils", "_rebuild_qtensor"): Reader._quantised,
-    ("torch._utils", "_rebuild_nested_tensor"): Reader._nested,
-    ("torch._utils", "_rebuild_meta_tensor_no_storage"): Reader._meta,
-    ("torch._utils", "_rebuild_wrapper_subclass"): Reader._wrapper,
-    ("torch._utils", "_rebuild_device_tensor_from_numpy"): Reader._device,
-    ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor"): Reader._device,
-    ("torch._utils", "_rebuild_xla_tensor"): Reader._device,
-    ("torch._utils", "_rebuild_mlc_tensor"): Reader._device,
-    ("torch._utils", "_rebuild_ort_tensor"): Reader._device,
-}

@@ -9,7 +9,6 @@ by index; whole modules as their ``state_dict()`` would name them (torch/nn/modu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from .pickle_nodes import (
@@ -17,9 +16,7 @@ from .pickle_nodes import (
     Global,
     Made,
     PersistentId,
-    SetNode,
     as_text,
-    class_of,
     function_of,
     items_of,
     mapping_of,
@@ -27,77 +24,14 @@ from .pickle_nodes import (
     state_of,
 )
 from .pickle_numpy import NumpyArray, numpy_scalar
-from .torch_tensors import Reader, Tensor
+from .torch_leaves import Leaf, Optimizer, class_text, key_text, plain
+from .torch_tensors import Reader
+from .torch_views import Tensor
 
-__all__ = ["Leaf", "Optimizer", "Walk", "key_text", "plain"]
+__all__ = ["Walk"]
 
 _DEEPEST = 100
 _MOST_VALUES = 4000
-_LONGEST_TEXT = 2000
-
-
-@dataclass(slots=True)
-class Leaf:
-    """One tensor found: its name, raw path, where it lay.
-
-    ``home`` is the name of the mapping or module it lies in, ``local`` its name there; ``kind`` is
-    ``"parameter"`` or ``"buffer"`` where a pickled module tells; ``optimizer``, ``position`` and ``slot``
-    where it lies in an optimizer.
-    """
-
-    name: str
-    key: str
-    part: Tensor | NumpyArray
-    home: str
-    local: str
-    kind: str | None = None
-    optimizer: int | None = None
-    position: int | None = None
-    slot: str | None = None
-    hyper: bool = False
-
-
-@dataclass(slots=True)
-class Optimizer:
-    """One optimizer found: groups as dicts of plain values, positions, plain values of its state."""
-
-    name: str
-    class_name: str | None = None
-    defaults: dict[str, Any] = field(default_factory=dict)
-    groups: list[dict[str, Any]] = field(default_factory=list)
-    members: list[list[Any]] = field(default_factory=list)  # per group the state keys, in order
-    names: list[list[str]] = field(
-        default_factory=list
-    )  # per group the recorded parameter names, where there are any
-    parameters: dict[int, Tensor] = field(
-        default_factory=dict
-    )  # position -> the very parameter, for whole objects
-    slots: list[str] = field(default_factory=list)
-    values: dict[int, dict[str, Any]] = field(default_factory=dict)  # position -> slot -> plain value
-    keys: dict[int, str] = field(default_factory=dict)  # position -> the state's key as text
-
-    @property
-    def count(self) -> int:
-        return sum(len(m) for m in self.members)
-
-
-def key_text(key: Any) -> str:
-    """A dict key as the name's segment: texts as they are, numbers by ``str``, tuples by ``repr``."""
-    if isinstance(key, str):
-        return key
-    text = as_text(key)
-    if text is not None:
-        return text
-    if isinstance(key, (bool, int, float)) or key is None:
-        return str(key)
-    if isinstance(key, tuple):
-        inner = ", ".join(
-            repr(k) if isinstance(k, (str, bool, int, float, bytes)) else key_text(k) for k in key[:8]
-        )
-        return f"({inner}{',' if len(key) == 1 else ''})"
-    if isinstance(key, Global):
-        return key.text
-    return f"<{type(key).__name__}>"
 
 
 class Walk:
@@ -281,11 +215,11 @@ class Walk:
         if not state:
             return False
         if "_parameters" in state and "_modules" in state:
-            self.modules.append((name, _class_text(node)))
+            self.modules.append((name, class_text(node)))
             self._module(node, name, "", name, key, depth)
             return True
         if "param_groups" in state and "state" in state:
-            self._optimizer(state, name, key, depth, _class_text(node))
+            self._optimizer(state, name, key, depth, class_text(node))
             return True
         return False
 
@@ -346,9 +280,9 @@ class Walk:
                             hyper=True,
                         )
         for raw, slots in pairs_of(state.get("state")) or ():
-            position = place.get(self._member_key(raw))
-            text = str(position) if isinstance(raw, Made) and position is not None else key_text(raw)
-            self._state(made, index, position, text, slots, name, key, depth)
+            known = place.get(self._member_key(raw))
+            text = str(known) if isinstance(raw, Made) and known is not None else key_text(raw)
+            self._state(made, index, known, text, slots, name, key, depth)
         for word, value in state.items():
             if word not in ("state", "param_groups", "defaults") and not word.startswith("_"):
                 self._child(value, word, name, key, depth)
@@ -464,44 +398,8 @@ class Walk:
         text = function_of(node)
         if text == "torch.device" and isinstance(node.args, tuple):
             return ":".join(str(a) for a in node.args if isinstance(a, (str, int)))
-        return f"<{_class_text(node)}>"
-
-
-def _class_text(node: Made) -> str:
-    found = class_of(node)
-    return found.text if found is not None else "unknown"
+        return f"<{class_text(node)}>"
 
 
 def _under(base: str, local: str) -> str:
     return f"{base}/{local}" if base else local
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON could hold it: numbers, short texts, lists and dicts of them; anything else by its
-    class.
-
-    At most a few thousand values come out, however often the containers refer to each other.
-    """
-    return _plain_inner(value, 0, [4000])
-
-
-def _plain_inner(value: Any, depth: int, left: list[int]) -> Any:
-    left[0] -= 1
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    text = as_text(value)
-    if text is not None:
-        return text[:_LONGEST_TEXT]
-    if depth < 8 and left[0] > 0:
-        items = items_of(value) if isinstance(value, (list, tuple, SetNode, Made)) else None
-        if items is not None:
-            return [_plain_inner(v, depth + 1, left) for v in items[: min(256, left[0])]]
-        pairs = pairs_of(value)
-        if pairs is not None:
-            return {key_text(k): _plain_inner(v, depth + 1, left) for k, v in pairs[: min(256, left[0])]}
-    if isinstance(value, Global):
-        return value.text
-    if isinstance(value, Made):
-        scalar = numpy_scalar(value)
-        return scalar if scalar is not None else f"<{_class_text(value)}>"
-    return f"<{type(value).__name__}>"

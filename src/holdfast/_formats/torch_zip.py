@@ -13,11 +13,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 
 from .._core.errors import DamagedCheckpoint, HoldfastError
 from .._core.fault import Check, Fault, Progress
 from .._storage import Source, Store
-from .._storage.zip_archive import ZipArchive, looks_like_zip
+from .._storage.zip_archive import ZipArchive, directory_bytes, looks_like_zip
 from .pickle_machine import collector_paused, read_pickle
 from .registry import Format
 from .torch_catalog import Bank, TorchCatalog, open_torch
@@ -25,15 +26,15 @@ from .torch_catalog import Bank, TorchCatalog, open_torch
 __all__ = ["FORMATS", "open_zip", "recognise_zip", "recognise_script"]
 
 _MOST_TEXT = 4096
+_WINDOW = 1 << 16
+_TOGETHER = 8  # so many local headers within a window are read at once
+_LOCAL_HEAD = struct.Struct("<4s22xHH")  # signature, length of the name, of the extra field
+_header = attrgetter("header")
 
 
 def _archive(source: Source) -> ZipArchive:
     """The zip directory of a source, read once: recognising and opening both want it."""
-    known = getattr(source, "_zip_archive", None)
-    if known is None:
-        known = ZipArchive(source)
-        source._zip_archive = known  # type: ignore[attr-defined]
-    return known
+    return source.once("zip archive", ZipArchive)
 
 
 def _root(archive: ZipArchive) -> str | None:
@@ -54,11 +55,23 @@ def _first_name(source: Source) -> str:
     return head[30 : 30 + length].decode("utf-8", "replace")
 
 
+def _surely_zip(source: Source) -> bool:
+    """Whether ``data.pkl`` is the first member and no name in the directory can be of code: told without parsing
+    the directory, which opening will do."""
+    first = _first_name(source)
+    if not first.endswith("/data.pkl") or first.count("/") != 1:
+        return False
+    names = directory_bytes(source)
+    return first.encode() in names and b"constants.pkl" not in names and b"code/" not in names
+
+
 def _kind(source: Source) -> str | None:
     """``"zip"``, ``"script"`` or ``None``."""
     if not looks_like_zip(source):
         return None
     try:
+        if _surely_zip(source):
+            return "zip"
         archive = _archive(source)
     except HoldfastError:
         # The directory stands at the end; of a file that was cut off only the first name tells what it was.
@@ -92,7 +105,7 @@ class _ZipBank(Bank):
             n.startswith(root + "tensors/") for n in archive.members
         ):
             self.folder = root + "tensors/"
-        self._places: dict[str, int | None] = {}
+        self._places: dict[str, int] | None = None
         self._open: dict[str, Source] = {}
 
     def size(self, key: str) -> int | None:
@@ -101,21 +114,30 @@ class _ZipBank(Bank):
 
     def place(self, key: str) -> int | None:
         """By the local header alone, so that opening reads 30 bytes a storage; :meth:`view` checks it."""
-        name = self.folder + key
-        known = self._places.get(name, False)
-        if known is not False:
-            return known
-        member = self.archive.members.get(name)
-        place: int | None = None
-        if member is not None and member.method == 0 and member.header + 30 <= self.archive.source.size:
-            head = self.archive.source.read(member.header, 30)  # not mapped: each page would stay
-            if head[:4] == b"PK\x03\x04":
-                length, extra = struct.unpack_from("<HH", head, 26)
-                place = member.header + 30 + length + extra
-                if place + member.size > self.archive.source.size:
-                    place = None
-        self._places[name] = place
-        return place
+        if self._places is None:
+            self._places = dict(self._all_places())
+        return self._places.get(self.folder + key)
+
+    def _all_places(self) -> Iterator[tuple[str, int]]:
+        """Member -> offset of its payload, by the local headers. Headers that lie close together (20,000 small
+        storages) are read together; none is mapped, as each page would stay in memory."""
+        source = self.archive.source
+        members = [m for n, m in self.archive.members.items() if n.startswith(self.folder) and m.method == 0]
+        members.sort(key=_header)
+        window, start, end = b"", 0, 0
+        for index, member in enumerate(members):
+            at = member.header
+            if at + 30 > source.size:
+                break
+            if at + 30 > end:
+                ahead = members[index + _TOGETHER - 1 : index + _TOGETHER]
+                length = _WINDOW if ahead and ahead[0].header < at + _WINDOW - 30 else 30
+                window = source.read(at, min(length, source.size - at))
+                start, end = at, at + len(window)
+            signature, length, extra = _LOCAL_HEAD.unpack_from(window, at - start)
+            place = at + 30 + length + extra
+            if signature == b"PK\x03\x04" and place + member.size <= source.size:
+                yield member.name, place
 
     def view(self, key: str, start: int, length: int) -> memoryview:
         name = self.folder + key

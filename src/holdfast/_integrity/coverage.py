@@ -4,6 +4,7 @@ from."""
 from __future__ import annotations
 
 from .._core.catalog import Catalog
+from .._core.errors import HoldfastError, PartMissing
 from .._core.fault import Check, Fault
 from .._core.finding import Proof
 from .._layouts.target import Target
@@ -21,7 +22,12 @@ class Coverage:
         self._names, self._target, self._catalog = names, target, catalog
         self._sizes: dict[str, int] = {}
         for name in names.of_store:
-            source = target.store.open(name)
+            try:
+                source = target.store.open(name)
+            except PartMissing:
+                raise
+            except HoldfastError:  # it is there and may not be read; what needs it says so
+                continue
             self._sizes[name] = source.size
             source.close()
         self._tested: dict[str, list[tuple[int, int]]] = {}
@@ -53,7 +59,7 @@ class Coverage:
         return sum(overlap(merge(self._agreed.get(name, [])), 0, size) for name, size in self._sizes.items())
 
     def _tested_bytes(self, name: str) -> int:
-        return overlap(merge(self._tested.get(name, [])), 0, self._sizes[name])
+        return overlap(merge(self._tested.get(name, [])), 0, self._sizes.get(name, 0))
 
     def covered(self, name: str) -> bool:
         """Whether every byte of a file's tensors was tested and agreed (or every byte, of a file without
@@ -101,14 +107,17 @@ class Coverage:
             left = size - self._tested_bytes(name)
             if left:
                 shown = self._target.store.shown(name)
-                share = "no byte of it has" if left == size else f"{left:,} of its {size:,} bytes have no"
-                found.append(
-                    f"{shown}: {share} evidence"
-                    if left != size
-                    else f"{shown}: nothing proves its {size:,} bytes"
-                )
+                if left == size:
+                    found.append(f"{shown}: nothing proves its {size:,} bytes")
+                else:
+                    found.append(
+                        f"{shown}: {left:,} of its {size:,} bytes (structure or data) have no checksum"
+                    )
         if bare and self._catalog is not None:
-            found.append(f"{bare} of {len(self._catalog)} tensors have bytes that no evidence covers")
-        if found:
-            found.append("`holdfast seal` writes the evidence that later proves every byte")
+            what = (
+                "the one tensor has"
+                if len(self._catalog) == 1
+                else f"{bare:,} of {len(self._catalog):,} tensors have"
+            )
+            found.append(f"{what} bytes that no checksum covers")
         return found

@@ -132,7 +132,7 @@ def canonical_bytes(array: np.ndarray) -> memoryview:
     if array.size == 0 or array.dtype.itemsize == 0:
         return memoryview(b"")
     flat = np.ascontiguousarray(array).reshape(-1)
-    return memoryview(flat.view(np.uint8))
+    return flat.view(np.uint8).data
 
 
 def digest_pieces(pieces: Iterable[np.ndarray], leaf_bytes: int = LEAF) -> str:

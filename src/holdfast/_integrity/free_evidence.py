@@ -120,13 +120,11 @@ def _all(store: Store, name: str) -> Iterator[tuple[str, str, str, bool, int | N
 def _beside(store: Store, folder: str, base: str) -> Iterator[tuple[str, str, str, bool, int | None]]:
     try:
         entries = store.entries(folder)
-    except (
-        HoldfastError
-    ):  # a folder that cannot be listed holds no evidence; reading the file itself will tell
-        return
+    except HoldfastError:
+        return  # a folder that cannot be listed holds no evidence; reading the file itself will tell
     stem = base.rpartition(".")[0]
     for entry in entries:
-        if entry.is_folder or not 0 < entry.size <= _SMALL:
+        if entry.size is None or not 0 < entry.size <= _SMALL:
             continue
         lower = entry.name.lower()
         path = f"{folder}/{entry.name}" if folder else entry.name

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._core.catalog import Catalog
-from .._core.errors import NotReadable, NotRecognised, SealError
+from .._core.errors import HoldfastError, NotReadable, NotRecognised, SealError
 from .._core.fault import Fault, Progress
 from .._layouts.target import Target
 from .._record.canonical import write_text
@@ -96,7 +96,7 @@ def read_seal(path: str | os.PathLike[str], store: Store) -> Seal:
         finally:
             source.close()
         return Seal(shown, load_record(data, shown), store)
-    except SealError as error:
+    except HoldfastError as error:  # a FIFO, no permission, a failing disk, or no seal
         return Seal(
             shown,
             None,

@@ -78,7 +78,11 @@ def check_seal(seal: Seal, target: Target, jobs: int, shared: Shared) -> SealOut
         )
         return outcome
     sizes = {name: _size(store, name) for name in names.values() if name is not None}
-    other = [e.name for e in record.files if names[e.name] is not None and sizes[names[e.name]] != e.size]
+    other = [
+        entry.name
+        for entry in record.files
+        if (now := names[entry.name]) is not None and sizes[now] != entry.size
+    ]
     if outcome.renamed and other:
         outcome.another = True
         text = "the seal names other files, and those here have other sizes: it belongs to another checkpoint"
@@ -243,16 +247,16 @@ def _changes(file: _File, regions: list[Region], record: Record) -> Iterator[Fau
     for row in file.entry.regions:
         for leaf in leaves_of(row.offset, row.length, record.leaf_bytes):
             owner[leaf[0]] = row.offset
-    stretches: list[tuple[int, int, int]] = []  # region, start, end
+    stretches: list[tuple[int, int, int]] = []  # the region's offset, start, end
     for at, length in sorted(file.changed):
-        row = owner[at]
-        if stretches and stretches[-1][0] == row and stretches[-1][2] == at:
-            stretches[-1] = (row, stretches[-1][1], at + length)
+        home = owner[at]
+        if stretches and stretches[-1][0] == home and stretches[-1][2] == at:
+            stretches[-1] = (home, stretches[-1][1], at + length)
         else:
-            stretches.append((row, at, at + length))
-    for row, start, end in stretches:
+            stretches.append((home, at, at + length))
+    for home, start, end in stretches:
         tensors = regions[max(0, bisect_right(starts, start) - 1)].tensors if regions else ()
-        zone = kinds.get(row, "tensor")
+        zone = kinds.get(home, "tensor")
         place = _ZONES.get(zone, "bytes")
         subject = f"tensor {tensors[0]!r}" if tensors else place
         if len(tensors) > 1:

@@ -13,12 +13,11 @@ from typing import Any
 
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
-from .._core.fault import Check, Fault, Progress
+from .._core.fault import Check, Fault, Progress, fault_of
 from .._core.finding import Proof
 from .._layouts.target import Target
 from .checks import run_checks
 from .coverage import Coverage
-from .errors import fault_of
 from .files import Names
 from .free_evidence import FreeEvidence, free_evidence
 from .seal import Seal, find_seal
@@ -167,20 +166,20 @@ def _fold(sealed: list[Fault], own: list[Fault], names: Names) -> list[Fault]:
     """One fault for one change: where a seal's leaf tells it already, the own checksum becomes part of its
     evidence."""
     found = list(sealed)
+    by_tensor: dict[tuple[str, str], int] = {}
+    by_file: dict[str, list[int]] = {}
+    for n, leaf in enumerate(sealed):
+        if leaf.attributes.get("kind") == "blake3" and leaf.file is not None:
+            file = names.name_of(leaf.file)
+            by_file.setdefault(file, []).append(n)
+            for tensor in leaf.tensors:
+                by_tensor.setdefault((file, tensor), n)
     for fault in own:
-        twin = next(
-            (
-                n
-                for n, other in enumerate(found)
-                if other.attributes.get("kind") == "blake3"
-                and other.file is not None
-                and fault.file is not None
-                and names.name_of(other.file) == names.name_of(fault.file)
-                and (fault.tensor is None or fault.tensor in other.tensors)
-                and _meets(fault, other)
-            ),
-            None,
-        )
+        file = "" if fault.file is None else names.name_of(fault.file)
+        if fault.tensor is not None:
+            twin = by_tensor.get((file, fault.tensor))
+        else:
+            twin = next((n for n in by_file.get(file, ()) if _meets(fault, found[n])), None)
         if twin is None:
             found.append(fault)
         else:

@@ -10,12 +10,12 @@ from functools import lru_cache
 
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
+from .._formats.junk import UNFINISHED, broken_zip, classify, copied_as_text, unfinished
 from .._formats.registry import Format, formats, recognise, suffix_of
 from .._storage import Source, Store
 from .._storage.source import Entry
 from . import tf_targets
 from .folders import SHARD
-from .junk import UNFINISHED, classify, copied_as_text, unfinished
 from .leftovers import leftovers
 from .shards import siblings, target_of_index
 from .target import Target
@@ -164,6 +164,9 @@ def _recognised(store: Store, name: str, source: Source, form: Format) -> Target
         copied = copied_as_text(source)
         if copied is not None:
             return Target(store.shown(name), store, name, None, parts=(name,), faults=(copied,))
+        broken = broken_zip(source) if form.name == "zip" else None
+        if broken is not None:
+            return Target(store.shown(name), store, name, None, parts=(name,), faults=(broken,))
     elif form.name not in ("tf-bundle", "savedmodel"):
         copied = copied_as_text(source)
         if copied is not None:
@@ -202,8 +205,10 @@ def _suffixes() -> dict[str, tuple[str, ...]]:
 def _wrong_extension(name: str, shown: str, form: Format) -> Fault | None:
     """A known ending of another format than the content's."""
     suffix = suffix_of(name)
+    if not form.suffixes or suffix in form.suffixes or suffix in _SHARED:
+        return None
     owners = _suffixes().get(suffix)
-    if not owners or not form.suffixes or suffix in form.suffixes or suffix in _SHARED:
+    if not owners:
         return None
     return Fault(
         "wrong-extension",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from .._core.catalog import Catalog
 from .._core.errors import AmbiguousPath, DamagedCheckpoint, HoldfastError, NotRecognised, PartMissing
 from .._core.fault import Fault
+from .._core.shell import quote
 from .resolve import resolve
 from .target import Target
 
@@ -40,12 +41,14 @@ def the_one(path: str | os.PathLike[str]) -> Target:
         beside = ", ".join(others[:4]) + (f" and {len(others) - 4} more" if len(others) > 4 else "")
         note = f"the newest of {len(targets)} checkpoints in this folder; beside it: {beside}"
         return replace(newest, note=note if newest.note is None else f"{newest.note}; {note}")
-    names = [target.path for target in targets]
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    shown = [
+        f"{inside[t.path]} ({t.format.name if t.format is not None else 'not recognised'})" for t in targets
+    ]
     raise AmbiguousPath(
-        f"{len(names)} checkpoints lie here: {shown}",
+        f"{len(targets)} checkpoints lie in this folder, and nothing tells which one is meant",
         file=os.fspath(path),
-        remedy=f"Name one of them (the newest seems to be {names[0]}).",
+        found=", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else ""),
+        remedy=f"Name one of them, for instance {quote(newest.path)}",
     )
 
 

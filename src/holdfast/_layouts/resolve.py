@@ -15,7 +15,8 @@ from pathlib import Path
 
 from .._core.errors import CheckpointNotFound, HoldfastError
 from .._core.fault import Fault
-from .._storage import LocalFolder, Store
+from .._core.shell import quote
+from .._storage import Entry, LocalFolder, Store
 from . import tf_targets
 from .folder_scan import Scan, scan_folder, target_of_file
 from .folders import PRIMARY, age, folder_format, is_run_folder
@@ -36,13 +37,14 @@ def resolve(path: str | os.PathLike[str]) -> list[Target]:
     Raises :class:`CheckpointNotFound` where nothing lies there under any reading; its remedy names what lies
     near.
     """
-    text = os.fspath(path)
+    text = _typed(path)
     place = Path(text)
     store, name = _folder_of(text)
     try:
-        is_folder, is_file = place.is_dir(), place.is_file()
+        is_folder, is_file, is_there = place.is_dir(), place.is_file(), place.exists()
     except (OSError, ValueError) as error:
-        raise CheckpointNotFound(f"no such path: {error}", file=text) from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise CheckpointNotFound(f"the system cannot look at that path: {why}", file=text[:400]) from error
     if is_file:
         return [_typed_file(store, name)]
     if is_folder:
@@ -51,7 +53,24 @@ def resolve(path: str | os.PathLike[str]) -> list[Target]:
         found = tf_targets.for_prefix(store, name)
         if found is not None:
             return [found]
+    if is_there:
+        raise CheckpointNotFound(
+            "that is a device, pipe or socket, not a file",
+            file=text,
+            remedy="Save the stream to a file first; checkpoints are read at any place, not from front to back.",
+        )
     raise _nothing_there(text)
+
+
+def _typed(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    if not text:
+        raise CheckpointNotFound(
+            "the path is empty",
+            expected="a file, a TensorFlow prefix or a folder",
+            remedy="An unset shell variable gives an empty path; the folder you are in is `.`",
+        )
+    return text
 
 
 def _folder_of(text: str) -> tuple[LocalFolder, str]:
@@ -60,20 +79,27 @@ def _folder_of(text: str) -> tuple[LocalFolder, str]:
 
 
 def _nothing_there(text: str) -> CheckpointNotFound:
-    head, name = os.path.split(text)
+    head, name = os.path.split(text.rstrip("/"))
     try:
         beside = [item.name for item in Path(head or ".").iterdir()]
-    except OSError:
+    except FileNotFoundError:
+        there = next((str(p) for p in Path(head).parents if p.is_dir()), ".")
         return CheckpointNotFound(
-            "nothing lies at that path, and its folder cannot be listed",
+            "nothing lies at that path, and its folder is not there either",
             file=text,
-            remedy="Check the path's beginning.",
+            remedy=f"The path exists up to {quote(there)}.",
         )
-    near = difflib.get_close_matches(name, beside[:5000], n=3, cutoff=0.5)
+    except OSError as error:
+        return CheckpointNotFound(
+            f"nothing can be seen at that path: its folder cannot be listed ({error.strerror})",
+            file=text,
+            remedy=f"Ask for the right to read {quote(head)}.",
+        )
+    near = difflib.get_close_matches(name, beside[:5000], n=3, cutoff=0.6)
     remedy = (
-        f"Did you mean {' or '.join(map(repr, near))}?"
+        f"Did you mean {' or '.join(quote(str(Path(head, item))) for item in near)}?"
         if near
-        else f"In that folder lie {len(beside)} other files."
+        else f"`holdfast doctor {quote(head or '.')}` looks at what lies in that folder."
     )
     return CheckpointNotFound("nothing lies at that path, under any reading of it", file=text, remedy=remedy)
 
@@ -134,9 +160,9 @@ def _typed_folder(store: Store, text: str, depth: int = 0) -> list[Target]:
     raise CheckpointNotFound(
         "the folder holds no checkpoint",
         file=text,
-        found=f"{len(entries)} entries" if entries else "an empty folder",
-        remedy="Name the folder or file of the checkpoint itself; `holdfast doctor` searches folders to "
-        "any depth.",
+        found=_seen(text),
+        remedy="Name the file, prefix or folder of the checkpoint itself; folders are searched to any depth "
+        f"by `holdfast doctor {quote(text)}`",
     )
 
 
@@ -147,7 +173,7 @@ def _newest_first(found: list[Target]) -> list[Target]:
     return sorted(found, key=lambda t: age(t.path), reverse=True)
 
 
-def _whole_folder(store: Store, entries: list) -> Target | None:  # type: ignore[type-arg]
+def _whole_folder(store: Store, entries: list[Entry]) -> Target | None:
     form = folder_format(store, entries)
     if form is None:
         return None
@@ -181,10 +207,36 @@ def discover(path: str | os.PathLike[str]) -> list[Target]:
     A path that is no folder gives what :func:`resolve` gives. Raises :class:`CheckpointNotFound` where
     nothing lies there.
     """
-    text = os.fspath(path)
-    if not Path(text).is_dir():
+    text = _typed(path)
+    try:
+        if not Path(text).is_dir():
+            return resolve(path)
+    except OSError:
         return resolve(path)
-    return list(_walk(LocalFolder(text, text), 0, set()))
+    found = list(_walk(LocalFolder(text, text), 0, set()))
+    if not found:
+        raise CheckpointNotFound(
+            "no checkpoint lies below this folder", file=text, found=_seen(text), remedy=_elsewhere()
+        )
+    return found
+
+
+def _seen(folder: str) -> str:
+    """What a folder holds that is no checkpoint, in words."""
+    try:
+        names = sorted(item.name for item in Path(folder).iterdir())
+    except OSError as error:
+        return f"a folder that cannot be listed ({error.strerror})"
+    if not names:
+        return "an empty folder"
+    return ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
+
+
+def _elsewhere() -> str:
+    return (
+        "Check the path. Formats are told by content; files that no training program writes (.py, .txt, "
+        ".png ...) are not opened."
+    )
 
 
 def _walk(store: LocalFolder, depth: int, seen: set[tuple[int, int]]) -> Iterator[Target]:
@@ -192,8 +244,16 @@ def _walk(store: LocalFolder, depth: int, seen: set[tuple[int, int]]) -> Iterato
     try:
         status = store._path.stat()
         entries = store.entries()
-    except (OSError, HoldfastError):
-        return  # a folder that cannot be listed holds nothing that we could judge
+    except (OSError, HoldfastError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        fault = Fault(
+            "unreadable",
+            f"the folder cannot be listed ({why}); what lies in it was not looked at",
+            store.path or ".",
+            attributes={"remedy": "Ask for the right to read it, or run as its owner."},
+        )
+        yield Target(store.path or ".", store, None, None, faults=(fault,))
+        return
     identity = (status.st_dev, status.st_ino)
     if identity in seen:
         return

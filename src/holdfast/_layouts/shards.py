@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -132,7 +132,7 @@ def siblings(store: Store, name: str, names: Iterable[str] | Mapping[str, object
     return Target(shown, store, there[0], merged, note=note, parts=tuple(there), faults=tuple(faults))
 
 
-def _open_siblings(names: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def _open_siblings(names: tuple[str, ...]) -> Callable[[Source, Store], Catalog]:
     def open_them(source: Source, store: Store) -> Catalog:
         from .._formats.shard_index import ShardedCatalog
 

@@ -39,7 +39,8 @@ _STATE_LIMIT = 16 << 20
 _MANY = 1 << 16
 
 
-class Bundle(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bundle:
     """The parts of one bundle in a folder: names of the index (or ``None``), of the shards there, of those
     missing.
     """
@@ -145,10 +146,13 @@ def _newest_first(prefix: str) -> tuple[int, str]:
 
 # -- the state file ----------------------------------------------------------------------------------------
 _TOKEN = re.compile(
-    rb"""\s*(?:\#[^\n]*\s*)*(?P<name>[A-Za-z_]\w*)\s*:\s*
+    rb"""\s*(?:\#[^\n]*(?:\n\s*|\Z))*(?P<name>[A-Za-z_]\w*)\s*:\s*
     (?:(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<number>[-+.\w]+))\s*[,;]?""",
     re.VERBOSE,
 )
+_BLANK = re.compile(rb"[ \t\r\n]*")
+_COMMENTS = re.compile(rb"\s*(?:\#[^\n]*(?:\n\s*|\Z))*")
+_LOOKED_UP = 2000  # newest paths of a state file that are looked for on disk
 _ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
@@ -178,11 +182,11 @@ def read_state_file(source: Source) -> CheckpointState:
     latest: str | None = None
     paths: list[str] = []
     stamps: list[float] = []
-    at = 0
-    while at < len(data) and data[at:].strip(b" \t\r\n"):
+    at = _BLANK.match(data, 0).end()  # type: ignore[union-attr]
+    while at < len(data):
         match = _TOKEN.match(data, at)
         if match is None:
-            if re.fullmatch(rb"\s*(\#[^\n]*\s*)*", data[at:]):
+            if _COMMENTS.fullmatch(data, at):
                 break
             raise DamagedCheckpoint(
                 "not a TensorFlow state file", file=source.name, offset=at, found=repr(data[at : at + 40])
@@ -199,7 +203,7 @@ def read_state_file(source: Source) -> CheckpointState:
                 raise DamagedCheckpoint(
                     "a timestamp that is no number", file=source.name, offset=at
                 ) from None
-        at = match.end()
+        at = _BLANK.match(data, match.end()).end()  # type: ignore[union-attr]
     if latest is None:
         raise DamagedCheckpoint("a state file that names no checkpoint", file=source.name)
     return CheckpointState(latest, tuple(paths), tuple(stamps))
@@ -230,7 +234,7 @@ def state_faults(store: Store, state: CheckpointState, name: str = STATE_FILE) -
     file = store.shown(name)
     home = Path(store.path or ".").absolute().as_posix()
     moved: list[str] = []
-    for path in dict.fromkeys((state.model_checkpoint_path, *state.all_paths)):
+    for path in dict.fromkeys((state.model_checkpoint_path, *state.all_paths[-_LOOKED_UP:])):
         latest = path == state.model_checkpoint_path
         if _here(store, path) is None:
             faults.append(
@@ -362,6 +366,11 @@ def _state_of(store: Store) -> CheckpointState | None:
         return None
 
 
+def _is_empty(store: Store) -> bool:
+    """Whether the state file is there and has no bytes."""
+    return any(e.name == STATE_FILE and not e.is_folder and e.size == 0 for e in store.entries())
+
+
 def _by_state(store: Store) -> list[Found]:
     """All bundles of a folder; what the state file calls the newest comes first.
 
@@ -370,9 +379,21 @@ def _by_state(store: Store) -> list[Found]:
     bundles = find_bundles(store)
     faults: list[Fault] = []
     state = _state_of(store)
+    if state is None and bundles and _is_empty(store):
+        faults = [
+            Fault(
+                "state-file-dangling",
+                "the state file is empty: tf.train.latest_checkpoint finds nothing, and a run that asks it "
+                "begins anew",
+                store.shown(STATE_FILE),
+                seen="0 bytes",
+                expected="the name of the newest checkpoint",
+                attributes={"latest": True},
+            )
+        ]
     if state is not None:
         faults = state_faults(store, state)
-        told = [state.model_checkpoint_path, *reversed(state.all_paths)]
+        told = [state.model_checkpoint_path, *reversed(state.all_paths[-_LOOKED_UP:])]
         order = [here for path in told if (here := _here(store, path)) is not None]
         place = {prefix: i for i, prefix in reversed(list(enumerate(order)))}
         bundles.sort(key=lambda bundle: place.get(bundle.prefix, len(order)))

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
+from .._formats.junk import classify
 from .._formats.registry import format_named, recognise
 from .._storage import Store
 from .._storage.source import Entry
-from .junk import classify
 from .target import Target
 from .tensorflow import STATE_FILE, CheckpointState, Found, locate, part_of, read_state_file, state_faults
 

@@ -19,13 +19,18 @@ __all__ = ["canonical_text", "record_digest", "plain", "write_text", "parse_text
 
 _CONTEXT = "holdfast record v1"
 _DEPTH = 64
+_STEP = 1 << 20
+_ROOM = 32 << 20
+_LONG = 1 << 20
 
 
 def canonical_text(document: Any) -> bytes:
     """The canonical JSON of a document of dicts, lists, texts, numbers, booleans and ``None``."""
-    return json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    ).encode()
+    return _canonical(document).encode("ascii")
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def record_digest(document: dict[str, Any]) -> str:
@@ -33,7 +38,11 @@ def record_digest(document: dict[str, Any]) -> str:
     from blake3 import blake3
 
     rest = {key: value for key, value in document.items() if key != "digest"}
-    return blake3(canonical_text(rest), derive_key_context=_CONTEXT).hexdigest()
+    text = _canonical(rest)
+    whole = blake3(derive_key_context=_CONTEXT)
+    for start in range(0, len(text), _STEP):  # in steps: a long text is not held twice
+        whole.update(text[start : start + _STEP].encode("ascii"))
+    return whole.hexdigest()
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -93,11 +102,21 @@ def parse_text(data: bytes, file: str) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
             raise ValueError("a name stands twice in one object")
+        if any(type(value) is str and len(value) > _LONG for value in found.values()):
+            raise ValueError("a text longer than any honest record's")
         return found
 
     def number(text: str) -> Any:
         raise ValueError(f"{text} is no JSON")
 
+    cost = 90 * data.count(b",") + 60 * data.count(b"[") + 60 * data.count(b"{")
+    if cost > _ROOM + 6 * len(data):
+        raise SealError(
+            "the record holds more values than any honest one of its size",
+            file=file,
+            expected=f"at most {_ROOM + 6 * len(data)} bytes once parsed",
+            found=f"about {cost}",
+        )
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_constant=number)
     except (ValueError, RecursionError) as error:

@@ -4,11 +4,12 @@ them.
 
 from __future__ import annotations
 
+import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .._core.shell import quote
 from . import words
 from .escape import cells, safe
 from .page import Page
@@ -51,52 +52,88 @@ def draw(
         groups.setdefault(difference["code"], []).append(difference)
     for code, members in groups.items():
         page.blank()
-        _kind(code, members, page, most=None if verbose else most)
+        _kind(code, members, page, most=None if verbose else most, command=_command(document))
     _plan(document, page, verbose)
     if document.get("not_looked_at"):
         page.blank()
         page.wrapped("; ".join(document["not_looked_at"]), label=("not looked at", "dim"), style="dim")
 
 
-def _kind(code: str, members: Sequence[Mapping[str, Any]], page: Page, *, most: int | None) -> None:
+def _kind(
+    code: str, members: Sequence[Mapping[str, Any]], page: Page, *, most: int | None, command: str
+) -> None:
     title = members[0].get("title") or members[0]["slug"].replace("-", " ")
     style = "error" if code in _GRAVE else "warning"
     page.line((title, style), f"  {words.count(len(members))}", (f"  {code} {members[0]['slug']}", "dim"))
     if code == "T211":
-        _values(members, page, most)
+        _values(members, page, most, command)
         return
     folded = _fold(members)
     shown = folded if most is None else folded[:most]
-    for group in shown:
-        _entry(group, page, most)
+    for position, group in enumerate(shown):
+        if (
+            code == "T216" and position and most is not None
+        ):  # what the first one said of the wrapper holds for all
+            page.wrapped(_arrow(group), indent=4)
+        else:
+            _entry(group, page, most)
     rest = sum(len(group) for group in folded[len(shown) :])
     if rest:
         page.line((f"    … and {words.count(rest)} more (--max 0 shows all)", "dim"))
 
 
-def _values(members: Sequence[Mapping[str, Any]], page: Page, most: int | None) -> None:
+def _values(members: Sequence[Mapping[str, Any]], page: Page, most: int | None, command: str) -> None:
     """Tensors of other values: one line each with its distance, the farthest first; without distances,
     their names.
     """
     measured = [(m, _distance(m["evidence"])) for m in members]
     if not any(facts for _, facts in measured):
         names = [_pattern([m[side] for m in group]) for group in _fold(members) for side in ("b",)]
-        shown = names if most is None else names[: 2 * most]
-        page.wrapped(", ".join(shown), indent=4)
-        if len(names) > len(shown):
-            page.line((f"    … and {words.count(len(names) - len(shown))} more (--max 0 shows all)", "dim"))
-        page.wrapped("--depth full tells how far apart they are", indent=4, style="dim")
+        told = names if most is None else names[: 2 * most]
+        page.wrapped(", ".join(told), indent=4)
+        if len(names) > len(told):
+            page.line((f"    … and {words.count(len(names) - len(told))} more (--max 0 shows all)", "dim"))
+        page.line("    ", ("how far apart they are: ", "dim"), (f"{command} --depth full", "command"))
         return
-    measured.sort(key=lambda pair: -_far(pair[0]["evidence"]))
-    shown_rows = measured if most is None else measured[:most]
-    wide = min(48, max(cells(safe(m["b"] or m["a"] or "")) for m, _ in shown_rows))
-    for member, facts in shown_rows:
-        name = page.clipped(member["b"] or member["a"] or "", wide)
+    rows = [_row(group) for group in (([m] for m in members) if most is None else _fold(members))]
+    rows.sort(key=lambda row: -row[0])
+    shown = rows if most is None else rows[:most]
+    wide = min(48, max(cells(safe(name)) for _, name, _ in shown))
+    for _, text, facts in shown:
+        name = page.clipped(text, wide)
         page.line("    ", name, " " * (wide - cells(name) + 2), (_fit(facts, page.width - wide - 6), "dim"))
-    if len(measured) > len(shown_rows):
-        page.line(
-            (f"    … and {words.count(len(measured) - len(shown_rows))} more (--max 0 shows all)", "dim")
+    if len(rows) > len(shown):
+        page.line((f"    … and {words.count(len(rows) - len(shown))} more (--max 0 shows all)", "dim"))
+
+
+def _row(group: Sequence[Mapping[str, Any]]) -> tuple[float, str, list[str]]:
+    """How far the farthest of like tensors is, their names as one, and what to say of them."""
+    group = sorted(group, key=lambda m: -_far(m["evidence"]))
+    far = _far(group[0]["evidence"])
+    if len(group) == 1:
+        return far, group[0]["b"] or group[0]["a"] or "", _distance(group[0]["evidence"])
+    near = _far(group[-1]["evidence"])
+    facts = [f"{words.count(len(group))} ×"]
+    if math.isfinite(far):
+        facts.append(f"relative {near:.3g}" + (f" to {far:.3g}" if f"{far:.3g}" != f"{near:.3g}" else ""))
+    largest = [n for m in group if isinstance(n := _numbers(m["evidence"]).get("max_abs"), (int, float))]
+    if largest:
+        facts.append(f"largest {max(largest):.3g}")
+    cosines = [n for m in group if isinstance(n := _numbers(m["evidence"]).get("cosine"), (int, float))]
+    if cosines:
+        facts.append(
+            f"cosine {min(cosines):.3g}" + (" at least" if len({f"{c:.3g}" for c in cosines}) > 1 else "")
         )
+    # Folding goes by the pattern; the numbers in it read best in their order.
+    names = sorted(
+        (m["b"] or m["a"] or "" for m in group), key=lambda n: [int(d) for d in _DIGITS.findall(n)]
+    )
+    return far, _pattern(names), facts
+
+
+def _numbers(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
+    nested = evidence.get("distance")
+    return nested if isinstance(nested, dict) else evidence
 
 
 def _fit(facts: Sequence[str], room: int) -> str:
@@ -109,8 +146,7 @@ def _fit(facts: Sequence[str], room: int) -> str:
 
 def _far(evidence: Mapping[str, Any]) -> float:
     """For sorting: the relative distance, where there is one."""
-    nested = evidence.get("distance")
-    far = (nested if isinstance(nested, dict) else evidence).get("relative")
+    far = _numbers(evidence).get("relative")
     return float(far) if isinstance(far, (int, float)) else float("inf")
 
 
@@ -150,9 +186,7 @@ def _entry(group: Sequence[Mapping[str, Any]], page: Page, most: int | None) -> 
     if len(group) == 1:
         page.wrapped(first["message"], indent=4)
     else:
-        left, right = (_pattern([member[side] for member in group]) for side in ("a", "b"))
-        names = f"{left} → {right}" if left and right and left != right else left or right
-        page.wrapped(f"{names}  ({words.count(len(group))} ×)", indent=4)
+        page.wrapped(_arrow(group), indent=4)
         page.wrapped(f"the first: {first['message']}", indent=6, style="dim")
     distance = _distance(first["evidence"])
     if distance:
@@ -166,6 +200,17 @@ def _entry(group: Sequence[Mapping[str, Any]], page: Page, most: int | None) -> 
     if first.get("related"):
         text = f"and {words.plural(len(first['related']), 'slot')} of it: {words.some(first['related'], 2)}"
         page.wrapped(text, indent=6, style="dim")
+
+
+def _arrow(group: Sequence[Mapping[str, Any]]) -> str:
+    """``layers.{0..23}.w → block.{0..23}.kernel  (24 ×)``."""
+    left, right = (_pattern([member[side] for member in group]) for side in ("a", "b"))
+    names = f"{left} → {right}" if left and right and left != right else left or right
+    return names if len(group) == 1 else f"{names}  ({words.count(len(group))} ×)"
+
+
+def _command(document: Mapping[str, Any]) -> str:
+    return f"holdfast diff {quote(document['a']['path'])} {quote(document['b']['path'])}"
 
 
 def _pattern(names: Sequence[str | None]) -> str:
@@ -184,8 +229,7 @@ def _pattern(names: Sequence[str | None]) -> str:
 
 
 def _distance(evidence: Mapping[str, Any]) -> list[str]:
-    nested = evidence.get("distance")
-    found: Mapping[str, Any] = nested if isinstance(nested, dict) else evidence
+    found = _numbers(evidence)
     facts = []
     if isinstance(found.get("different"), int) and isinstance(found.get("elements"), int):
         facts.append(f"{words.count(found['different'])} of {words.plural(found['elements'], 'element')}")
@@ -216,5 +260,4 @@ def _plan(document: Mapping[str, Any], page: Page, verbose: bool) -> None:
         page.wrapped(text, indent=4, label=("left open:", "warning"))
     if len(unsettled) > 3 and not verbose:
         page.line((f"    … and {words.count(len(unsettled) - 3)} more left open", "dim"))
-    paths = f"{shlex.quote(document['a']['path'])} {shlex.quote(document['b']['path'])}"
-    page.line("  ", ("to keep and edit it: ", "dim"), (f"holdfast diff {paths} --plan plan.toml", "command"))
+    page.line("  ", ("to keep and edit it: ", "dim"), (f"{_command(document)} --plan plan.toml", "command"))

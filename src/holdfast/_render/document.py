@@ -218,9 +218,12 @@ def finding_document(finding: Finding) -> dict[str, Any]:
 class DeltaLike(Protocol):
     """What a renderer needs to know of a comparison."""
 
-    plan: Any
+    @property
+    def plan(self) -> Any:
+        """The drafted plan; it has ``to_toml()``."""
 
-    def to_document(self) -> dict[str, Any]: ...
+    def to_document(self) -> dict[str, Any]:
+        """The comparison as values that JSON knows."""
 
 
 def delta_document(delta: DeltaLike) -> dict[str, Any]:

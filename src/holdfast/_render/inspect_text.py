@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from .._core.shell import quote
 from . import words
 from .escape import cells, safe
 from .page import Page
@@ -36,6 +37,10 @@ _DULL = (
     "config_digest",
     "kind",
     "byteorder",
+    "serialization_id",
+    "format_version",
+    "storage_alignment",
+    "pickle_protocol",
 )
 _HYPER = (
     "lr",
@@ -66,7 +71,7 @@ def draw(
     _headline(document, page)
     _optimizers(document["optimizers"], page, verbose)
     _attributes(document["attributes"], page, verbose)
-    _faults(document["faults"], page, verbose)
+    _faults(document["faults"], document["path"], page, verbose)
     tensors = document["tensors"]
     if tensors:
         page.blank()
@@ -160,15 +165,15 @@ def _hang(label: object) -> int:
     return min(24, cells(safe(label))) + 2
 
 
-def _faults(faults: Sequence[Mapping[str, Any]], page: Page, verbose: bool) -> None:
+def _faults(faults: Sequence[Mapping[str, Any]], path: str, page: Page, verbose: bool) -> None:
     if faults:
         page.blank()
     for fault in faults if verbose else faults[:5]:
-        page.wrapped(fault["message"], label=(f"! {fault['slug']}", "warning"))
+        page.wrapped(words.grouped(fault["message"]), label=(f"! {fault['slug']}:", "warning"))
     if len(faults) > 5 and not verbose:
         page.line((f"  and {len(faults) - 5} more", "dim"))
     if faults:
-        page.line(("  holdfast doctor explains what this means", "dim"))
+        page.line(("  what this means: ", "dim"), (f"holdfast doctor {quote(path)}", "command"))
 
 
 # -- tensors -------------------------------------------------------------------------------------------------
@@ -291,7 +296,9 @@ def _columns(lines: Sequence[tuple[int, str, str, str, str, str]], page: Page) -
 def _totals(document: Mapping[str, Any], page: Page) -> None:
     totals = document["totals"]
     page.blank()
-    if len(document["tensors"]) != totals["tensors"]:
+    if totals["tensors"] and not document["tensors"]:
+        page.line((f"none of the {words.plural(totals['tensors'], 'tensor')} passes the filters", "warning"))
+    elif len(document["tensors"]) != totals["tensors"]:
         page.line(
             (f"shown: {len(document['tensors']):,} of {words.plural(totals['tensors'], 'tensor')}", "dim")
         )

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .._core.shell import quote
 from . import words
 from .escape import cells, safe
 from .page import Page
@@ -23,13 +24,14 @@ _MARK = {
 }
 _PROOF = {
     "sealed": "every byte is proved by its seal",
-    "checksums": "all data bytes are covered by checksums",
+    "checksums": "the bytes of all tensors match their checksums",
     "partial": "checksums cover part of the bytes",
     "structure-only": "structure only, the files carry no checksums",
 }
 _JUDGED = {
     "sealed": "judged by its seal",
     "checksums": "judged by its checksums",
+    "partial": "judged by checksums over part of the bytes",
     "structure-only": "judged by structure, the files carry no checksums",
 }
 _ORDER = ("sound", "unknown", "repairable", "damaged", "lost")
@@ -47,6 +49,12 @@ _PROGRAMS = (
 )
 _LAST = re.compile(r"([:.,]?)\s*`([^`]+)`\.?$")
 _LABEL = 10
+_IN_BYTES = ("truncated", "trailing-bytes", "hole")
+"""Rules whose evidence, where it is a number, counts bytes."""
+_FOR_MACHINES = frozenset(
+    {"kind", "latest", "missing", "names", "part", "parts", "paths", "places", "suffix", "was", "writer"}
+)
+"""Evidence that the headline says in words; in JSON always, in text under --verbose."""
 
 
 def draw(document: Mapping[str, Any], page: Page, *, quiet: bool = False, verbose: bool = False) -> None:
@@ -61,6 +69,7 @@ def draw(document: Mapping[str, Any], page: Page, *, quiet: bool = False, verbos
     if len(checkpoints) > 1:
         page.blank()
         page.line((summary(checkpoints), "bold"))
+        _next(checkpoints, page, verify=verify)
 
 
 def summary(checkpoints: Sequence[Mapping[str, Any]]) -> str:
@@ -70,28 +79,53 @@ def summary(checkpoints: Sequence[Mapping[str, Any]]) -> str:
     return f"{words.plural(len(checkpoints), 'checkpoint')}: {told}"
 
 
+def _next(checkpoints: Sequence[Mapping[str, Any]], page: Page, *, verify: bool) -> None:
+    """After many: what to type to see more of those that were told in a line."""
+    unread = next((c for c in checkpoints if _unread(c)), None)
+    if unread is not None:
+        page.line(("what reads the others: ", "dim"), (f"holdfast doctor {quote(unread['path'])}", "command"))
+
+
+def _unread(c: Mapping[str, Any]) -> bool:
+    """Known by its content, and without a reader."""
+    return c["verdict"] == "unknown" and any(f["slug"] == "not-readable" for f in c["findings"])
+
+
+def _called(c: Mapping[str, Any]) -> str:
+    """The verdict as a person says it."""
+    if c["verdict"] != "unknown":
+        return str(c["verdict"])
+    slugs = {f["slug"] for f in c["findings"]}
+    if _unread(c) or "unreadable" in slugs:
+        return "not read"
+    return "not recognised" if not slugs or "not-recognised" in slugs else "no checkpoint here"
+
+
 def _only_notes(checkpoint: Mapping[str, Any]) -> bool:
     return all(f["severity"] == "note" for f in checkpoint["findings"])
 
 
 def _checkpoint(c: Mapping[str, Any], page: Page, *, verify: bool, verbose: bool, alone: bool) -> None:
-    brief = c["verdict"] == "sound" and _only_notes(c) and not alone and not verbose
+    quiet = c["verdict"] == "sound" or _unread(c)
+    brief = quiet and _only_notes(c) and not alone and not verbose
     if not brief:
         page.blank()
     mark, style = _MARK[c["verdict"]]
-    told = [c["verdict"] if c["verdict"] != "unknown" else "not recognised", _proof(c)]
+    told = [_called(c), _proof(c)]
+    if brief and _unread(c):
+        told.append(f"{c['format']}: known by its content, and this version has no reader for it")
     for severity in ("error", "warning", "note"):
         number = sum(f["severity"] == severity for f in c["findings"])
-        if number and (brief or not alone):
+        if number and (brief or not alone) and not (brief and _unread(c)):
             told.append(words.plural(number, severity))
-    page.line(
-        (mark, style),
-        " ",
-        (c["path"], "path"),
-        "  ",
-        (told[0], style),
-        ("".join(f" · {t}" for t in told[1:] if t), "dim"),
-    )
+    more = [t for t in told[1:] if t]
+    wide = cells(mark) + cells(safe(c["path"])) + cells(" · ".join([told[0], *more])) + 3
+    beside = "".join(f" · {t}" for t in more)
+    if page.shorten and wide > page.width:  # a terminal would break the line anywhere
+        page.line((mark, style), " ", (c["path"], "path"), "  ", (told[0], style))
+        page.wrapped(" · ".join(more), indent=2, style="dim")
+    else:
+        page.line((mark, style), " ", (c["path"], "path"), "  ", (told[0], style), (beside, "dim"))
     if brief:
         return
     facts = [c["format"] or "no checkpoint format that Holdfast knows"]
@@ -109,13 +143,22 @@ def _checkpoint(c: Mapping[str, Any], page: Page, *, verify: bool, verbose: bool
     if verify or verbose:
         _evidence(c, page, verbose)
     _looked(c, page, verbose)
+    if alone and c["verdict"] == "sound" and c["proof"] != "sealed" and _depth(c) == "full":
+        page.wrapped("a seal beside it makes every byte provable:", indent=2, label=("next", "dim"), hang=15)
+        page.line(" " * 19, (f"holdfast seal {quote(c['path'])}", "command"))
     page.blank()
+
+
+def _depth(c: Mapping[str, Any]) -> str:
+    return str(c["attributes"].get("depth") or "full")
 
 
 def _proof(c: Mapping[str, Any]) -> str:
     if c["verdict"] in ("unknown", "lost"):
         return ""
-    if c["proof"] == "partial" and c["bytes_total"]:
+    if _depth(c) != "full":
+        return f"structure only, checksums and values not looked at (depth {_depth(c)})"
+    if c["verdict"] == "sound" and c["proof"] == "partial" and c["bytes_total"]:
         return f"checksums cover {words.share(c['bytes_proved'], c['bytes_total'])} of the bytes"
     return (_PROOF if c["verdict"] == "sound" else {**_PROOF, **_JUDGED})[c["proof"]]
 
@@ -124,18 +167,20 @@ def _proof(c: Mapping[str, Any]) -> str:
 def _finding(f: Mapping[str, Any], page: Page, path: str, *, verbose: bool) -> None:
     page.blank()
     page.line("  ", (f["severity"], f["severity"]), " ", (f["code"], "bold"), " ", (f["slug"], "dim"))
-    page.wrapped(f["message"], indent=4, style="bold" if f["severity"] == "error" else "")
+    page.wrapped(words.grouped(f["message"]), indent=4, style="bold" if f["severity"] == "error" else "")
     where = f["where"]
     place = _place(where, path)
     if place:
         _field(page, "at", place)
     for name in ("seen", "expected"):
         if f["evidence"].get(name) is not None:
-            _field(page, name, _evidence_text(f["evidence"][name], verbose))
+            _field(page, name, _evidence_text(f["evidence"][name], verbose, in_bytes=f["slug"] in _IN_BYTES))
     more = [
-        f"{name.replace('_', ' ')} {_evidence_text(value, verbose)}"
+        f"{name.replace('_', ' ')} {_evidence_text(value, verbose, in_bytes=name in ('size', 'length'))}"
         for name, value in f["evidence"].items()
-        if name not in ("seen", "expected") and value not in (None, [], {}, "")
+        if name not in ("seen", "expected")
+        and value not in (None, [], {}, "")
+        and (verbose or name not in _FOR_MACHINES)
     ]
     if more:
         page.facts(more, indent=6, label=("evidence", "dim"), hang=_LABEL)
@@ -149,26 +194,42 @@ def _finding(f: Mapping[str, Any], page: Page, path: str, *, verbose: bool) -> N
         _field(page, "edit", f"{f['edit']}{loss}")
     if f["remedy"]:
         _remedy(f["remedy"], page)
-    _related(f["related"], page, verbose)
+    _related(f["related"], f["code"], page, verbose)
 
 
 def _place(where: Mapping[str, Any], path: str) -> str:
     parts = []
-    if where["file"] is not None and (where["file"] != path or where["offset"] is not None):
+    if where["file"] is not None and (where["file"] != path or where["offset"]):
         parts.append(str(where["file"]))
-    if where["offset"] is not None:
+    if where["offset"] is not None and (where["offset"] or parts):
         parts.append(f"byte {words.count(where['offset'])}")
     if where["tensor"] is not None:
         parts.append(f"tensor {where['tensor']}")
     return ", ".join(parts)
 
 
-def _evidence_text(value: Any, verbose: bool) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
-        return words.count(value)
+def _evidence_text(value: Any, verbose: bool, *, in_bytes: bool = False) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if in_bytes:
+            return words.plural(value, "byte")
+        if abs(value) >= 10_000:
+            return words.count(value)
+    if isinstance(value, dict):
+        return _pairs(value, verbose)
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return words.some([_pairs(item, verbose) for item in value], 50 if verbose else 4)
     if isinstance(value, list) and not verbose and len(value) > 6:
         return words.some([words.value(item, 60) for item in value], 6)
-    return words.value(value, 2000 if verbose else 240)
+    return words.grouped(words.value(value, 2000 if verbose else 240))
+
+
+def _pairs(value: Mapping[str, Any], verbose: bool) -> str:
+    """``encoder/kernel: 1 of 2``; a name in a pickle as ``module.Class at byte 304``."""
+    if {"module", "name"} <= value.keys():
+        place = f" at byte {words.count(value['position'])}" if isinstance(value.get("position"), int) else ""
+        return f"{value['module']}.{value['name']}{place}"
+    told = [f"{key}: {words.value(item, 2000 if verbose else 60)}" for key, item in value.items()]
+    return words.some(told, 50 if verbose else 6)
 
 
 def _field(page: Page, name: str, text: str, style: str = "") -> None:
@@ -193,17 +254,26 @@ def _remedy(remedy: str, page: Page) -> None:
         page.line(" " * 6, (label.ljust(_LABEL), "dim"), ("  " if text else ""), (command, "command"))
 
 
-def _related(related: Sequence[Mapping[str, Any]], page: Page, verbose: bool) -> None:
+def _related(related: Sequence[Mapping[str, Any]], code: str, page: Page, verbose: bool) -> None:
     if not related:
         return
-    shown = related if verbose else related[:3]
+    # Those of the same rule are in the headline's own count.
+    others = [other for other in related if other["code"] != code]
+    if not verbose and not others:
+        return
+    shown = related if verbose else others[:3]
+    related = related if verbose else others
     _field(
         page,
         "so also",
         words.plural(len(related), "finding that follows", "findings that follow") + " from this one",
     )
     for other in shown:
-        page.wrapped(f"{other['code']} {other['slug']}: {other['message']}", indent=6 + _LABEL, style="dim")
+        page.wrapped(
+            f"{other['code']} {other['slug']}: {words.grouped(other['message'])}",
+            indent=6 + _LABEL,
+            style="dim",
+        )
     if len(related) > len(shown):
         page.line(" " * (6 + _LABEL), (f"and {len(related) - len(shown)} more (--verbose shows all)", "dim"))
 
@@ -219,6 +289,10 @@ def _left(c: Mapping[str, Any], page: Page, verbose: bool) -> None:
         text = f"{words.count(len(loads))} of {words.plural(total, 'tensor')}" if total else "nothing"
         if loads and lost:
             text += f": {words.some(loads, most)}"
+        if loads and any(
+            f["slug"] == "checksum" and not f["tensors"] and not f["where"]["tensor"] for f in c["findings"]
+        ):
+            text += "; which of them were changed the checksum does not tell, so trust none"
         page.wrapped(text, indent=2, label=("still loads", "good" if loads else "error"), hang=15)
     if lost:
         page.wrapped(

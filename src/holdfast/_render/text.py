@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .._core.shell import quote
 from .page import Page
 
 __all__ = ["draw"]
@@ -39,15 +40,8 @@ def draw(
             )
         if document["seals"] and not quiet:
             page.wrapped("Proves every byte from now on:", indent=2, style="dim")
-            page.line("    ", (f"holdfast verify {quoted(document['seals'][0]['path'])}", "command"))
+            page.line("    ", (f"holdfast verify {quote(document['seals'][0]['path'])}", "command"))
     else:
         from . import report_text
 
         report_text.draw(document, page, verbose=verbose, quiet=quiet)
-
-
-def quoted(path: str) -> str:
-    """A path as a shell takes it."""
-    import shlex
-
-    return shlex.quote(path)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["size", "count", "plural", "share", "shape", "ranges", "some", "value"]
+__all__ = ["size", "count", "grouped", "plural", "share", "shape", "ranges", "some", "value"]
 
 
 def size(nbytes: int) -> str:
@@ -22,6 +23,14 @@ def size(nbytes: int) -> str:
 def count(number: int) -> str:
     """``12,345``."""
     return f"{number:,}"
+
+
+def grouped(text: str) -> str:
+    """A sentence with its large counts of bytes grouped: ``438,007,537 bytes``."""
+    return _BYTES.sub(lambda found: f"{int(found[0]):,}", text)
+
+
+_BYTES = re.compile(r"(?<![\w.,/\\-])[0-9]{5,18}(?= bytes?\b)")
 
 
 def plural(number: int, word: str, words: str | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .._core.fault import Fault
-from .._core.finding import Finding
+from .._core.finding import Finding, Severity
 from .registry import Rule, Subject, rule
 from .words import count, few
 
@@ -222,7 +222,8 @@ def pickle_global(rule: Rule, subject: Subject) -> Iterator[Finding]:
             )
         else:
             (usual if is_usual(module, name) else strange).append(fault)
-    for faults, severity in ((strange, "warning"), (usual, "note")):
+    groups: tuple[tuple[list[Fault], Severity], ...] = ((strange, "warning"), (usual, "note"))
+    for faults, severity in groups:
         if not faults:
             continue
         names = list(dict.fromkeys(".".join(filter(None, _global(f))) for f in faults))
@@ -230,7 +231,7 @@ def pickle_global(rule: Rule, subject: Subject) -> Iterator[Finding]:
         # __main__ and the user's own packages must be importable under the same name at load.
         yield rule.finding(
             f"the pickle names {count(len(names), 'global')} beyond what tensors need: {few(names)}",
-            severity=severity,  # type: ignore[arg-type]
+            severity=severity,
             file=first.file,
             offset=first.offset if first.offset is not None else first.attributes.get("position"),
             seen=[

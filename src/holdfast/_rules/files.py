@@ -42,9 +42,8 @@ def truncated(rule: Rule, subject: Subject) -> Iterator[Finding]:
         yield rule.from_fault(
             fault,
             remedy=_reader(fault)
-            or f"Fetch {where} again and let the download resume (`curl -C - -o {where} URL`, `wget -c "
-            f"URL`); if it was "
-            "written here, the save was cut off: use the previous checkpoint.",
+            or "If it was written here, the save was cut off: use the previous checkpoint. If it was "
+            f"downloaded or copied, fetch it again; a download can resume: `curl -C - -o {where} URL`",
         )
 
 
@@ -127,8 +126,8 @@ def trailing_bytes(rule: Rule, subject: Subject) -> Iterator[Finding]:
         remedy = _reader(fault)
         if remedy is None and fault.offset and fault.file:
             remedy = (
-                f"After a copy: `truncate -s {fault.offset} {quote(fault.file)}` leaves exactly the "
-                f"checkpoint."
+                "Look at what follows; to leave exactly the checkpoint (after a copy): "
+                f"`truncate -s {fault.offset} {quote(fault.file)}`"
             )
         yield rule.from_fault(fault, lossless=True, remedy=remedy)
 

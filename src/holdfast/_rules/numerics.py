@@ -6,38 +6,30 @@ import math
 import re
 from collections.abc import Iterator
 from math import prod
-from typing import Any
 
+from .._core.catalog import Catalog
 from .._core.dtypes import DTYPES, is_float
-from .._core.finding import Finding
+from .._core.finding import Finding, Severity
 from .._core.spec import TensorSpec
-from .pages import suspicious_runs
+from .magnitudes import MASK, where_of
+from .pages import lost_tail, suspicious_runs
 from .registry import Rule, Subject, rule
+from .slots import slot_word
 from .words import count, few
 
 __all__: list[str] = []
 
-_MASK = re.compile(
-    r"mask|causal|attn_bias|attention_bias|tril|triu|(^|[./_])bias_table|alibi|-?inf(_|$)|best|score|"
-    r"min_val|max_val|eps|log_prior|transition|start_trans|end_trans",
-    re.I,
-)
 _ZERO_INIT = re.compile(
     r"lora_?(b|up|embedding_b)|lokr_w2|hada_w2|adapter|zero_conv|zero_module|gate|gamma|beta|bias|pos_?emb|position|"
     r"cls_token|token_type|relative|mask|buffer|prompt|alpha|scale|shift|padding|prev|hidden|cache|state|carry|residual|"
     r"ema|accum|head|fc_?zero|delta|offset|zero|noise|anchor|proj_out|out_proj|output_blocks",
     re.I,
 )
+_CONTAINER = re.compile(r"^(?:[^/]*state_dict|state|model_state|model|net|checkpoint)/")
+"""The dictionary that a weight lies in: its name says nothing about the weight."""
 _VARIANCE = re.compile(
     r"(^|[./_])(running_var|moving_variance|moving_var|exp_avg_sq|max_exp_avg_sq|square_avg)$"
 )
-
-
-def _where(spec: TensorSpec) -> dict[str, Any]:
-    if not spec.stored:
-        return {}
-    first = spec.stored[0]
-    return {"file": first.file, "offset": first.offset}
 
 
 def _trained(subject: Subject) -> bool:
@@ -68,6 +60,9 @@ def _surely_state(spec: TensorSpec) -> bool:
     return prod(spec.shape) >= 16 or _WEIGHT_WORDS.search(name) is not None
 
 
+_NAN_REMEDY = "use the last checkpoint without them (`holdfast` over the run's folder shows which)."
+
+
 @rule("N101", "nan", severity="error", cause="numerics", depth="full")
 def nan(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """Values that are not a number.
@@ -95,18 +90,21 @@ def nan(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 grave.append(name)
             else:
                 (likely if spec.role in STATE else light).append(name)
-    for names, severity in ((grave, "error"), (likely, "warning"), (light, "note")):
+    groups: tuple[tuple[list[str], Severity], ...] = ((grave, "error"), (likely, "warning"), (light, "note"))
+    for names, severity in groups:
         if names:
             spec = subject.catalog[names[0]]
             total = sum(subject.stats[n].nan for n in names)
             yield rule.finding(
                 f"{count(total, 'NaN')} in {count(len(names), 'tensor')}: {few(names)}",
-                severity=severity,  # type: ignore[arg-type]
+                severity=severity,
                 tensor=names[0],
                 tensors=tuple(names),
                 seen={n: f"{subject.stats[n].nan} of {subject.stats[n].size}" for n in names[:20]},
-                remedy="Use the last checkpoint without them (`holdfast` over the run's folder shows which).",
-                **_where(spec),
+                remedy=_NAN_REMEDY.replace("use", "Use", 1)
+                if severity == "error"
+                else f"If it is a weight: {_NAN_REMEDY}",
+                **where_of(spec),
             )
 
 
@@ -130,7 +128,7 @@ def infinite(rule: Rule, subject: Subject) -> Iterator[Finding]:
         spec = subject.catalog[name]
         if not stats.inf or spec.role not in STATE:
             continue
-        if _MASK.search(name) or (spec.role == "buffer" and stats.inf + stats.zeros == stats.size):
+        if MASK.search(name) or (spec.role == "buffer" and stats.inf + stats.zeros == stats.size):
             continue
         if spec.dtype in ("float8_e8m0fnu",):
             continue
@@ -147,7 +145,7 @@ def infinite(rule: Rule, subject: Subject) -> Iterator[Finding]:
             seen={n: f"{subject.stats[n].inf} of {subject.stats[n].size}" for n in found[:20]},
             remedy="Use the last checkpoint without them; if they came by a cast, convert again to "
             "bfloat16 or float32.",
-            **_where(subject.catalog[found[0]]),
+            **where_of(subject.catalog[found[0]]),
         )
 
 
@@ -170,8 +168,24 @@ def zeroed_pages(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     if subject.catalog is None:
         return
+    in_tail: set[str] = set()
+    for tail in lost_tail(subject.catalog, subject.stats):
+        in_tail.update(tail.tensors)
+        yield rule.finding(
+            f"the last {tail.length:,} bytes of values are zero, from the middle of {tail.tensors[0]} over "
+            f"{count(len(tail.tensors), 'tensor')}: likely never written",
+            tensor=tail.tensors[0],
+            tensors=tail.tensors,
+            file=tail.file,
+            offset=tail.start,
+            seen=[{"at": tail.start, "bytes": tail.length}],
+            expected="values as elsewhere in the file",
+            confidence="likely",
+            remedy="The space was reserved and the rest never arrived (a download or save that broke off): "
+            "fetch the file again, or use the previous checkpoint.",
+        )
     for name, stats in subject.stats.items():
-        if not stats.zero_pages:
+        if not stats.zero_pages or name in in_tail:
             continue
         spec = subject.catalog[name]
         if spec.role not in ("weight", "average", "slot", "buffer", "gradient"):
@@ -242,7 +256,7 @@ def dead_tensor(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 "another checkpoint.",
             )
         return
-    found = [n for n in dead if not _ZERO_INIT.search(n)]
+    found = [n for n in dead if not _ZERO_INIT.search(_CONTAINER.sub("", n))]
     if found:
         yield rule.finding(
             f"{count(len(found), 'weight')} with nothing but zeros: {few(found)}",
@@ -252,167 +266,18 @@ def dead_tensor(rule: Rule, subject: Subject) -> Iterator[Finding]:
             seen=f"{len(found)} of {len(kernels)} kernels",
             remedy="Compare with an earlier checkpoint (`holdfast diff OLD NEW`); nothing to do if it is "
             "zero-initialised.",
-            **_where(catalog[found[0]]),
+            **where_of(catalog[found[0]]),
         )
 
 
-@rule("N105", "exploded", severity="warning", cause="numerics", depth="full")
-def exploded(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """Magnitudes near the end of what the type can hold.
-
-    Weights above 1e30 in float32 (or within a factor of two of the largest value of a narrower type) will
-    overflow in the next product. Either training diverged, or single values were damaged (see N107).
-
-    Evidence: the largest magnitude and the type's limit.
-
-    What to do: go back to the checkpoint before.
-
-    Example: ``weight.mul_(1e35)``.
-    """
-    catalog = subject.catalog
-    if catalog is None:
-        return
-    found = []
-    for name, stats in subject.stats.items():
-        spec = catalog[name]
-        if (
-            spec.role not in ("weight", "buffer", "slot", "average")
-            or stats.maximum is None
-            or stats.minimum is None
-        ):
-            continue
-        if not is_float(spec.dtype) or _MASK.search(name):
-            continue
-        largest = max(abs(stats.maximum), abs(stats.minimum))
-        bound = {
-            "float64": 1e100,
-            "float32": 1e30,
-            "bfloat16": 1e30,
-            "float16": 60000.0,
-            "complex64": 1e30,
-        }.get(spec.dtype)
-        if bound is None or largest <= bound or _sentinel(largest) or _lone(stats.huge, stats.size):
-            continue
-        found.append((name, largest))
-    if found:
-        yield rule.finding(
-            f"magnitudes up to {found[0][1]:.3g} in {count(len(found), 'tensor')}: "
-            f"{few([n for n, _ in found])}",
-            tensor=found[0][0],
-            tensors=tuple(n for n, _ in found),
-            seen=dict(found[:20]),
-            remedy="Use the last checkpoint with ordinary magnitudes; look at learning rate and loss "
-            "scale there.",
-            **_where(catalog[found[0][0]]),
-        )
-
-
-def _sentinel(value: float) -> bool:
-    """Whether a magnitude is one that programs write on purpose: the type's largest value, or a round power
-    of ten."""
-    if value in (65504.0, 3.3895313892515355e38) or math.isclose(value, 3.4028234663852886e38, rel_tol=1e-6):
-        return True
-    if math.isclose(value, 1.7976931348623157e308, rel_tol=1e-9):
-        return True
-    return value > 0 and math.isclose(value, 10 ** round(math.log10(value)), rel_tol=1e-6)
-
-
-def _lone(huge: int, size: int) -> bool:
-    """Whether the huge values are so few that damage is likelier than divergence."""
-    return huge > 0 and huge < 0.5 * size
-
-
-@rule("N106", "overflows-float16", severity="note", cause="dtype-mismatch", depth="full")
-def overflows_float16(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """Values that would become infinite in float16.
-
-    The checkpoint says that its model computes in float16 (a mixed_float16 policy, weights stored partly in
-    float16), and wider tensors hold magnitudes above 65504. Cast down, they are infinite, and most loaders
-    cast without a word.
-
-    Evidence: the tensors and their largest magnitudes.
-
-    What to do: keep them in float32, or use bfloat16.
-
-    Example: a float32 weight of 70000 in a model loaded with ``.half()``.
-    """
-    catalog = subject.catalog
-    if catalog is None:
-        return
-    half = sum(1 for s in catalog.values() if s.role == "weight" and s.dtype == "float16")
-    policy = str(catalog.attributes.get("dtype_policy", ""))
-    if not half and "float16" not in policy.replace("bfloat16", ""):
-        return
-    wide = []
-    for name, stats in subject.stats.items():
-        spec = catalog[name]
-        if (
-            spec.role in ("weight", "buffer")
-            and spec.dtype in ("float32", "float64", "bfloat16")
-            and stats.maximum is not None
-        ):
-            largest = max(abs(stats.maximum), abs(stats.minimum or 0.0))
-            if largest > 65504 and largest < 1e10:
-                wide.append((name, largest))
-    if wide:
-        yield rule.finding(
-            f"{count(len(wide), 'tensor')} with magnitudes above float16's largest value: "
-            f"{few([n for n, _ in wide])}",
-            tensor=wide[0][0],
-            tensors=tuple(n for n, _ in wide),
-            seen=dict(wide[:20]),
-            expected="at most 65504",
-            remedy="Keep these tensors in float32, or use bfloat16 for the model.",
-        )
-
-
-@rule("N107", "absurd-values", severity="error", cause="corrupt", depth="full")
-def absurd_values(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A few values are many orders of magnitude above all others.
-
-    A flipped high exponent bit turns 0.01 into 1e36; bytes read at a wrong offset do so all over a tensor.
-    When some values exceed 1e10 while the ordinary ones lie a factor of 1e10 below, damage is likelier than
-    training.
-
-    This is likely, not proved: only a seal or a checksum proves it.
-
-    Evidence: how many, the largest, and the median of the others.
-
-    What to do: compare with another copy; else use the previous checkpoint.
-
-    Example: flip bit 30 of one float32 weight.
-    """
-    catalog = subject.catalog
-    if catalog is None:
-        return
-    found = []
-    for name, stats in subject.stats.items():
-        spec = catalog[name]
-        if (
-            not stats.huge
-            or stats.typical is None
-            or spec.role not in ("weight", "buffer", "slot", "average")
-        ):
-            continue
-        if not is_float(spec.dtype) or _MASK.search(name) or not _lone(stats.huge, stats.size):
-            continue
-        largest = max(abs(stats.maximum or 0.0), abs(stats.minimum or 0.0))
-        if largest < 1e10 * stats.typical or _sentinel(largest) or stats.size < 8:
-            continue
-        found.append((name, largest, stats))
-    for name, largest, stats in found[:20]:
-        yield rule.finding(
-            f"{count(stats.huge, 'value')} up to {largest:.3g} in {name}, where the others are about "
-            f"{stats.typical:.2g}: "
-            "likely damaged bits",
-            tensor=name,
-            tensors=(name,),
-            seen={"above 1e10": stats.huge, "largest": largest, "elements": stats.size},
-            expected=f"magnitudes around {stats.typical:.3g}",
-            confidence="likely",
-            remedy="Compare with another copy of the file (`holdfast diff`), or use the previous checkpoint.",
-            **_where(catalog[name]),
-        )
+def _second_moments(catalog: Catalog) -> set[tuple[str | None, str | None, str]]:
+    """(optimizer, owner, slot) of Keras's and TF's second moments: ``velocity`` or ``v`` beside ``momentum``
+    or ``m`` of the same weight (alone, the words may mean a plain momentum)."""
+    here = {
+        (s.optimizer, s.owner, slot_word(s.slot)) for s in catalog.values() if s.role == "slot" and s.owner
+    }
+    pairs = (("velocity", "momentum"), ("v", "m"), ("velocity_hat", "momentum"), ("vhat", "m"))
+    return {(o, w, b) for b, a in pairs for o, w, word in here if word == b and (o, w, a) in here}
 
 
 @rule("N108", "negative-variance", severity="error", cause="corrupt", depth="full")
@@ -431,12 +296,14 @@ def negative_variance(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     if subject.catalog is None:
         return
+    second = _second_moments(subject.catalog)
     for name, stats in subject.stats.items():
         spec = subject.catalog[name]
         if stats.minimum is None or stats.minimum >= 0 or not is_float(spec.dtype):
             continue
         word = f"{spec.slot}" if spec.role == "slot" and spec.slot else spec.name
-        if spec.role in ("buffer", "slot", "weight") and _VARIANCE.search(word):
+        squares = spec.role == "slot" and (spec.optimizer, spec.owner, slot_word(spec.slot)) in second
+        if spec.role in ("buffer", "slot", "weight") and (squares or _VARIANCE.search(word)):
             yield rule.finding(
                 f"{name} is a variance and reaches {stats.minimum:.3g}",
                 tensor=name,
@@ -444,7 +311,7 @@ def negative_variance(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 seen=stats.minimum,
                 expected=">= 0",
                 remedy="Use another checkpoint, or recompute the statistics over training data.",
-                **_where(spec),
+                **where_of(spec),
             )
 
 

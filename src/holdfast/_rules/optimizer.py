@@ -11,10 +11,10 @@ import numpy as np
 from .._core.catalog import Catalog
 from .._core.dtypes import DTYPES
 from .._core.errors import HoldfastError
-from .._core.finding import Finding
+from .._core.finding import Finding, Severity
 from .._core.spec import TensorSpec
 from .registry import Rule, Subject, rule
-from .slots import FULL, NOT_NUMBERS, shape_fits, slot_word
+from .slots import FULL, NOT_NUMBERS, PER_WEIGHT, shape_fits, slot_word
 from .words import count, few
 
 __all__: list[str] = []
@@ -70,6 +70,47 @@ def slot_shape(rule: Rule, subject: Subject) -> Iterator[Finding]:
             edit=f"reset-slots:{name}",
             lossless=False,
         )
+    yield from _unmatched(rule, subject.catalog)
+
+
+def _unmatched(rule: Rule, catalog: Catalog) -> Iterator[Finding]:
+    """Positional state that would fit the weights one to one but for a few shapes.
+
+    Which weight each slot belongs to cannot be proved then; that they do not belong together can: as many
+    slots (once, twice, ... per weight) as weights, nearly all shapes the same, and some that no weight has.
+    """
+    weights = [
+        s
+        for s in catalog.values()
+        if s.role == "weight" and s.trainable is not False and (d := DTYPES.get(s.dtype)) and d.kind in "fc"
+    ]
+    weights = list({s.shares or s.name: s for s in weights}.values())
+    for optimizer in catalog.optimizers:
+        slots = [s for s in catalog.values() if s.role == "slot" and s.optimizer == optimizer.name]
+        slots = [s for s in slots if slot_word(s.slot) not in PER_WEIGHT and (s.slot is None or s.shape)]
+        times, rest = divmod(len(slots), max(1, len(weights)))
+        if not slots or rest or times > 4 or len(weights) < 4:
+            continue
+        if any(s.owner is not None or not s.attributes.get("owner_unproved") for s in slots):
+            continue
+        of_weights = Counter({shape: times * n for shape, n in Counter(s.shape for s in weights).items()})
+        of_slots = Counter(s.shape for s in slots)
+        extra, lacking = of_slots - of_weights, of_weights - of_slots
+        if not 0 < extra.total() <= max(times, 0.2 * len(slots)):
+            continue
+        odd = [s for s in slots if s.shape in extra]
+        bare = [s for s in weights if s.shape in lacking]
+        yield rule.finding(
+            f"{count(extra.total(), 'slot')} of {optimizer.name} have shapes that no weight has "
+            f"({few([str(list(shape)) for shape in extra])}), and {few([s.name for s in bare])} "
+            f"{few([str(list(s.shape)) for s in bare])} finds no slots: weights and optimizer state are of "
+            "different models",
+            tensor=odd[0].name,
+            tensors=tuple(s.name for s in (*bare, *odd)),
+            seen=[list(shape) for shape in extra],
+            expected=[list(shape) for shape in lacking],
+            remedy="Take weights and optimizer state from one save, or restart the optimizer.",
+        )
 
 
 @rule("O102", "slot-dtype", severity="warning", cause="optimizer-structure")
@@ -104,13 +145,17 @@ def slot_dtype(rule: Rule, subject: Subject) -> Iterator[Finding]:
             wrong.append((slot, owner))
         elif b.kind == "f" and a.kind == "f" and a.bits < b.bits and b.bits <= 32:
             narrow.append((slot, owner))
-    for pairs, severity, text in ((wrong, "warning", "integers"), (narrow, "note", "a narrower type")):
+    groups: tuple[tuple[list[tuple[TensorSpec, TensorSpec]], Severity, str], ...] = (
+        (wrong, "warning", "integers"),
+        (narrow, "note", "a narrower type"),
+    )
+    for pairs, severity, text in groups:
         if pairs:
             slot, owner = pairs[0]
             yield rule.finding(
                 f"{count(len(pairs), 'slot')} of floating weights stored as {text}: "
                 f"{few([s.name for s, _ in pairs])}",
-                severity=severity,  # type: ignore[arg-type]
+                severity=severity,
                 tensor=slot.name,
                 tensors=tuple(s.name for s, _ in pairs),
                 seen=slot.dtype,
@@ -155,6 +200,8 @@ def slots_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for (of, _), owners in per.items():
         usual, most = Counter(frozenset(s) for s in owners.values()).most_common(1)[0]
         partial = {o: s for o, s in owners.items() if s < usual}
+        if partial and _muon(catalog, of, partial):
+            continue
         if partial and most > len(owners) / 2 and not _factored(usual | set().union(*owners.values())):
             first = next(iter(partial))
             yield rule.finding(
@@ -195,6 +242,16 @@ def slots_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
             remedy="Nothing to do if they were frozen or unused; else take the optimizer state from one "
             "whole save.",
         )
+
+
+def _muon(catalog: Catalog, optimizer: str, partial: dict[str, set[str]]) -> bool:
+    """Whether the optimizer is Muon, which keeps one moment of matrices and Adam's two of all else."""
+    named = [o for o in catalog.optimizers if o.name == optimizer]
+    words = [f"{o.class_name} {o.class_likely} {o.name} {o.attributes.get('scope')}".lower() for o in named]
+    return any("muon" in w for w in words) and all(
+        owner in catalog and len(catalog[owner].shape) >= 2 and len(slots) == 1
+        for owner, slots in partial.items()
+    )
 
 
 def _factored(words: frozenset[str] | set[str]) -> bool:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from math import prod
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from .._core.dtypes import itemsize_bits
+from .._core.catalog import Catalog
+from .._core.dtypes import is_float, itemsize_bits
 from .._core.spec import TensorSpec
+from .._core.stats import MOST_RUNS, PAGE, TensorStats
 
-if TYPE_CHECKING:
-    from .._examine.scan import TensorStats
+__all__ = ["Tail", "lost_tail", "suspicious_runs"]
 
-__all__ = ["suspicious_runs"]
-
-PAGE = 4096
 SECTOR = 512
-MANY = 256  # the scan keeps no more
 
 
 def suspicious_runs(spec: TensorSpec, stats: TensorStats) -> tuple[list[tuple[int, int]], bool]:
@@ -29,7 +28,7 @@ def suspicious_runs(spec: TensorSpec, stats: TensorStats) -> tuple[list[tuple[in
     long.
     """
     width = max(1, itemsize_bits(spec.dtype) // 8)
-    if stats.runs > MANY or stats.size == 0:
+    if stats.runs > MOST_RUNS or stats.size == 0:
         return [], False
     in_runs = sum(n for _, n in stats.zero_pages) // max(
         1, width // (2 if spec.dtype.startswith("complex") else 1)
@@ -75,3 +74,59 @@ def _rows(shape: tuple[int, ...], width: int, start: int, length: int) -> bool:
         if row >= 64 and start % row == 0 and length % row == 0:
             return True
     return False
+
+
+class Tail(NamedTuple):
+    """A file whose last values are all zero: where that begins, for how many bytes, in which tensors."""
+
+    file: str
+    start: int
+    length: int
+    tensors: tuple[str, ...]
+
+
+def lost_tail(catalog: Catalog, stats: Mapping[str, TensorStats]) -> Iterator[Tail]:
+    """Files in which everything is zero from the middle of one floating tensor to the last value.
+
+    A run that merely ends one tensor (unused rows of an embedding) or starts with one (zero-initialised
+    layers) proves nothing: it must begin inside a tensor that has hardly a zero elsewhere, not between its
+    rows, and reach over at least two pages; between rows it must begin on a page of the file and reach over
+    a further tensor.
+    """
+    placed: dict[str, list[tuple[int, TensorSpec]]] = defaultdict(list)
+    for spec in catalog.values():
+        if spec.nbytes and spec.shares is None:
+            if len(spec.stored) != 1 or spec.stored[0].offset is None or spec.name not in stats:
+                if spec.stored:
+                    placed[spec.stored[0].file].append((-1, spec))
+                continue
+            placed[spec.stored[0].file].append((spec.stored[0].offset, spec))
+    for file, here in placed.items():
+        if any(at < 0 for at, _ in here):
+            continue  # not all of it was looked at
+        here.sort(key=lambda item: item[0])
+        zero: list[TensorSpec] = []
+        while here and stats[here[-1][1].name].zeros == stats[here[-1][1].name].size:
+            zero.append(here.pop()[1])
+        if not here or not is_float(here[-1][1].dtype):
+            continue
+        at, first = here[-1]
+        runs = stats[first.name].zero_pages
+        width = max(1, itemsize_bits(first.dtype) // 8)
+        if not runs or runs[-1][0] + runs[-1][1] < first.nbytes - width or runs[-1][0] == 0:
+            continue
+        start, length = runs[-1]
+        behind = [s for s in zero if s.nbytes > PAGE]
+        on_page = _near(at + start, PAGE, width, up=True)
+        between = _rows(first.shape, width, start, length)
+        total = length + sum(s.nbytes for s in zero)
+        elsewhere = stats[first.name].zeros - length // width
+        if total < 2 * PAGE or elsewhere > max(8, first.nbytes // width / 1000):
+            continue
+        if between:
+            proved = on_page and bool(behind)
+        else:
+            proved = on_page or bool(behind) or len(first.shape) > 1  # it begins within a row
+        if not proved:
+            continue
+        yield Tail(file, at + start, total, (first.name, *(s.name for s in reversed(zero))))

@@ -16,16 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
 from .._core.finding import Finding, Place, Severity
+from .._core.stats import TensorStats
 from .._layouts.target import Target
-
-if TYPE_CHECKING:
-    from .._examine.scan import TensorStats
 
 __all__ = ["DEPTHS", "Subject", "Rule", "rule", "rules", "rule_named", "FAMILIES"]
 
@@ -53,6 +51,7 @@ _MODULES = (
     "optimizer",
     "environment",
     "numerics",
+    "magnitudes",
     "executable",
 )
 

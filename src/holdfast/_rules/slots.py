@@ -74,6 +74,9 @@ NOT_NUMBERS = frozenset(
 """Slots of 8-bit optimizers (bitsandbytes/optim/optimizer.py): codes, look-up tables and block maxima."""
 
 
+FLAT = frozenset({"d", "prev_flat_grad", "old_dirs", "old_stps", "al", "ro", "H_diag", "flat_grad"})
+"""L-BFGS keeps vectors over all weights together, under the first one (torch/optim/lbfgs.py)."""
+
 PLACEHOLDERS = frozenset({"vhat", "v_hat", "max_exp_avg_sq"})
 """Slots that one optimizer keeps with a single element when the option that uses them is off
 (keras/optimizers.py of Keras 2: ``K.zeros(1)`` for vhat without amsgrad)."""
@@ -83,6 +86,12 @@ def slot_word(slot: str | None) -> str:
     """The last word of a slot's name, TF1's counters dropped where they only count optimizers (``Adam_1``
     stays)."""
     return (slot or "").replace(".", "/").rsplit("/", 1)[-1]
+
+
+def _word_of_list(slot: str | None) -> str:
+    """The name of the list that a slot is an item of (``old_dirs/0``)."""
+    head, _, last = (slot or "").rpartition("/")
+    return head.rsplit("/", 1)[-1] if last.isdigit() else ""
 
 
 def shape_fits(slot: TensorSpec, owner: TensorSpec) -> bool:
@@ -95,7 +104,7 @@ def shape_fits(slot: TensorSpec, owner: TensorSpec) -> bool:
     word = slot_word(slot.slot)
     if slot.shape == owner.shape or (prod(slot.shape) <= 1 and (word not in FULL or word in PLACEHOLDERS)):
         return True
-    if word in NOT_NUMBERS:
+    if word in NOT_NUMBERS or word in FLAT or _word_of_list(slot.slot) in FLAT:
         return True
     if word in FULL:
         return False

@@ -170,7 +170,7 @@ def stored_twice(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     if subject.catalog is None:
         return
-    groups: dict[tuple, list[str]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[str]] = defaultdict(list)
     for name, stats in subject.stats.items():
         spec = subject.catalog[name]
         if spec.role != "weight" or stats.size < 64 or stats.minimum == stats.maximum:
@@ -343,4 +343,27 @@ def empty_tensor(rule: Rule, subject: Subject) -> Iterator[Finding]:
             tensors=tuple(empty),
             remedy="Gather the weights from all ranks: `python zero_to_fp32.py . out.pt` in a DeepSpeed "
             "folder.",
+        )
+
+
+@rule("T110", "tensor-missing", severity="error", cause="missing-tensor")
+def tensor_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """The checkpoint itself names a tensor that it does not hold.
+
+    TensorFlow's object graph, the ``weight_names`` of a Keras HDF5 file, the numbering of Keras 3's
+    variables or a layer's configuration say that a value was to be stored, and it is not there: a save that
+    broke off in a way that left the file readable (a full disk), a tool that filtered tensors. TensorFlow
+    leaves such variables at their initial value without a word.
+
+    Evidence: the names, and who names them.
+
+    What to do: use another checkpoint; what is there still reads.
+
+    Example: delete ``layers/dense/vars/0`` from a ``.weights.h5`` with h5py.
+    """
+    for fault in subject.faults_of("tensor-missing"):
+        yield rule.from_fault(
+            fault,
+            remedy=fault.attributes.get("remedy")
+            or "Use the previous checkpoint: what is missing here cannot be had from this file.",
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
+
+from .._core.shell import quote
 
 __all__ = ["few", "count", "quote"]
 
@@ -18,8 +19,3 @@ def few(names: Sequence[str], most: int = 3) -> str:
 def count(number: int, noun: str) -> str:
     """``1 tensor``, ``3 tensors``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def quote(path: str) -> str:
-    """A path as one shell word, with a leading dash made harmless."""
-    return shlex.quote(f"./{path}" if path.startswith("-") else path)

@@ -21,6 +21,8 @@ class LocalFile(Source):
     The size is taken once, at opening; a file that shrinks under us raises :class:`Truncated` at the next read.
     """
 
+    _fd = -1
+
     def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         self.path = os.fspath(path)
         self.name = name or self.path
@@ -91,7 +93,18 @@ class LocalFile(Source):
         self._demand(offset, length)
         if length == 0:
             return memoryview(b"")
+        # A mapped page that the file no longer has would kill the process at the touch.
+        if os.fstat(self._fd).st_size < offset + length:
+            raise Truncated(
+                "the file became shorter while it was being read",
+                file=self.name,
+                offset=offset,
+                expected=f"{length} bytes",
+                found=f"a file of {os.fstat(self._fd).st_size} bytes",
+            )
         with self._lock:
+            if self._map is None and os.fstat(self._fd).st_size != self.size:
+                return memoryview(self.read(offset, length))
             if self._map is None:
                 self._map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
         return memoryview(self._map)[offset : offset + length]
@@ -134,7 +147,7 @@ class LocalFolder(Store):
 
     def open(self, name: str) -> Source:
         path = self._path / self.safe(name)
-        if not path.exists():
+        if not self.exists(name):  # a name longer than the file system allows is not there either
             raise PartMissing("a file that belongs to the checkpoint is not there", file=self.shown(name))
         return LocalFile(path, self.shown(name))
 

@@ -6,16 +6,16 @@ the default (:mod:`holdfast._storage.local`); an object store becomes readable b
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 from .._core.errors import DamagedCheckpoint, Truncated
 
-__all__ = ["Source", "SubSource", "BytesSource", "SourceFile", "Store", "Entry"]
+__all__ = ["Source", "SubSource", "BytesSource", "Store", "Entry"]
 
 HEAD = 4096
+_Made = TypeVar("_Made")
 
 
 class Source(ABC):
@@ -85,9 +85,16 @@ class Source(ABC):
         self._demand(offset, length)
         return SubSource(self, offset, length, name or self.name)
 
-    def as_file(self) -> SourceFile:
-        """A seekable binary file object over these bytes, for libraries that want one."""
-        return SourceFile(self)
+    def once(self, what: str, make: Callable[[Source], _Made]) -> _Made:
+        """``make(self)``, kept for as long as this source lives: what recognising a file and opening it both want.
+
+        ``what`` names it, one text for each ``make``. Whatever ``make`` raises is raised again at each call.
+        """
+        known: dict[str, Any] = self.__dict__.setdefault("_once", {})
+        if what not in known:
+            known[what] = make(self)
+        made: _Made = known[what]
+        return made
 
     def close(self) -> None:  # noqa: B027 - most sources hold nothing
         """Let go of the file; views already handed out stay valid."""
@@ -133,38 +140,6 @@ class BytesSource(Source):
     def view(self, offset: int, length: int) -> memoryview:
         self._demand(offset, length)
         return self.data[offset : offset + length].toreadonly()
-
-
-class SourceFile(io.RawIOBase):
-    """A read-only, seekable file object over a source (``h5py.File`` and ``zipfile.ZipFile`` take it)."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__()
-        self.source, self.position = source, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.source.size}[whence]
-        if base + offset < 0:
-            raise OSError(22, "negative seek position")
-        self.position = base + offset
-        return self.position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        target = memoryview(buffer).cast("B")
-        length = max(0, min(len(target), self.source.size - self.position))
-        data = self.source._read(self.position, length)
-        target[: len(data)] = data
-        self.position += len(data)
-        return len(data)
 
 
 class Entry(NamedTuple):

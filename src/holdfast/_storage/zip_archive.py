@@ -14,19 +14,21 @@ import struct
 import threading
 import zlib
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, NotReadable, Truncated
 from .._core.fault import Check, Fault, Progress
 from .source import Source
 
-__all__ = ["Member", "ZipArchive", "looks_like_zip"]
+__all__ = ["Member", "ZipArchive", "directory_bytes", "looks_like_zip"]
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
 _END = struct.Struct("<4sHHHHIIH")
 _END64 = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR = struct.Struct("<4sIQI")
+_ZIP64 = struct.Struct("<4xQQQ")
 _STEP = 1 << 20
 _WHOLE = 16 << 20  # a deflated member up to this size is inflated into memory once; above it, it is streamed
 _SEARCH = (
@@ -50,6 +52,14 @@ class Member(NamedTuple):
 def looks_like_zip(source: Source) -> bool:
     """Whether the content begins like a zip (a local header, or the end record of an empty archive)."""
     return source.head(4) in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def directory_bytes(source: Source) -> bytes:
+    """The directory of a zip as it lies there, unparsed. Raises as :class:`ZipArchive` does for a lost one."""
+    archive = ZipArchive.__new__(ZipArchive)
+    archive.source, archive.faults = source, []
+    end, _, size, _ = archive._find_end()
+    return source.read(end - size, size)
 
 
 class ZipArchive:
@@ -200,12 +210,12 @@ class ZipArchive:
             )
         raw = directory[after : after + name_length]
         name = raw.decode("utf-8", "surrogateescape") if flags & 0x800 else _old_name(raw)
-        if 0xFFFFFFFF in (compressed, size, header):
+        if size == 0xFFFFFFFF or compressed == 0xFFFFFFFF or header == 0xFFFFFFFF:
             extra = directory[after + name_length : after + name_length + extra_length]
             size, compressed, header = _zip64(extra, size, compressed, header)
         header += self._shift
         member = Member(name, method, flags, crc, compressed, size, header)
-        if header + _LOCAL.size + compressed > start:
+        if header + 30 + compressed > start:
             self._fault_of(member, "truncated", "lies outside the archive", header)
         elif method == 0 and size != compressed:
             self._fault_of(
@@ -237,15 +247,11 @@ class ZipArchive:
 
     def _look_for_overlaps(self, start: int) -> None:
         before: Member | None = None
-        for member in sorted(self.members.values(), key=lambda m: m.header):
+        for member in sorted(self.members.values(), key=attrgetter("header")):
             if before is not None:
-                least = (
-                    before.header
-                    + _LOCAL.size
-                    + len(before.name.encode("utf-8", "surrogateescape"))
-                    + before.compressed
-                )
-                if least > member.header:
+                name = before.name
+                width = len(name) if name.isascii() else len(name.encode("utf-8", "surrogateescape"))
+                if before.header + 30 + width + before.compressed > member.header:
                     self._fault_of(member, "overlap", f"begins inside {before.name!r}", member.header)
             before = member
 
@@ -378,6 +384,8 @@ def _old_name(raw: bytes) -> str:
 
 def _zip64(extra: bytes, size: int, compressed: int, header: int) -> tuple[int, int, int]:
     """Sizes and offset from the zip64 extra field (id 1): those that are 0xFFFFFFFF, in this order, 8 bytes each."""
+    if len(extra) >= 28 and extra[:4] == b"\1\0\x18\0" and size == compressed == header == 0xFFFFFFFF:
+        return _ZIP64.unpack_from(extra)  # all three, as writers of large files do without looking
     position = 0
     while position + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, position)
@@ -403,6 +411,7 @@ class _Inflated(Source):
         self._source, self._place, self._member = source, place, member
         self._lock = threading.Lock()
         self._whole: bytes | None = None
+        self._most = _WHOLE + 2 * source.size  # bytes given out at once
         self._restart()
 
     def _restart(self) -> None:
@@ -415,11 +424,10 @@ class _Inflated(Source):
         """Up to ``limit`` further plain bytes; empty at the end of the stream."""
         while not self._engine.eof:
             if not self._rest:
-                length = min(_STEP, self._member.compressed - self._taken)
-                if length <= 0:
-                    return b""
+                length = max(0, min(_STEP, self._member.compressed - self._taken))
                 self._rest = self._source.read(self._place + self._taken, length)
                 self._taken += length
+            ended = not self._rest  # all is fed; what comes now was held back by `limit`
             try:
                 out = self._engine.decompress(self._rest, limit)
             except zlib.error as error:
@@ -436,10 +444,20 @@ class _Inflated(Source):
                         "more bytes come out than the directory says", file=self.name, expected=self.size
                     )
                 return out
+            if ended:
+                break
         return b""
 
     def _read(self, offset: int, length: int) -> bytes:
         length = max(0, min(length, self.size - offset))
+        if length > self._most:
+            raise LimitExceeded(
+                "a deflated member would take far more memory at once than the file has bytes",
+                file=self.name,
+                expected=f"at most {self._most} bytes",
+                found=f"{length}",
+                remedy="If you trust it, unpack the archive and open what was in it.",
+            )
         with self._lock:
             if self._whole is None and self.size <= _WHOLE:
                 self._restart()

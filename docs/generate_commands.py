@@ -1,0 +1,197 @@
+"""Write ``docs/commands.md`` and ``docs/rules.md``: the outputs are real ones of this version, the rules' pages their docstrings.
+
+``python docs/generate_commands.py`` runs the commands on copies of ``tests/zoo`` in a temporary folder; ``--check`` only says
+whether the pages are current (the tests do the same).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+ZOO = ROOT / "tests" / "zoo"
+sys.path.insert(0, str(ROOT / "src"))
+
+
+# -- the checkpoints that the examples are about --------------------------------------------------------------
+def lay_out(folder: Path) -> None:
+    """Copies of the small zoo under everyday names, and damaged ones."""
+    run = folder / "runs" / "net"
+    run.mkdir(parents=True)
+    for name in ("ckpt-1.index", "ckpt-1.data-00000-of-00001", "checkpoint"):
+        shutil.copy(ZOO / "tf_object" / name, run)
+    shutil.copy(ZOO / "keras_archive" / "m.keras", run / "net.keras")
+    shutil.copy(ZOO / "torch_train" / "ckpt.pt", folder / "train.pt")
+    shutil.copy(ZOO / "torch_state_dict" / "model.pt", folder / "model.pt")
+    shutil.copy(ZOO / "safetensors" / "m.safetensors", folder / "model.safetensors")
+    damaged = folder / "damaged"
+    damaged.mkdir()
+    rotten = damaged / "bit rot.pt"
+    shutil.copy(ZOO / "torch_train" / "ckpt.pt", rotten)
+    flip(rotten, payload(rotten) + 9)
+    whole = (ZOO / "safetensors" / "m.safetensors").read_bytes()
+    (damaged / "half.safetensors").write_bytes(whole[:-60])
+    (damaged / "page.pt").write_text("<!DOCTYPE html><html><head><title>Sign in</title></head></html>\n")
+
+
+def payload(path: Path) -> int:
+    """Where the bytes of the largest storage of a torch zip begin."""
+    with zipfile.ZipFile(path) as archive:
+        member = max((m for m in archive.infolist() if "/data/" in m.filename), key=lambda m: m.file_size)
+    raw = path.read_bytes()[member.header_offset :]
+    return (
+        member.header_offset
+        + 30
+        + int.from_bytes(raw[26:28], "little")
+        + int.from_bytes(raw[28:30], "little")
+    )
+
+
+def flip(path: Path, offset: int) -> None:
+    """Flip one bit."""
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 0x40
+    path.write_bytes(data)
+
+
+class Shell:
+    """Runs commands in one folder and gives their output as a code block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "HOLDFAST_DEBUG")},
+            "COLUMNS": "100",
+            "NO_COLOR": "1",
+            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONIOENCODING": "utf-8",
+        }
+
+    def __call__(self, command: str, expect: int = 0) -> str:
+        arguments = shlex.split(command)
+        assert arguments[0] == "holdfast"
+        done = subprocess.run(
+            [sys.executable, "-m", "holdfast", *arguments[1:]],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+        )
+        if done.returncode != expect:
+            raise SystemExit(
+                f"{command}: exit code {done.returncode}, expected {expect}\n{done.stdout}{done.stderr}"
+            )
+        shown = (done.stdout + done.stderr).strip("\n")
+        code = f"\n[exit code {expect}]" if expect else ""
+        return f"```console\n$ {command}\n{shown}{code}\n```\n"
+
+    def help(self, command: str) -> str:
+        """The options of a command."""
+        block = self(f"holdfast {command} --help")
+        return "```\n" + block[block.index("Options:") :].split("\n```")[0] + "\n```\n"
+
+    def finding(self, command: str) -> str:
+        """The first finding of a JSON document, as it stands there."""
+        block = self(command, 1)
+        document = json.loads(block[block.index("{") : block.rindex("}") + 1])
+        shown = json.dumps(document["checkpoints"][0]["findings"][0], indent=2, ensure_ascii=False)
+        return f"```json\n{shown}\n```\n"
+
+
+# -- commands.md ----------------------------------------------------------------------------------------------
+_DIRECTIVE = re.compile(r"\{\{(run|help|flip|finding)(?: exit (\d+))?: (.+)\}\}\n")
+
+
+def commands_page() -> str:
+    """The text of ``docs/commands.md``: ``docs/commands.in.md`` with its directives carried out, in their order.
+
+    ``{{run: COMMAND}}`` (with ``exit N``) shows a command and its output, ``{{help: COMMAND}}`` its options,
+    ``{{finding: COMMAND}}`` the first finding of its JSON document; ``{{flip: FILE}}`` flips a bit near the file's end.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lay_out(folder)
+        shell = Shell(folder)
+
+        def carry_out(found: re.Match[str]) -> str:
+            kind, code, what = found[1], int(found[2] or 0), found[3]
+            if kind == "run":
+                return shell(what, code)
+            if kind == "help":
+                return shell.help(what)
+            if kind == "finding":
+                return shell.finding(what)
+            flip(folder / what, (folder / what).stat().st_size - 150)
+            return ""
+
+        return _DIRECTIVE.sub(carry_out, (DOCS / "commands.in.md").read_text(encoding="utf-8"))
+
+
+# -- rules.md -------------------------------------------------------------------------------------------------
+RULES = """# Rules
+
+*Made by `docs/generate_commands.py` from the rules' own docstrings; `holdfast rule CODE` prints the same.*
+
+A finding has a code and a slug; `--select` and `--ignore` take codes, families and slugs. An **error** means that
+something is lost, wrong or will not load; a **warning** that it may be; a **note** is worth knowing. Kinds of
+difference (**diff**) are what `holdfast diff` reports. The depth is the least at which a rule is asked.
+"""
+
+
+def rules_page() -> str:
+    """The text of ``docs/rules.md``."""
+    from holdfast._cli.rule import known
+    from holdfast._rules.registry import FAMILIES
+
+    every = known()
+    parts = [RULES]
+    for letter, title in FAMILIES.items():
+        members = [rule for rule in every if rule.code.startswith(letter)]
+        if not members:
+            continue
+        parts.append(f"\n## {letter}: {title}\n")
+        for rule in members:
+            facts = [rule.severity, f"depth {rule.depth}"] + ([f"cause: {rule.cause}"] if rule.cause else [])
+            doc = inspect.cleandoc(rule.doc).replace("``", "`")
+            parts.append(f"\n### {rule.code} {rule.slug}\n\n*{' · '.join(facts)}*\n\n{doc}\n")
+            if rule.remedy:
+                parts.append(f"\nNext: {rule.remedy}\n")
+    return "".join(parts)
+
+
+PAGES = {"commands.md": commands_page, "rules.md": rules_page}
+
+
+def comparable(text: str) -> str:
+    """A page without what differs from run to run: versions of Holdfast, dates and times."""
+    text = re.sub(r"\b\d{4}-\d\d-\d\d[T@ ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?", "TIME", text)
+    return re.sub(r"holdfast \d+\.\d+\S*", "holdfast VERSION", text)
+
+
+def main() -> None:
+    stale = []
+    for name, make in PAGES.items():
+        path, text = DOCS / name, make()
+        if not path.exists() or comparable(path.read_text(encoding="utf-8")) != comparable(text):
+            stale.append(name)
+            if "--check" not in sys.argv[1:]:
+                path.write_text(text, encoding="utf-8")
+    print(f"stale: {', '.join(stale)}" if stale else "current")
+    if "--check" in sys.argv[1:] and stale:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""How much reading a catalog may cause: a few times the bytes that are stored, however often they are named.
+
+Names are cheap and bytes are not: a file of some megabytes can hold tens of thousands of tensors that all lie on the
+same bytes (views of one storage, expanded scalars, spans that overlap), and reading them all would take terabytes
+of work. Honest checkpoints name their bytes once or a few times over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .errors import LimitExceeded
+from .spec import TensorSpec
+
+__all__ = ["excess", "most_tensors", "too_often"]
+
+TIMES = 16
+SLACK = 256 << 20
+
+
+def most_tensors(size: int) -> int:
+    """How many tensors ``size`` bytes of files may list: each costs a KiB of memory and more, whatever it holds."""
+    return 30_000 + size // 512
+
+
+def excess(specs: Iterable[TensorSpec]) -> frozenset[str]:
+    """Names of the tensors that should not be read, because those before them (in order) have already been given
+    16 times the stored bytes of all, plus 256 MiB. Mostly none.
+    """
+    chosen = list(specs)
+    if sum(spec.nbytes for spec in chosen) <= SLACK:
+        return frozenset()
+    room = SLACK + TIMES * _stored(chosen)
+    over = []
+    for spec in chosen:
+        if spec.nbytes > room:
+            over.append(spec.name)
+        else:
+            room -= spec.nbytes
+    return frozenset(over)
+
+
+def too_often(name: str) -> LimitExceeded:
+    """What is raised, or told, in place of reading such a tensor."""
+    return LimitExceeded(
+        "its bytes are named by so many tensors that reading them all would be endless; this one was left out",
+        tensor=name,
+        remedy="It can be read by itself. If the writer is honest, save clones in place of views.",
+    )
+
+
+def _stored(specs: Iterable[TensorSpec]) -> int:
+    """Bytes of the union of all stored runs; compressed ones, which have no place, count by themselves."""
+    runs: dict[str, list[tuple[int, int]]] = {}
+    apart: dict[object, int] = {}
+    for spec in specs:
+        for run in spec.stored:
+            if run.offset is None:
+                apart[(run.file, spec.shares or spec.key)] = run.nbytes
+            else:
+                runs.setdefault(run.file, []).append((run.offset, run.offset + run.nbytes))
+    total = sum(apart.values())
+    for places in runs.values():
+        reached = 0
+        for start, end in sorted(places):
+            total += max(0, end - max(start, reached))
+            reached = max(reached, end)
+    return total
