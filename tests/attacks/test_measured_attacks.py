@@ -240,8 +240,15 @@ def endless_state_file(folder: Path, times: int) -> Path:
     line = b'all_model_checkpoint_paths: "ckpt-%d"\n'
     saved(
         folder / "checkpoint",
-        b'model_checkpoint_path: "ckpt-1"\n' + b"".join(line % i for i in range(200_000)),
+        b'model_checkpoint_path: "ckpt-1"\n' + b"".join(line % i for i in range(60_000 * times)),
     )
+    write_bundle(folder / "ckpt-1", {"w": np.ones(3, np.float32)})
+    return folder
+
+
+def state_file_of_hashes(folder: Path, times: int) -> Path:
+    """Comments that a careless expression can split in 2**60 ways before it gives up."""
+    saved(folder / "checkpoint", b"#" * 60 + b"\n" + b"# # " * 40 + b"!")
     write_bundle(folder / "ckpt-1", {"w": np.ones(3, np.float32)})
     return folder
 
@@ -376,7 +383,7 @@ def torch_views(shapes: list[tuple[int, tuple[int, ...], tuple[int, ...]]], stor
 
 def torch_expanded_many_times(folder: Path, times: int) -> Path:
     """Each is within what one expanded tensor may be, together they are terabytes."""
-    views = [(0, (7_900_000 - i,), (0,)) for i in range(20_000)]
+    views = [(0, (7_900_000 - i,), (0,)) for i in range(6_000)]
     return saved(folder / "m.pt", torch_views(views, 4))
 
 
@@ -388,15 +395,13 @@ def torch_windows(folder: Path, times: int) -> Path:
 
 def torch_shifted_views(folder: Path, times: int) -> Path:
     """Thousands of contiguous views of nearly the whole storage."""
-    return saved(
-        folder / "m.pt", torch_views([(i, (2_000_000 - i,), (1,)) for i in range(20_000)], 2_000_000)
-    )
+    return saved(folder / "m.pt", torch_views([(i, (2_000_000 - i,), (1,)) for i in range(6_000)], 2_000_000))
 
 
 def safetensors_shared_span(folder: Path, times: int) -> Path:
     entries = {
         f"w{i}": {"dtype": "F32", "shape": [2_000_000 - i], "data_offsets": [4 * i, 8_000_000]}
-        for i in range(20_000)
+        for i in range(6_000)
     }
     return saved(folder / "m.safetensors", safetensors(entries, np.ones(2_000_000, "f4").tobytes()))
 
@@ -404,7 +409,7 @@ def safetensors_shared_span(folder: Path, times: int) -> Path:
 def tf_shared_span(folder: Path, times: int) -> Path:
     data = np.ones(2_000_000, "f4").tobytes()
     items = {}
-    for i in range(20_000):
+    for i in range(6_000):
         raw = field(1, 1) + field(2, field(2, field(1, 2_000_000 - i))) + field(4, 4 * i)
         items[b"v/%05d" % i] = raw + field(5, 8_000_000 - 4 * i)
     return bundle(folder, items, data)
@@ -414,21 +419,21 @@ def zip_shared_payload(folder: Path, times: int) -> Path:
     """Many directory entries over one deflated kernel, after David Fifield's overlapping bomb (local headers alike)."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     head = b"\x93NUMPY\x01\x00\x36\x00{'descr':'|u1','fortran_order':False,'shape':(1,)}    \n"
-    plain = head + bytes(30_000_000)
+    plain = head + bytes(10_000_000)
     kernel = packer.compress(plain) + packer.flush()
     local = struct.pack(
         "<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, zlib.crc32(plain), len(kernel), len(plain), 5, 0
     )
     body = local + b"w.npy" + kernel
     directory = b""
-    for i in range(3_000):
+    for i in range(1_000):
         central = struct.pack(
             "<4s6H3I5H2I",
             *(b"PK\1\2", 20, 20, 0, 8, 0, 0, zlib.crc32(plain), len(kernel), len(plain), 5, 0, 0, 0, 0, 0, 0),
         )
         name = b"w.npy" if i == 0 else b"%05d" % i
         directory += central + name
-    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 3_000, 3_000, len(directory), len(body), 0)
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1_000, 1_000, len(directory), len(body), 0)
     return saved(folder / "m.npz", body + directory + end)
 
 
@@ -461,7 +466,9 @@ def npy_of_records(folder: Path, times: int) -> Path:
 
 
 def npy_of_many_fields(folder: Path, times: int) -> Path:
-    np.save(folder / "m.npy", np.zeros(1, [(f"f{i}", "V0" if i % 2 else "i1") for i in range(30_000)]))
+    np.save(
+        folder / "m.npy", np.zeros(1, [(f"f{i}", "V0" if i % 2 else "i1") for i in range(10_000 * times)])
+    )
     return folder / "m.npy"
 
 

@@ -141,3 +141,18 @@ def test_random_damage_gives_only_our_errors(seed: int) -> None:
 def test_missing_member_is_named() -> None:
     with pytest.raises(DamagedCheckpoint, match="missing from the zip"):
         ZipArchive(BytesSource(build())).open("nope")
+
+
+def test_highly_compressed_member_comes_out_whole_piece_by_piece() -> None:
+    """What the inflater holds back when its input is used up belongs to the member too."""
+    plain = bytes(20_000_068)
+    data = build(zipfile.ZIP_DEFLATED, {"x": plain})
+    archive = ZipArchive(BytesSource(data))
+    assert run_all(archive) == [None]
+    assert sum(len(part) for part in archive.open("x").chunks(step=1 << 20)) == len(plain)
+
+
+def test_no_deflated_member_is_given_out_at_once_far_beyond_the_file() -> None:
+    source = ZipArchive(BytesSource(build(zipfile.ZIP_DEFLATED, {"x": bytes(40_000_000)}))).open("x")
+    with pytest.raises(LimitExceeded):
+        source.read(0, source.size)
