@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .._core.fault import JUNK
@@ -70,25 +70,51 @@ def fold(findings: Sequence[Finding]) -> list[Finding]:
     members of a zip). A consequence keeps its evidence; a root takes over the tensors of what it folds.
     """
     merged = _merge(list(findings))
+    merged = _under(merged, [f for f in merged if _is_seal(f)], _BYTES | {"not-recognised"}, _same_file)
     for slug, follows in _FOLLOWS:
-        roots = [f for f in merged if f.slug == slug]
-        # Looked for once: thousands of roots that nothing follows from must not cost their square.
-        open_ones = [f for f in merged if f.slug in follows] if roots else []
-        for root in roots:
-            below = [f for f in open_ones if f is not root and _concerns(root, f)]
-            if not below:
-                continue
-            gone = {id(f) for f in below}
-            grown = replace(
-                root,
-                related=(*root.related, *below)[:SHOWN],
-                severity=min((root.severity, *(f.severity for f in below)), key=severity_rank)
-                if slug != "pickle-global"
-                else root.severity,
-            )
-            merged = [grown if f is root else f for f in merged if id(f) not in gone]
-            open_ones = [grown if f is root else f for f in open_ones if id(f) not in gone]
+        merged = _under(merged, [f for f in merged if f.slug == slug], follows, _concerns)
     return sorted(merged, key=lambda f: (severity_rank(f.severity), f.code))
+
+
+def _under(
+    merged: list[Finding],
+    roots: list[Finding],
+    follows: frozenset[str],
+    concerns: Callable[[Finding, Finding], bool],
+) -> list[Finding]:
+    """The findings with what follows from each root put under it."""
+    # Looked for once: thousands of roots that nothing follows from must not cost their square.
+    open_ones = [f for f in merged if f.slug in follows] if roots else []
+    folded: set[int] = set()
+    for root in roots:
+        if id(root) in folded:
+            continue  # it stands under another root of its kind already, and can take nothing away from it
+        below = [f for f in open_ones if f is not root and concerns(root, f)]
+        if not below:
+            continue
+        gone = {id(f) for f in below}
+        folded |= gone
+        grown = replace(
+            root,
+            related=(*root.related, *below)[:SHOWN],
+            severity=min((root.severity, *(f.severity for f in below)), key=severity_rank)
+            if root.slug != "pickle-global"
+            else root.severity,
+        )
+        merged = [grown if f is root else f for f in merged if id(f) not in gone]
+        open_ones = [grown if f is root else f for f in open_ones if id(f) not in gone]
+    return merged
+
+
+def _is_seal(finding: Finding) -> bool:
+    """A file that is as long as when it was sealed and holds other bytes: whatever its structure shows comes of that."""
+    return finding.slug == "checksum" and finding.evidence.get("kind") == "blake3"
+
+
+def _same_file(root: Finding, other: Finding) -> bool:
+    """Whether ``other`` is about the root's file or a member of it (``w.npz:bytes.npy``)."""
+    here, there = root.where.file, other.where.file
+    return here is not None and there is not None and (here == there or there.startswith(f"{here}:"))
 
 
 def _merge(findings: list[Finding]) -> list[Finding]:
