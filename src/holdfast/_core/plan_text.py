@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from .dtypes import DTYPES
@@ -50,9 +51,16 @@ def long_dtype(text: str) -> str | None:
     return name if name in DTYPES else None
 
 
+_ORDINARY = re.compile(
+    r"[A-Za-z0-9_./]+"
+)  # nothing that a quote, a glob or an edit's own punctuation could be
+
+
 # -- writing ---------------------------------------------------------------------------------------
 def format_pattern(pattern: str) -> str:
     """A pattern as it stands in an edit."""
+    if _ORDINARY.fullmatch(pattern):  # nearly all names, and there may be tens of thousands
+        return pattern
     out: list[str] = []
     run: list[str] = []
 

@@ -26,6 +26,22 @@ def plain(value: Any, depth: int = DEPTH) -> Any:
     them); bytes become text; numpy scalars numbers, small arrays lists, large ones a text that tells shape
     and dtype; dataclasses dicts; anything else its ``str``. Nesting and length are bounded.
     """
+    kind = type(value)
+    if kind is str:  # what documents are made of, told first: there may be hundreds of thousands
+        return value if len(value) < 200 and value.isascii() else _clean(value)
+    if value is None or kind is bool:
+        return value
+    if kind is int and -(1 << 62) < value < 1 << 62:
+        return value
+    if kind is dict and depth > 0 and len(value) < 64:
+        return {
+            key
+            if type(key) is str and key.isascii() and len(key) < 200
+            else _clean(str(plain(key, 2))): plain(item, depth - 1)
+            for key, item in value.items()
+        }
+    if kind is list and depth > 0 and len(value) < 64:
+        return [plain(item, depth - 1) for item in value]
     if value is None or isinstance(value, (bool, str)):
         return _clean(value) if isinstance(value, str) else value
     if isinstance(value, int):
