@@ -84,7 +84,7 @@ def narrowed(catalog: Catalog, faults: Sequence[Fault]) -> list[Fault]:
         sure = bit is not None and bit.chance < SURE and bool(hit)
         if bit is not None and hit:
             place = f"bit {bit.bit} of byte {at}"
-            fault = replace(fault, attributes={**fault.attributes, "one_bit": place})
+            fault = replace(fault, attributes={**fault.attributes, "flipped": place})
         if not inside and str(fault.attributes.get("member", "")).endswith(".h5"):
             inside = _unplaced(catalog, fault.file)
         if not inside or fault.tensor is not None or fault.tensors:
@@ -93,7 +93,7 @@ def narrowed(catalog: Catalog, faults: Sequence[Fault]) -> list[Fault]:
         if sure:
             message = (
                 f"{fault.message}; by the checksum's difference it is one flipped bit, "
-                f"{fault.attributes['one_bit']}, in {hit[0]}"
+                f"{fault.attributes['flipped']}, in {hit[0]}"
             )
             made.append(replace(fault, message=message, tensors=hit))
             continue
