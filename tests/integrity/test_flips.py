@@ -30,7 +30,7 @@ def verified(target: Target, sealed: bool = True) -> Verification:
 def made(name: str, folder: Path) -> Target:
     target = target_of(MAKERS[name](folder))
     if target is None:
-        pytest.skip(f"no reader opens {name} yet")
+        pytest.fail(f"no reader opens {name}")
     return target
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
-from .._core.fault import Fault
+from .._core.fault import JUNK, Fault
 from .._formats.junk import begun_members, classify, crlf_copy
 from .._integrity.bitflip import FlippedBit, flipped_bit
 from .._layouts.target import Target
@@ -60,7 +60,6 @@ def mixed_shards(catalog: Catalog, faults: Sequence[Fault]) -> list[Fault]:
 
 
 SURE = 0.02  # above this chance a located bit is named and not relied on
-_JUNK = frozenset({"html-page", "lfs-pointer", "error-document", "zero-file", "empty-file", "text-mode-copy"})
 _WHOLE = frozenset({"truncated", "malformed", "checksum", "trailing-bytes", "shards-mixed"})
 
 
@@ -142,7 +141,7 @@ def junk_parts(catalog: Catalog, target: Target, faults: Sequence[Fault]) -> lis
     file.
     """
     hurt = {f.file for f in faults if f.slug in _WHOLE and f.file is not None}
-    told = {f.file for f in faults if f.slug in _JUNK}
+    told = {f.file for f in faults if f.slug in JUNK}
     found = []
     for name in dict.fromkeys([*([target.main] if target.main else []), *target.parts]):
         shown = target.store.shown(name)
@@ -158,7 +157,7 @@ def junk_parts(catalog: Catalog, target: Target, faults: Sequence[Fault]) -> lis
             continue
         finally:
             source.close()
-        if fault.slug in _JUNK:
+        if fault.slug in JUNK:
             names = tuple(s.name for s in catalog.values() if any(part.file == shown for part in s.stored))
             found.append(replace(fault, file=shown, tensors=names))
     return found
