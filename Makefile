@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-test
 DEMO_STAMP = $(DEMO_VENV)/.installed-demo
 
-.PHONY: demo docs test test-long lint bench conformance doctor-matrix zoo clean help
+.PHONY: demo docs test test-long lint bench conformance doctor-matrix matrix zoo clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -27,6 +27,10 @@ test-long: $(STAMP)
 ## conformance   the table of formats against the shared zoo and files, and the small zoo of our own
 conformance: $(STAMP)
 	$(BIN)/python tests/conformance/table.py
+
+## matrix        every mutation between saving and restoring, on every format: expected against got
+matrix: $(STAMP)
+	$(BIN)/python tests/matrix/table.py
 
 ## doctor-matrix each kind of damage on each format: what the doctor says of it, with totals
 doctor-matrix: $(STAMP)

@@ -24,6 +24,21 @@ ZOO = ROOT / "tests" / "zoo"
 sys.path.insert(0, str(ROOT / "src"))
 
 
+FACTORY = '''"""A model without any framework: nested arrays. Yours returns a torch.nn.Module, a Keras model, a JAX tree."""
+
+import numpy as np
+
+
+def make(units=4):
+    return {
+        "encoder": {"kernel": np.zeros((5, units), np.float32), "bias": np.zeros(units, np.float32)},
+        "head": {"kernel": np.zeros((units, 2), np.float32)},
+        "half": np.zeros((2, 3), np.float32),
+        "double": np.zeros(3),
+    }
+'''
+
+
 # -- the checkpoints that the examples are about --------------------------------------------------------------
 def lay_out(folder: Path) -> None:
     """Copies of the small zoo under everyday names, and damaged ones."""
@@ -35,6 +50,7 @@ def lay_out(folder: Path) -> None:
     shutil.copy(ZOO / "torch_train" / "ckpt.pt", folder / "train.pt")
     shutil.copy(ZOO / "torch_state_dict" / "model.pt", folder / "model.pt")
     shutil.copy(ZOO / "safetensors" / "m.safetensors", folder / "model.safetensors")
+    (folder / "train.py").write_text(FACTORY)
     damaged = folder / "damaged"
     damaged.mkdir()
     rotten = damaged / "bit rot.pt"
@@ -146,13 +162,15 @@ RULES = """# Rules
 
 A finding has a code and a slug; `--select` and `--ignore` take codes, families and slugs. An **error** means that
 something is lost, wrong or will not load; a **warning** that it may be; a **note** is worth knowing. Kinds of
-difference (**diff**) are what `holdfast diff` reports. The depth is the least at which a rule is asked.
+difference (**diff**) are what `holdfast diff` reports. The depth is the least at which a rule is asked. The
+[causes](#causes) are explained at the end.
 """
 
 
 def rules_page() -> str:
     """The text of ``docs/rules.md``."""
     from holdfast._cli.rule import known
+    from holdfast._facts.causes import CAUSES
     from holdfast._rules.registry import FAMILIES
 
     every = known()
@@ -163,11 +181,20 @@ def rules_page() -> str:
             continue
         parts.append(f"\n## {letter}: {title}\n")
         for rule in members:
-            facts = [rule.severity, f"depth {rule.depth}"] + ([f"cause: {rule.cause}"] if rule.cause else [])
+            facts = [rule.severity, f"depth {rule.depth}"] + (
+                [f"cause: [{rule.cause}](#cause-{rule.cause})"] if rule.cause else []
+            )
             doc = inspect.cleandoc(rule.doc).replace("``", "`")
             parts.append(f"\n### {rule.code} {rule.slug}\n\n*{' · '.join(facts)}*\n\n{doc}\n")
             if rule.remedy:
                 parts.append(f"\nNext: {rule.remedy}\n")
+    parts.append("\n## Causes\n")
+    used = {rule.cause for rule in every}
+    for cause in CAUSES.values():
+        if cause.label in used:
+            parts.append(
+                f"\n### Cause: {cause.label}\n\n{cause.title}. {cause.explanation}\n\n{cause.remedy}\n"
+            )
     return "".join(parts)
 
 

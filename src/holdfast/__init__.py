@@ -24,13 +24,17 @@ if TYPE_CHECKING:
         NotStored,
         PartMissing,
         PlanError,
+        RestoreInterrupted,
+        RestoreRefused,
         SealError,
         Truncated,
         UnknownTensor,
         UsageError,
     )
     from ._core.finding import CheckpointReport, Finding, Place, Report
+    from ._core.plan import Edit, Plan
     from ._core.spec import OptimizerSpec, ParamGroup, TensorSpec
+    from ._restore.outcome import Outcome
 
 _HOME = {
     "Catalog": "_core.catalog",
@@ -59,6 +63,8 @@ _HOME = {
             "PlanError",
             "SealError",
             "UsageError",
+            "RestoreInterrupted",
+            "RestoreRefused",
         ),
         "_core.errors",
     ),
@@ -68,6 +74,11 @@ _HOME = {
     "seal": "_api",
     "compare": "_api",
     "inspect": "_api",
+    "check": "_api",
+    "restore": "_api",
+    "Edit": "_core.plan",
+    "Plan": "_core.plan",
+    "Outcome": "_restore.outcome",
 }
 
 __all__ = ["__version__", *_HOME]

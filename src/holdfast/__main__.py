@@ -20,7 +20,11 @@ def main() -> int:
         return 0
     from ._cli.run import run
 
-    return run(arguments)
+    code = run(arguments)
+    import gc
+
+    gc.freeze()  # the process ends: looking for cycles in what it held would only take time
+    return code
 
 
 if __name__ == "__main__":

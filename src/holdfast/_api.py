@@ -6,14 +6,16 @@ import os
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ._compare.delta import Delta
     from ._core.catalog import Catalog
     from ._core.fault import Progress
     from ._core.finding import Report
+    from ._core.plan import Edit, Plan
+    from ._restore.outcome import Outcome
 
-__all__ = ["compare", "examine", "inspect", "open", "seal", "verify"]
+__all__ = ["check", "compare", "examine", "inspect", "open", "restore", "seal", "verify"]
 
 AnyPath = Union[str, "os.PathLike[str]"]
 """What a path may be given as."""
@@ -75,25 +77,38 @@ def seal(
     force: bool = False,
     jobs: int | None = None,
     progress: Progress | None = None,
+    model: Any = None,
 ) -> str:
     """Write the digests of the checkpoint at ``path`` beside it (``<name>.holdfast.json``); gives that path.
 
     ``seal_file`` puts the seal elsewhere. ``overwrite`` replaces a seal that says otherwise; ``force`` seals
     (and records) a checkpoint whose own checksums fail. ``jobs`` is the number of threads (``None``: as many
-    as help); ``progress`` is called with byte counts.
+    as help); ``progress`` is called with byte counts. ``model`` is the live model that was saved: classes and
+    settings of its layers and digests of your own code are recorded too, so that a changed activation, stride or
+    ``forward`` is seen later although all tensors fit.
 
-    Raises :class:`SealError` where the checkpoint is damaged already, changes meanwhile or another seal
+    Raises :class:`SealError` where the checkpoint is damaged already, is not that of ``model``, changes meanwhile or another seal
     stands, and what :func:`open` raises.
     """
     from ._integrity.seal import seal_path
 
-    return seal_path(path, seal_file, overwrite=overwrite, force=force, jobs=jobs, progress=progress)
+    live = None
+    if model is not None:
+        from ._frameworks import live_catalog
+
+        live = live_catalog(model=model)
+    return seal_path(
+        path, seal_file, overwrite=overwrite, force=force, jobs=jobs, progress=progress, live=live
+    )
 
 
 def examine(
-    path: AnyPath | Iterable[AnyPath],
+    path: AnyPath | Iterable[AnyPath] | None = None,
     depth: str = "full",
     *,
+    model: Any = None,
+    optimizer: Any = None,
+    gradients: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     jobs: int | None = None,
@@ -107,11 +122,28 @@ def examine(
     ``recursive`` takes every checkpoint below a folder. ``jobs`` is the number of threads (``None``: as many
     as help); ``progress`` is called with byte counts. No framework is imported, nothing of a file is run.
 
-    Raises :class:`CheckpointNotFound`, and :class:`UsageError` for a depth or code that does not exist; damage
-    is in the report and never raised.
+    Without a path, ``model`` and ``optimizer`` are a live pair, and the question is whether the next
+    ``apply_gradients`` or ``step`` will run; ``gradients`` are those it will be given (a list in the order of
+    the trainable weights, or a tree like the parameters). Nothing is built, stepped or drawn.
+
+    Raises :class:`CheckpointNotFound`, and :class:`UsageError` for a depth or code that does not exist, for
+    objects of an unknown kind, and for a path together with live objects (that is :func:`check`); damage is in
+    the report and never raised.
     """
+    from ._core.errors import UsageError
     from ._examine.examine import examine as run
 
+    if model is not None or optimizer is not None:
+        if path is not None:
+            raise UsageError(
+                "a path and live objects together",
+                remedy="holdfast.check(path, model=...) holds them together.",
+            )
+        from ._examine.check import examine_live
+
+        return examine_live(model=model, optimizer=optimizer, gradients=gradients)
+    if path is None:
+        raise UsageError("nothing to examine", expected="a path, or model= and optimizer=")
     return run(
         path, depth=depth, select=select, ignore=ignore, jobs=jobs, progress=progress, recursive=recursive
     )
@@ -129,3 +161,105 @@ def compare(a: AnyPath | Catalog, b: AnyPath | Catalog, depth: str = "structure"
     from ._compare.compare import compare as run
 
     return run(a, b, depth=depth)
+
+
+def check(
+    path: AnyPath,
+    *,
+    model: Any = None,
+    optimizer: Any = None,
+    scheduler: Any = None,
+    scaler: Any = None,
+    gradients: Any = None,
+    allow: Iterable[str | Edit] | str = (),
+    plan: Plan | str | Iterable[str] | None = None,
+    depth: str = "structure",
+    target: Mapping[str, str] | None = None,
+    **others: Any,
+) -> Report:
+    """Will the checkpoint at ``path`` load into these live objects, what will be wrong, will the next step run?
+
+    ``model`` is a live model of any framework or a nested dict of numpy arrays; ``optimizer``, ``scheduler``,
+    ``scaler`` and ``others`` are what is to be restored with it. Only what is passed counts: other state in the
+    file is told, and is no fault. All differences are in the report at once, each with what the framework's own
+    loader would do and the edit that settles it; ``report.checkpoints[0].attributes["plan"]`` has all edits.
+    ``allow`` and ``plan`` are edits taken as given. ``depth`` is how far the file itself is examined.
+    ``target`` names other versions that are to read it (``{"keras": "3.15.0"}``); ``gradients`` are those of the
+    next step, as for :func:`examine`.
+
+    Nothing is changed and nothing is built. Raises what :func:`open` raises where nothing lies at ``path``,
+    :class:`PlanError` for edits that cannot be carried out, :class:`UsageError` for objects of an unknown kind.
+    """
+    from ._examine.check import check as run
+
+    return run(
+        path,
+        allow=allow,
+        plan=plan,
+        depth=depth,
+        gradients=gradients,
+        target=target,
+        model=model,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        scaler=scaler,
+        **others,
+    )
+
+
+def restore(
+    path: AnyPath,
+    *,
+    model: Any = None,
+    optimizer: Any = None,
+    scheduler: Any = None,
+    scaler: Any = None,
+    allow: Iterable[str | Edit] | str = (),
+    plan: Plan | str | Iterable[str] | None = None,
+    rollback: bool | None = None,
+    build_with: Any = None,
+    verify: bool = True,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    **others: Any,
+) -> Outcome:
+    """Restore live objects from the checkpoint at ``path``: exactly, or not at all.
+
+    ``model``, ``optimizer``, ``scheduler``, ``scaler`` and ``others`` are live objects, as in :func:`check`; what
+    is passed is what is restored (as in :func:`check`): all its weights, buffers, optimizer slots, averages
+    and counters must be in the checkpoint with the same shape and dtype, and nothing of theirs may be left over,
+    unless an edit says so: in ``allow`` (``["drop:head.*", "keep-live:lora.*", "cast:*:f32->bf16"]``), or in a
+    ``plan``.
+    A hyperparameter that the code now configures otherwise needs ``hyper:NAME=checkpoint|live|VALUE``.
+
+    Every byte with evidence (a seal, the format's checksums) is verified while it is read (``verify``
+    set to ``False`` leaves that out). Signals wait during the assignment. ``rollback`` keeps the old values, so that a
+    failure leaves the live objects as they were; ``False`` does not, and a failure names what changed; ``None``
+    keeps them where memory or the temporary folder has room. ``build_with`` is an input (a batch, or its shape)
+    with which an unbuilt model is built first, random state put back. ``jobs`` is the number of threads;
+    ``progress`` is called with byte counts.
+
+    The outcome's ``summary`` is one sentence; JAX values are immutable, so ``outcome.model`` and
+    ``outcome.optimizer`` are the restored objects there.
+
+    Raises :class:`RestoreRefused` (nothing changed; all findings, and the plan that would settle them),
+    :class:`RestoreInterrupted` (failed half-way without rollback), :class:`ChecksumMismatch` (damage met while
+    reading; rolled back), :class:`PlanError`, :class:`UsageError`, and what :func:`open` raises.
+    """
+    from ._restore.engine import restore as run
+
+    return run(
+        path,
+        allow=allow,
+        plan=plan,
+        rollback=rollback,
+        build_with=build_with,
+        verify=verify,
+        jobs=jobs,
+        progress=progress,
+        model=model,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        scaler=scaler,
+        **others,
+    )

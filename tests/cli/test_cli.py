@@ -258,6 +258,8 @@ def test_rules_are_listed_and_explained(run: Run) -> None:
     assert by_code.output == by_slug.output
     document = json.loads(run("rule", "F102", "--format", "json").output)
     assert document["rules"][0]["slug"] == "checksum"
+    assert "failing disk" in document["rules"][0]["cause_explanation"]  # of the cause that the rule names
+    assert "cause  The bytes are not those that were written." in by_code.output
     assert {r["code"][0] for r in json.loads(run("rule", "N", "--format", "json").output)["rules"]} == {"N"}
     missing = run("rule", "cheksum")
     assert missing.exit_code == 2

@@ -35,6 +35,8 @@ EXAMPLES = [
     "split:attn.in_proj:0->q,k,v",
     "merge:q,k,v:-1->attn.in_proj",
     "transpose:dense.weight:(1,0)",
+    "function:encoder.*",
+    "nonfinite:mask",
     "hyper:lr=checkpoint",
     "hyper:lr=live",
     "hyper:0/lr=0.001",

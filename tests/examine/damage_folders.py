@@ -177,8 +177,8 @@ def _rows() -> Iterator[tuple[str, str, str, Mutator]]:
         yield name, "data file missing", "part-missing/lost", data_removed
         yield name, "index missing", "part-missing/lost", head_removed
     yield "tf-object", "data of another save", "shards-mixed/lost|damaged", mixed("tf-object")
-    # The variables are a bundle of their own, and read; that there was a program no file tells.
-    yield "savedmodel", "saved_model.pb missing", "silent", graph_of_hub_removed
+    # The variables are a bundle of their own, and read: no error.
+    yield "savedmodel", "saved_model.pb missing", "warn:part-missing/sound", graph_of_hub_removed
     yield "tf-run", "newest files deleted", "any:state-file-dangling", newest_deleted
     yield "tf-run", "all files deleted", "any:state-file-dangling", all_deleted
     yield "tf-run", "newest index missing", "any:part-missing", head_removed

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import holdfast
 from holdfast import DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
 from holdfast._core.dtypes import carrier
 from holdfast._formats.safetensors import (
@@ -289,3 +290,17 @@ def test_huge_sparse_file_costs_only_its_header(tmp_path):
         assert found["w"].nbytes == size and not found.faults
         assert found.read("w")[-1] == 0  # mapped, not read
     assert time.perf_counter() - start < 2
+
+
+def test_endless_metadata_is_left_out_and_the_tensors_read(tmp_path):
+    """It is told as a note: the file reads elsewhere too."""
+    for count, told in ((1_000, []), (100_001, ["limit"])):
+        entries = {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+        header = json.dumps({"__metadata__": {f"k{i}": "v" for i in range(count)}, **entries}).encode()
+        path = tmp_path / f"{count}.safetensors"
+        path.write_bytes(struct.pack("<Q", len(header)) + header + np.ones(2, "<f4").tobytes())
+        with holdfast.open(path) as catalog:
+            assert [fault.slug for fault in catalog.faults] == told
+            assert catalog.read("w").tolist() == [1, 1] and len(catalog.attributes) == (0 if told else count)
+        report = holdfast.examine(path)
+        assert report.verdict == "sound" and [f.severity for f in report.findings] == ["note"] * len(told)

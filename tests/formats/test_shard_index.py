@@ -94,8 +94,10 @@ def test_shard_is_cut_off(folder):
 def test_index_disagrees(folder):
     write_index(folder, **{"c.weight": B})
     assert faults(folder)["index-disagrees"].tensors == ("c.weight",)
+    assert "lacks 1 tensor that the index maps to it" in faults(folder)["index-disagrees"].message
     write_index(folder, **{"a.bias": None})
     assert faults(folder)["index-disagrees"].attributes["names"] == ["a.bias"]
+    assert "holds 1 tensor that the index does not name" in faults(folder)["index-disagrees"].message
     write_index(folder, total=51)
     assert faults(folder)["index-disagrees"].attributes["field"] == "total_size"
 

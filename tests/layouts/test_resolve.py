@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,6 +191,75 @@ def test_folder_formats(tmp_path):
         assert target.format.name == form and target.main is None and slugs(target) == ["not-readable"]
         with pytest.raises(NotReadable, match="Holdfast"):
             holdfast.open(folder)
+
+
+def test_folders_without_reader_are_told_with_commands_for_this_very_folder(tmp_path, monkeypatch):
+    for name, file in (("step 3", ".metadata"), ("global_step7", "mp_rank_00_model_states.pt")):
+        (tmp_path / "run" / name).mkdir(parents=True)
+        (tmp_path / "run" / name / file).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+
+    def remedy(path):
+        (target,) = resolve(path)
+        with pytest.raises(NotReadable) as raised:
+            holdfast.open(path)
+        assert raised.value.remedy == target.faults[0].attributes["remedy"]
+        return raised.value.remedy
+
+    assert "dcp_to_torch 'run/step 3' 'run/step 3.pt'`" in remedy("run/step 3")
+    assert "python run/zero_to_fp32.py run run/global_step7.pt --tag global_step7`" in remedy(
+        "run/global_step7/"
+    )
+    monkeypatch.chdir(tmp_path / "run" / "step 3")
+    assert f"dcp_to_torch . '{tmp_path.resolve()}/run/step 3.pt'`" in remedy(".")
+
+
+SAVED_MODEL = Path(__file__).parent.parent / "zoo" / "tf_saved_model" / "sm"
+
+
+def test_variables_of_a_saved_model_without_its_program(tmp_path):
+    shutil.copytree(SAVED_MODEL / "variables", tmp_path / "sm" / "variables")
+    home = tmp_path / "sm"
+    for path in (
+        home,
+        home / "variables",
+        home / "variables" / "variables",
+        home / "variables" / "variables.index",
+    ):
+        (found,) = resolve(path)
+        (fault,) = found.faults
+        assert (fault.slug, fault.attributes["severity"]) == ("part-missing", "note")
+        assert os.path.normpath(fault.file) == str(home / "saved_model.pb")
+    (found,) = discover(tmp_path)
+    assert slugs(found) == ["part-missing"]
+    shutil.copy(
+        SAVED_MODEL / "fingerprint.pb", home
+    )  # more of it is left: the program was lost, not left out
+    (found,) = resolve(home)
+    assert found.faults[0].attributes["severity"] == "warning"
+    with holdfast.open(home) as catalog:
+        assert len(catalog) > 0 and [f.slug for f in catalog.faults] == ["part-missing"]
+    report = holdfast.examine(home)
+    assert [(f.code, f.severity) for f in report.findings] == [
+        ("F111", "warning")
+    ] and report.verdict == "sound"
+    for name in ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"):
+        (home / name).write_bytes(b"x")
+        assert all(not t.faults for t in resolve(home / "variables" / "variables.index")), name
+        (home / name).unlink()
+
+
+def test_plain_checkpoints_are_no_saved_model(tmp_path):
+    """A folder called ``variables`` with another prefix, and the prefix in another folder."""
+    for folder, prefix in (("variables", "ckpt-1"), ("weights", "variables"), ("variables", "variables-1")):
+        home = tmp_path / f"{folder}-{prefix}" / folder
+        home.mkdir(parents=True)
+        (home.parent / "assets").mkdir()
+        for suffix in (".index", ".data-00000-of-00001"):
+            shutil.copy(SAVED_MODEL / "variables" / f"variables{suffix}", home / f"{prefix}{suffix}")
+        (found,) = resolve(home)
+        assert found.main == f"{prefix}.index" and not found.faults
+    assert not holdfast.examine(tmp_path / "variables-ckpt-1").findings
 
 
 def test_tensorflow_prefix_without_index(tmp_path):

@@ -124,6 +124,72 @@ def test_what_is_zero_by_nature_is_silent(name: str, shape: tuple[int, ...], rol
     assert found("dead-tensor", subject(of)) == []
 
 
+ZERO_BY_INITIALISER = """
+lora_B.default.weight  base_model.model.q.lora_B.weight  unet.to_q.lora_up.weight  dense/lora_kernel_b  emb/lora_embeddings_a
+base_model.model.embed.lora_embedding_A.default  lora.hada_w2_a  lora.lokr_w2  adapters.3.up.weight  adapter/proj_up/kernel
+control_model.zero_convs.0.0.weight  controlnet_down_blocks.1.weight  flow.conv_zeros.weight  conv2d_zero.kernel
+middle_block.1.proj_out.weight  output_blocks.3.0.out_layers.3.weight  out.2.weight
+blocks.3.adaLN_modulation.1.weight  final_layer.linear.weight  double_blocks.0.img_mod.modulation.lin.weight
+layer.conv_offset.weight  encoder.layers.0.self_attn.sampling_offsets.weight  self_attn.attention_weights.weight
+bbox_embed.0.layers.2.weight  fc_loc.2.weight  blocks.1.xlstm.igate.weight  gru/bias  gru/bias:0  norm.gamma  offsets
+mha/query/bias/.ATTRIBUTES/VARIABLE_VALUE  pos_emb  model/pos_embed  beit.position_embeddings  blocks.0.attn.rel_pos_h
+relative_position_bias_table  query_tokens  roberta.embeddings.token_type_embeddings.weight  kv_cache  lstm/hidden  mask
+"""
+ORDINARY = """
+head.0.conv.weight  heads.3.weight  attention.head_proj.weight  lm_head.weight  position_embedding.weight
+wpe.position_embeddings.weight  position_embedding/embeddings  decoder.hidden_layer.kernel  residual_block.conv.weight
+mlp.gate_proj.weight  moe.gate.weight  mask_decoder.transformer.weight  mask_head.conv.weight  ema.net.weight
+scale_net.weight  alpha_net.weight  state_encoder.weight  attn.out_proj.weight  cache_embed.weight  prev_proj.weight
+output_blocks.1.conv.weight  noise_net.kernel  anchor_head.weight  shift_mlp.weight  adapter.down.weight  lora_A.weight
+delta_net.weight  buffer_net.weight  prompt_encoder.fc.weight  zebra.weight
+"""
+
+
+@pytest.mark.parametrize("name", ZERO_BY_INITIALISER.split())
+def test_what_an_initialiser_leaves_at_zero_is_silent(name: str) -> None:
+    of = Memory({"a.weight": normal(16, 16), name: np.zeros((16, 16), np.float32)})
+    assert found("dead-tensor", subject(of)) == []
+
+
+@pytest.mark.parametrize("name", ORDINARY.split())
+def test_what_only_sounds_like_it_is_told(name: str) -> None:
+    of = Memory(
+        {"a.weight": normal(16, 16), "c.weight": normal(16, 16), name: np.zeros((16, 16), np.float32)}
+    )
+    assert [f.tensors for f in found("dead-tensor", subject(of))] == [(name,)]
+
+
+@pytest.mark.parametrize("step, told", [(None, 0), (1, 0), (2, 1)])
+@pytest.mark.parametrize("name", ["head.weight", "model/head/kernel", "head.fc.weight"])
+def test_a_zero_head_is_told_where_training_was_under_way(name: str, step: int | None, told: int) -> None:
+    arrays = {"a.weight": normal(16, 16), "c.weight": normal(16, 16), name: np.zeros((16, 16), np.float32)}
+    of = Memory(arrays, optimizers=() if step is None else (OptimizerSpec("opt", step=step),))
+    assert len(found("dead-tensor", subject(of))) == told
+
+
+EXTREME = """
+attn.causal_mask  causal_bias  attn_mask  h.0.attn.masked_bias  attention_bias  alibi  tril  observer.min_val  max_vals  best
+best_score
+crf.transitions  crf.start_transitions  transition_params  log_prior  key_padding_mask/.ATTRIBUTES/VARIABLE_VALUE
+"""
+NO_EXTREME = """
+score.weight  mask_head.conv.weight  mask_decoder.weight  causal_conv.weight  transition1.conv.weight  steps.weight
+best_model.fc.weight  reps.kernel  conv_inf.weight  scorer.kernel
+"""
+
+
+@pytest.mark.parametrize("name", EXTREME.split())
+def test_infinity_is_meant_under_these_names(name: str) -> None:
+    assert found("infinite", subject(Memory({name: with_(normal(8, 8), 3, -np.inf)}))) == []
+
+
+@pytest.mark.parametrize("name", NO_EXTREME.split())
+def test_infinity_is_told_under_names_that_only_sound_like_these(name: str) -> None:
+    assert [
+        f.severity for f in found("infinite", subject(Memory({name: with_(normal(8, 8), 3, -np.inf)})))
+    ] == ["error"]
+
+
 def test_nothing_is_dead_before_the_first_step() -> None:
     of = Memory(
         {"a.weight": normal(16, 16), "b.weight": np.zeros((16, 16), np.float32)},

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import click
 
+from .._core.collector import collector_paused
 from .._core.errors import UsageError
 from .options import Settings, shared
 
@@ -22,6 +23,7 @@ __all__ = ["command"]
     "--max", "most", type=click.IntRange(min=0), help="Lines of each kind, 0 for all.  [default: 12]"
 )
 @shared(depth="structure", jobs=False)
+@collector_paused()
 def command(a: str, b: str, plan: str | None, most: int | None, settings: Settings) -> None:
     """Compare two checkpoints, of any formats: names, shapes, dtypes, ties, optimizers, values.
 
@@ -36,12 +38,15 @@ def command(a: str, b: str, plan: str | None, most: int | None, settings: Settin
     from .. import _api
     from .._render import render
     from .._render.delta_text import MOST
+    from .._render.delta_view import delta_view
     from .._render.document import delta_document
+    from .._render.plain import plain
     from .reports import known_codes
 
     known_codes(settings)
     delta = _api.compare(a, b, depth=settings.depth)
-    document = delta_document(delta)
+    # The text shows a few lines of what may be tens of thousands; the whole document would take the longest.
+    document = delta_view(delta) if settings.format == "text" else delta_document(delta)
     if settings.select or settings.ignore:
         document["differences"] = [
             d for d in document["differences"] if settings.wanted_code(d["code"], d["slug"])
@@ -49,9 +54,9 @@ def command(a: str, b: str, plan: str | None, most: int | None, settings: Settin
     if plan is not None and plan != "-":
         if settings.output == plan:
             raise UsageError("--plan and --output name one file", file=plan)
-        replace(settings, output=plan).write(document["plan_toml"])
+        replace(settings, output=plan).write(plain(delta.plan.to_toml()))
     if plan == "-":
-        settings.write(document["plan_toml"])
+        settings.write(plain(delta.plan.to_toml()))
     else:
         limit = MOST if most is None else most or None
         page = settings.page()

@@ -19,9 +19,10 @@ COMMANDS = {
     "verify": "Check every byte that carries a checksum or a seal.",
     "seal": "Write a checkpoint's digests beside it, for verify.",
     "diff": "Compare two checkpoints, of any formats.",
+    "check": "Will it load into this model, and will the next step run?",
     "rule": "Explain a finding's code, or list all of them.",
 }
-LATER = ("check", "restore", "run", "diagnose", "convert", "heal", "audit", "drill", "isolate", "history")
+LATER = ("restore", "run", "diagnose", "convert", "heal", "audit", "drill", "isolate", "history")
 
 
 class Group(click.Group):

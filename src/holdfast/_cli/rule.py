@@ -52,6 +52,7 @@ def command(code: str | None, settings: Settings) -> None:
       holdfast rule F102
       holdfast rule T
     """
+    from .._facts.causes import cause_of
     from .._render.document import SCHEMA_VERSION
     from .._render.json import dumps
     from .._render.rules_text import draw_list, draw_page, rule_document
@@ -73,10 +74,9 @@ def command(code: str | None, settings: Settings) -> None:
                 "no such rule", found=repr(code), remedy=f"{hint}`holdfast rule` lists them all."
             )
         chosen = [found]
-        draw_page(found, page)
+        draw_page(found, page, cause_of(found.cause))
     if settings.format == "json":
-        settings.write(
-            dumps({"schema_version": SCHEMA_VERSION, "rules": [rule_document(rule) for rule in chosen]})
-        )
+        told = [rule_document(rule, cause_of(rule.cause)) for rule in chosen]
+        settings.write(dumps({"schema_version": SCHEMA_VERSION, "rules": told}))
     else:
         settings.write(page.text())

@@ -3,23 +3,26 @@ B."""
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from .._core.catalog import Catalog
+from .._core.collector import collector_paused
 from .._core.difference import Difference
 from .._core.errors import UsageError
 from .._core.pattern import escape
 from .._core.plan import Edit, Plan
 from .._core.spec import TensorSpec
+from .._core.words import plural
+from .architecture import architecture_differences
 from .content import Probe
 from .delta import Delta, Match
 from .draft import draft
 from .fused import fusions
+from .keras_places import match_places
 from .match import match
 from .names import leaf, segments
 from .optimizers import belongs_to_optimizer, match_slots, optimizer_differences, slot_differences
@@ -33,7 +36,8 @@ __all__ = ["compare", "compare_catalogs"]
 _DEPTHS = ("header", "structure", "full")
 _BOOKKEEPING = frozenset({"_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter"})
 """Entries by which TensorFlow keeps a checkpoint's own books (tensorflow/python/checkpoint/checkpoint.py)."""
-_STEPS = frozenset({"iteration", "iterations", "iter", "step"})
+_FIRST = frozenset({"_", "s", ".", "/"})  # how such a name can begin, its separators included
+_STEPS = frozenset({"iteration", "iterations", "iter", "step", "count"})
 
 
 def compare(a: Any, b: Any, *, depth: str = "structure") -> Delta:
@@ -49,7 +53,7 @@ def compare(a: Any, b: Any, *, depth: str = "structure") -> Delta:
     if depth not in _DEPTHS:
         raise UsageError("no such depth", expected=" or ".join(_DEPTHS), found=depth)
     with ExitStack() as stack:
-        stack.enter_context(_no_collection())
+        stack.enter_context(collector_paused())
         sides = []
         for side in (a, b):
             if isinstance(side, Catalog):
@@ -63,19 +67,6 @@ def compare(a: Any, b: Any, *, depth: str = "structure") -> Delta:
         )
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Python's cycle collector held off: specs and pairs hold no cycles, and walking them again and again
-    while tens of thousands are made costs more than making them."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def _title(given: Any, catalog: Catalog) -> str:
     if isinstance(given, (str, os.PathLike)):
         return os.fspath(given)
@@ -83,7 +74,11 @@ def _title(given: Any, catalog: Catalog) -> str:
 
 
 def compare_catalogs(
-    a: Catalog, b: Catalog, *, depth: str = "structure", names: tuple[str, str] | None = None
+    a: Catalog,
+    b: Catalog,
+    *,
+    depth: str = "structure",
+    names: tuple[str, str] | None = None,
 ) -> Delta:
     """Compare two catalogs; see :func:`compare`. ``names`` is what the report calls them."""
     names = names or (_title(a, a), _title(b, b))
@@ -98,6 +93,7 @@ def compare_catalogs(
     to_b = {pair.a.name: pair.b.name for pair in pool.pairs}
 
     if slots.a or slots.b:
+        match_places(slots, a, b, to_b)
         match_slots(slots, a, b, to_b)
         rest = Pool(_unowned(slots.a), _unowned(slots.b))
         match(rest, probe)
@@ -113,7 +109,9 @@ def compare_catalogs(
             differences.append(renamed)
         if pair.a.role == "slot" and pair.b.role == "slot":
             differences += _slot_pair(pair, found, axes, probe)
-        elif not belongs_to_optimizer(pair.b) and not belongs_to_optimizer(pair.a):
+        elif belongs_to_optimizer(pair.b) or belongs_to_optimizer(pair.a):
+            continue
+        elif probe is not None or axes is not None or not _same_facts(pair):
             differences += pair_differences(pair, found, axes, probe)
     joined = list(fusions(pool, probe))
     differences += joined
@@ -122,6 +120,10 @@ def compare_catalogs(
     settled |= {n for d in joined for n in (*d.candidates_a, *d.candidates_b)}
     differences += slot_differences(slots, a, b, to_b, settled)
     differences += optimizer_differences(a, b, to_b, _tensor_settings(a, b, probe))
+    reshaped = {d.b for d in differences if d.code == "T203" and d.b is not None}
+    differences += architecture_differences(
+        a.modules, b.modules, to_b, left_over=(pool.a, pool.b), reshaped=reshaped
+    )
 
     rank = {name: position for position, name in enumerate((*b, *a))}
     differences.sort(key=lambda d: (d.code, rank.get(d.name, len(rank))))
@@ -141,21 +143,41 @@ def compare_catalogs(
     )
 
 
+def _same_facts(pair: Pair) -> bool:
+    """Whether what the headers say of both is the same: then :func:`pair_differences` has nothing to say of them
+    without values."""
+    a, b = pair.a, pair.b
+    return a.shape == b.shape and a.dtype == b.dtype and a.role == b.role and a.trainable == b.trainable
+
+
 def _pools(a: Catalog, b: Catalog) -> tuple[Pool, Pool, list[str]]:
     """The model's tensors and the optimizers' apart; what is only bookkeeping of a format is set aside."""
     model, slots = Pool({}, {}), Pool({}, {})
     covered: list[str] = []
-    for mine, other, side in ((a, b, "a"), (b, a, "b")):
+    for mine, other, model_here, slots_here in ((a, b, model.a, slots.a), (b, a, model.b, slots.b)):
+        settings = _setting_names(other)
         for name, spec in mine.items():
-            if segments(name)[0] in _BOOKKEEPING and (
-                name not in other or spec.dtype in ("string", "variant")
+            if settings and spec.shape in ((), (1,)) and name in settings and name not in other:
+                covered.append(name)  # a plain number on the other side: a setting, compared as one
+            elif (
+                name[:1] in _FIRST
+                and segments(name)[0] in _BOOKKEEPING
+                and (name not in other or spec.dtype in ("string", "variant"))
             ):
                 covered.append(name)
+            elif spec.optimizer is not None and spec.attributes.get("copy_of") in mine:
+                covered.append(name)  # a loss scale wrapper's file holds its inner optimizer twice
             elif belongs_to_optimizer(spec):
-                getattr(slots, side)[name] = spec
+                slots_here[name] = spec
             else:
-                getattr(model, side)[name] = spec
+                model_here[name] = spec
     return model, slots, covered
+
+
+def _setting_names(catalog: Catalog) -> set[str]:
+    """Names and aliases of a live catalog's settings: what a file may keep as a scalar tensor."""
+    settings: dict[str, Any] = getattr(catalog, "settings", {})
+    return {name for s in settings.values() for name in (s.name, *s.aliases)}
 
 
 def _unowned(specs: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
@@ -284,7 +306,7 @@ def _not_looked_at(depth: str, matches: tuple[Match, ...]) -> Iterator[str]:
         yield "values: names, shapes, dtypes and order only were compared"
     elif any(match.sampled for match in matches):
         count = sum(match.sampled for match in matches)
-        yield f"values between the sampled ones, in {count} tensors of more than 512 elements"
+        yield f"values between the sampled ones, in {plural(count, 'tensor')} of more than 512 elements"
     unread = sum(match.values is None for match in matches) if depth != "header" else 0
     if unread:
-        yield f"the values of {unread} matched tensors of different shapes, or that could not be read"
+        yield f"the values of {plural(unread, 'matched tensor')} of different shapes, or that could not be read"

@@ -88,8 +88,9 @@ class Probe:
     def __init__(self, a: Catalog, b: Catalog, *, whole: bool) -> None:
         self._catalogs = {"a": a, "b": b}
         self.whole = whole
+        left_out = too_often()  # one for all: there may be tens of thousands
         self.errors: dict[tuple[str, str], HoldfastError] = {
-            (side, name): too_often(name)
+            (side, name): left_out
             for side, catalog in self._catalogs.items()
             for name in excess(catalog.values())
         }
@@ -116,7 +117,8 @@ class Probe:
         small one."""
         spec = self._catalogs[side][name]
         costly = spec.dtype == "string" or any(run.offset is None for run in spec.stored)
-        if costly and not self.whole and spec.nbytes > (TEXTS if spec.dtype == "string" else WHOLE):
+        large = spec.nbytes > (TEXTS if spec.dtype == "string" else WHOLE)
+        if large and ((costly and not self.whole) or _grows(spec)):
             return self._streamed(side, spec, axes)
         values = self.array(side, name)
         if values is None:
@@ -166,6 +168,8 @@ class Probe:
             return False
         if not self.whole or left.size == a_size(a):
             return True
+        if axes is None and _grows(a) and _grows(b):
+            return self._same_pieces(a, b)
         whole_a, whole_b = self.array("a", a.name), self.array("b", b.name)
         if whole_a is None or whole_b is None:
             return None
@@ -175,6 +179,27 @@ class Probe:
             return False
         step = max(1, PIECE // max(1, whole_a.dtype.itemsize))
         return all(map(equal_values, flat_pieces(whole_a, step), flat_pieces(whole_b, step)))
+
+    def _same_pieces(self, a: TensorSpec, b: TensorSpec) -> bool | None:
+        """Whether two tensors that grow when they are read hold the same values, held in pieces only."""
+        for side, spec in (("a", a), ("b", b)):
+            if (side, spec.name) in self.errors:
+                return None
+        left, right = (self._catalogs[s].pieces(t.name, PIECE) for s, t in (("a", a), ("b", b)))
+        side, name = "a", a.name
+        try:
+            while True:
+                side, name = "a", a.name
+                one = next(left, None)
+                side, name = "b", b.name
+                other = next(right, None)
+                if one is None or other is None:
+                    return one is other
+                if not equal_values(one, other):
+                    return False
+        except HoldfastError as error:
+            self.errors[side, name] = error
+            return None
 
     def fingerprint(self, side: str, spec: TensorSpec, dtype: str) -> Fingerprint | None:
         """Order-free sums of the values as ``dtype``; ``None`` where they cannot be read or are too many for
@@ -213,6 +238,11 @@ class Probe:
             mixed ^= mixed >> np.uint64(29)
             squares = (squares + int((mixed * mixed).sum(dtype=np.uint64))) % (1 << 64)
         return Fingerprint(values.size, total, squares, constant)
+
+
+def _grows(spec: TensorSpec) -> bool:
+    """Whether reading a tensor takes more room than its bytes: elements of less than a byte are unpacked."""
+    return spec.dtype in DTYPES and DTYPES[spec.dtype].bits < 8
 
 
 def _steps(size: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._core.difference import DIFFERENCES, Difference
 from .._core.plan import Plan
+from .._core.words import plural
 from .distance import Distance
 
 __all__ = ["DELTA_SCHEMA_VERSION", "Delta", "Match"]
@@ -15,7 +16,7 @@ __all__ = ["DELTA_SCHEMA_VERSION", "Delta", "Match"]
 DELTA_SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Match:
     """One tensor of A and the tensor of B that it is.
 
@@ -32,6 +33,33 @@ class Match:
     values: str | None = None
     sampled: bool = False
     distance: Distance | None = None
+
+    # Written out, as a frozen dataclass's own takes twice as long, and there is one for each tensor.
+    def __init__(
+        self,
+        a: str,
+        b: str,
+        by: str,
+        certain: bool = True,
+        axes: tuple[int, ...] | None = None,
+        values: str | None = None,
+        sampled: bool = False,
+        distance: Distance | None = None,
+    ) -> None:
+        _set_a(self, a)
+        _set_b(self, b)
+        _set_by(self, by)
+        _set_certain(self, certain)
+        _set_axes(self, axes)
+        _set_values(self, values)
+        _set_sampled(self, sampled)
+        _set_distance(self, distance)
+
+
+# The slots' own setters, which a frozen class does not bar.
+_set_a, _set_b, _set_by, _set_certain, _set_axes, _set_values, _set_sampled, _set_distance = (
+    getattr(Match, name).__set__ for name in Match.__slots__
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +129,7 @@ class Delta:
         """One sentence for people."""
         counts = Counter(d.code for d in self.differences)
         told = ", ".join(f"{count} {DIFFERENCES[code].title}" for code, count in sorted(counts.items()))
-        pairs = f"{len(self.pairs)} tensors matched"
+        pairs = f"{plural(len(self.pairs), 'tensor')} matched"
         values = []
         if self.identical:
             values.append(f"{self.identical} identical")

@@ -35,6 +35,8 @@ _ORDER = (
     "map-slots",
     "reset-slots",
     "hyper",
+    "function",
+    "nonfinite",
 )
 _TRIED = 64
 _SAMPLED = 2000
@@ -49,7 +51,7 @@ def draft(
     for difference in differences:
         if difference.edit is not None:
             single[difference.edit.kind].append(difference.edit)
-        elif difference.code in ("T210", "T212", "T213", "T217", "O206"):
+        elif difference.code in ("T203", "T210", "T212", "T213", "T217", "O206"):
             unsettled.append(difference.message)
     edits: list[Edit] = []
     here = [spec.name for spec in a]
@@ -190,18 +192,13 @@ def fold_renames(renames: dict[str, str], fixed: Sequence[str]) -> list[Edit]:
         edits.append(Edit("rename", (pattern,), (target,), note=_count(len(covered))))
         for name in covered:
             del left[name]
-    edits += [Edit("rename", (escape(a),), (escape(b),)) for a, b in left.items()]
+    edits += [Edit.renaming(a, b) for a, b in left.items()]
     return edits
 
 
 def _candidates(a: str, b: str) -> set[tuple[str, str]]:
     """Patterns that would explain one rename: another head, another ending, something put in between."""
-    end = 0
-    while end < min(len(a), len(b)) and a[-1 - end] == b[-1 - end]:
-        end += 1
-    start = 0
-    while start < min(len(a), len(b)) and a[start] == b[start]:
-        start += 1
+    start, end = _shared(a, b), _shared(a[::-1], b[::-1])
     found: set[tuple[str, str]] = set()
     # a shared ending counts from a separator on, so that "module." is taken off and not "mod"
     while end and not (_cut(a, len(a) - end) and _cut(b, len(b) - end)):
@@ -218,6 +215,18 @@ def _candidates(a: str, b: str) -> set[tuple[str, str]]:
                 found.add(("*" + escape(head_a[back:]) + "*", "*" + escape(head_b[back:]) + "*"))
             break
     return found
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two texts have in common at their beginning."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _cut(name: str, at: int) -> bool:

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 
 from .._core.spec import TensorSpec
+from .auto_names import match_automatic
 from .content import Fingerprint, Probe, narrower
-from .layouts import fits, layout_of, permutations
-from .names import canonical, leaf, segments, spelling
+from .layouts import fits, permutations
+from .names import canonical, leaf, segments, spelled_alike, spelling
 from .pool import Group, Pair, Pool, by_key
 from .prefixes import match_by_rules, rules_of_pairs
 
@@ -23,16 +24,22 @@ __all__ = ["match"]
 
 def match(pool: Pool, probe: Probe | None) -> None:
     """Fill ``pool.pairs`` and ``pool.ambiguous`` from what is free; what stays free has no counterpart."""
+    unnamed = match_automatic(pool)
     _by_name(pool)
     _by_alias(pool)
     _by_form(pool, lambda spec: canonical(spec.name), "wrapper")
-    _by_form(pool, lambda spec: (*spelling(spec.name)[:-1], leaf(spec.name)), "spelling")
+    if not spelled_alike((*pool.a, *pool.b)):
+        _by_form(pool, lambda spec: (*spelling(spec.name)[:-1], leaf(spec.name)), "spelling")
+    for specs, side in zip(unnamed, (pool.a, pool.b), strict=True):
+        side.update((spec.name, spec) for spec in specs)
     if probe is not None:
         _by_content(pool, probe)
         rules_of_pairs([p for p in pool.pairs if p.by == "content"], pool)
     match_by_rules(pool)
+    before = len(pool.pairs)
     _by_module(pool)
-    match_by_rules(pool)
+    if len(pool.pairs) > before:
+        match_by_rules(pool)
     rules_of_pairs([p for p in pool.pairs if p.by in ("module", "rule")], pool)
     _by_order(pool)
     _by_shape(pool, probe)
@@ -47,7 +54,9 @@ def _by_name(pool: Pool) -> None:
 
 def _by_alias(pool: Pool) -> None:
     """Raw keys and aliases: other names of the same stored bytes, given by the files themselves."""
-    if not pool:
+    if not pool or not any(
+        spec.aliases or spec.key != name for side in (pool.a, pool.b) for name, spec in side.items()
+    ):
         return
 
     def others(specs: dict[str, TensorSpec]) -> dict[str, list[str]]:
@@ -86,36 +95,33 @@ def _shape_key(spec: TensorSpec, loose: bool) -> Hashable:
     return tuple(sorted(spec.shape)) if loose and len(spec.shape) > 1 else spec.shape
 
 
-def _loose(pool: Pool) -> bool:
-    """Whether A and B follow different kernel layouts anywhere, so that shapes may be crossed."""
-    here = {layout_of(spec) for spec in pool.a.values()} - {None}
-    there = {layout_of(spec) for spec in pool.b.values()} - {None}
-    dialects_here = {spec.dialect for spec in pool.a.values()}
-    dialects_there = {spec.dialect for spec in pool.b.values()}
-    return bool(here and there and here != there) or dialects_here.isdisjoint(dialects_there)
-
-
 def _by_module(pool: Pool) -> None:
     """Modules (names up to the last segment) that are the only ones with these tensors and shapes on either
     side."""
     if not pool:
         return
-    loose = _loose(pool)
+    loose = pool.loose()
 
     def modules(specs: dict[str, TensorSpec]) -> dict[frozenset[Hashable], list[dict[str, TensorSpec]]]:
         grouped: dict[tuple[str, ...], dict[str, TensorSpec]] = {}
-        for spec in specs.values():
-            grouped.setdefault(segments(spec.name)[:-1], {}).setdefault(leaf(spec.name), spec)
+        for path, spec in specs.items():
+            module = segments(path)[:-1]
+            members = grouped.get(module)
+            if members is None:
+                grouped[module] = {leaf(path): spec}
+            else:
+                members.setdefault(leaf(path), spec)
         signed: dict[frozenset[Hashable], list[dict[str, TensorSpec]]] = {}
         for members in grouped.values():
-            signature = frozenset((name, _shape_key(spec, loose)) for name, spec in members.items())
-            signed.setdefault(signature, []).append(members)
+            if len(members) > 1:  # one tensor by itself makes no module that could be told by its tensors
+                signature = frozenset([(name, _shape_key(spec, loose)) for name, spec in members.items()])
+                signed.setdefault(signature, []).append(members)
         return signed
 
     there = modules(pool.b)
     for signature, here in modules(pool.a).items():
         other = there.get(signature, ())
-        if len(signature) < 2 or len(here) != 1 or len(other) != 1:
+        if len(here) != 1 or len(other) != 1:
             continue
         for name, a in here[0].items():
             b = other[0][name]
@@ -140,7 +146,7 @@ def _by_shape(pool: Pool, probe: Probe | None) -> None:
     """
     if not pool:
         return
-    loose = _loose(pool)
+    loose = pool.loose()
     for _, a, b in list(pool.unique(lambda spec: (leaf(spec.name), _shape_key(spec, loose), spec.role))):
         if a.shape and fits(a, b):
             pool.take(a.name, b.name, "shape", certain=False)
@@ -157,7 +163,7 @@ def _by_order(pool: Pool) -> None:
 
     Only where the matched ones stand in the same order on both sides: then the order means something.
     """
-    if not pool:
+    if not pool or len(pool.pairs) < 2:
         return
     known = [(pair.a, pair.b) for pair in pool.pairs]
     rank_a = _ranks([*pool.a.values(), *(a for a, _ in known)])
@@ -165,10 +171,10 @@ def _by_order(pool: Pool) -> None:
     if rank_a is None or rank_b is None:
         return
     anchors = sorted((rank_a[a.name], rank_b[b.name]) for a, b in known)
-    if len(anchors) < 2 or [y for _, y in anchors] != sorted(y for _, y in anchors):
+    if [y for _, y in anchors] != sorted(y for _, y in anchors):
         return
     at_a, at_b = [x for x, _ in anchors], [y for _, y in anchors]
-    loose = _loose(pool)
+    loose = pool.loose()
 
     def key(side: str, spec: TensorSpec) -> Hashable:
         place = bisect_left(at_a, rank_a[spec.name]) if side == "a" else bisect_left(at_b, rank_b[spec.name])
@@ -251,8 +257,7 @@ def _confirm(pool: Pool, probe: Probe) -> bool:
             mark = probe.fingerprint("a", pair.a, pair.a.dtype)
             kept.append(pair.proved() if mark is not None and not mark.constant else pair)
         elif decides:
-            pool.a[pair.a.name] = pair.a
-            pool.b[pair.b.name] = pair.b
+            pool.free(pair)
         else:
             kept.append(pair)
     pool.pairs[:] = kept
@@ -264,7 +269,7 @@ def _collect_ambiguous(pool: Pool, probe: Probe | None, decides: bool) -> None:
     otherwise."""
     if not pool:
         return
-    loose = _loose(pool)
+    loose = pool.loose()
 
     def key(spec: TensorSpec) -> Hashable:
         return (_shape_key(spec, loose), spec.role)

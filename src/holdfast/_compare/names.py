@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from .._facts.wrappers import DECORATIONS, SEGMENTS
 
-__all__ = ["canonical", "leaf", "segments", "spelling", "tail"]
+__all__ = ["canonical", "leaf", "segments", "spelled_alike", "spelling", "tail"]
 
 
 _LEAF = {
@@ -55,21 +56,32 @@ def canonical(name: str) -> tuple[str, ...]:
     return kept or parts
 
 
+@lru_cache(maxsize=65536)
 def leaf(name: str) -> str:
     """The last segment in the common spelling (``kernel`` -> ``weight``)."""
     last = segments(name)[-1]
     return _LEAF.get(last, last)
 
 
-@lru_cache(maxsize=65536)
 def spelling(name: str) -> tuple[str, ...]:
     """The canonical segments, the last one in the common spelling."""
     parts = canonical(name)
-    return (*parts[:-1], _LEAF.get(parts[-1], parts[-1]))
+    common = _LEAF.get(parts[-1])
+    return parts if common is None else (*parts[:-1], common)
+
+
+def spelled_alike(names: Iterable[str]) -> bool:
+    """Whether all these names end in the common spelling already, so that :func:`spelling` tells nothing that
+    :func:`canonical` does not."""
+    last = {segments(name)[-1] for name in names}
+    return last.isdisjoint(_LEAF) and last.isdisjoint(SEGMENTS)
 
 
 def tail(a: tuple[str, ...], b: tuple[str, ...]) -> int:
     """How many segments at the end two names share."""
+    less = min(len(a), len(b))
+    if a[len(a) - less :] == b[len(b) - less :]:  # one name with something in front of the other, most often
+        return less
     count = 0
     for left, right in zip(reversed(a), reversed(b), strict=False):
         if left != right:

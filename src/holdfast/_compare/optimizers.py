@@ -13,10 +13,21 @@ from .._core.difference import Difference
 from .._core.pattern import escape
 from .._core.plan import Edit
 from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
+from .._core.words import plural
 from .names import segments
 from .pool import Pool
 
-__all__ = ["belongs_to_optimizer", "match_slots", "optimizer_differences", "slot_meaning", "slot_differences"]
+__all__ = [
+    "HYPER_WORDS",
+    "SILENT_SETTINGS",
+    "belongs_to_optimizer",
+    "match_slots",
+    "optimizer_differences",
+    "same_setting",
+    "slot_differences",
+    "slot_meaning",
+    "told",
+]
 
 _ADAM = {
     **dict.fromkeys(("m", "momentum", "exp_avg", "Adam", "mu"), "first moment"),
@@ -37,10 +48,10 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
 keras/src/optimizers/*.py, ``_create_slots`` of keras/optimizer_v2/*.py, the state keys of torch/optim/*.py,
 and tensorflow/python/training/*.py (slot names are the operation's name, then _1, _2)."""
 
-_HYPER = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho", "beta1": "beta_1", "beta2": "beta_2"}
+HYPER_WORDS = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho", "beta1": "beta_1", "beta2": "beta_2"}
 """torch/optim and keras/src/optimizers words for one quantity (``alpha`` is RMSprop's ``rho``)."""
 
-_SILENT = frozenset(
+SILENT_SETTINGS = frozenset(
     {
         "name",
         "params",
@@ -63,7 +74,9 @@ _SILENT = frozenset(
 
 def belongs_to_optimizer(spec: TensorSpec) -> bool:
     """Whether a tensor is part of an optimizer's state rather than of the model."""
-    return spec.role == "slot" or (spec.optimizer is not None and spec.role in ("counter", "hyperparameter"))
+    return spec.role == "slot" or (
+        spec.optimizer is not None and spec.role in ("counter", "hyperparameter", "other")
+    )
 
 
 def plain_class(optimizer: OptimizerSpec | None) -> str | None:
@@ -84,6 +97,12 @@ def _optimizer_of(catalog: Catalog, name: str | None) -> OptimizerSpec | None:
     return next((o for o in catalog.optimizers if o.name == name), None)
 
 
+def _owner_in(to_b: Mapping[str, str], owner: str, a: Catalog, b: Catalog) -> str | None:
+    """B's name of a slot's owner. State placed by its position bears B's name of the weight from the start."""
+    name = to_b.get(owner)
+    return owner if name is None and owner not in a and owner in b else name
+
+
 def match_slots(pool: Pool, a: Catalog, b: Catalog, to_b: Mapping[str, str]) -> None:
     """Pair free slots by their owner and meaning. ``to_b``: names of A's tensors -> B's."""
 
@@ -95,7 +114,7 @@ def match_slots(pool: Pool, a: Catalog, b: Catalog, to_b: Mapping[str, str]) -> 
         for spec in specs.values():
             if spec.owner is None:
                 continue
-            owner = names.get(spec.owner) if names is not None else spec.owner
+            owner = spec.owner if names is None else _owner_in(names, spec.owner, a, b)
             if owner is None:
                 continue
             # PyTorch keeps a step count per weight; it is state of that weight like any slot
@@ -107,9 +126,19 @@ def match_slots(pool: Pool, a: Catalog, b: Catalog, to_b: Mapping[str, str]) -> 
 
     for name in [name for name in pool.b if name in pool.a]:
         one, other = pool.a[name], pool.b[name]
-        owner = None if one.owner is None else to_b.get(one.owner)
+        owner = None if one.owner is None else _owner_in(to_b, one.owner, a, b)
         if owner == other.owner and one.slot == other.slot:
             pool.take(name, name, "name")
+    claims: dict[str, list[str]] = {}
+    for other in pool.b.values():
+        for name in {other.key, *other.aliases} & pool.a.keys():
+            one = pool.a[name]
+            owner = None if one.owner is None else _owner_in(to_b, one.owner, a, b)
+            if owner == other.owner and one.slot == other.slot and one.shape == other.shape:
+                claims.setdefault(name, []).append(other.name)
+    for name, others in claims.items():
+        if len(others) == 1 and others[0] in pool.b:
+            pool.take(name, others[0], "alias")
     here = keys(pool.a, a, to_b)
     there = keys(pool.b, b, None)
     for key, left in here.items():
@@ -136,7 +165,7 @@ def slot_differences(
         title = (
             ", ".join(filter(None, (o.class_name or o.class_likely for o in optimizers))) or "an optimizer"
         )
-        message = f"{where} has optimizer state ({title}, {len(names)} tensors), {other} has none"
+        message = f"{where} has optimizer state ({title}, {plural(len(names), 'tensor')}), {other} has none"
         yield Difference(
             code,
             None if has_b else "optimizer",
@@ -163,9 +192,9 @@ def slot_differences(
             owners = sorted({s.owner for s in specs if s.owner})
             here, there = ("A", "B") if side == "a" else ("B", "A")
             what = (
-                f"slot {slot!r} of {len(specs)} weights"
+                f"slot {slot!r} of {plural(len(specs), 'weight')}"
                 if owners
-                else f"{len(specs)} slots {slot!r} without known owner"
+                else f"{plural(len(specs), 'slot')} {slot!r} without known owner"
             )
             if code == "O205":
                 message = f"{what} is in {here}; in {there} these weights have no optimizer state"
@@ -287,12 +316,12 @@ def _settings(optimizer: OptimizerSpec, group: ParamGroup) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for source in (group.configured, group.current):
         for key, value in source.items():
-            if key in _SILENT:
+            if key in SILENT_SETTINGS:
                 continue
             if key == "betas" and isinstance(value, (list, tuple)) and len(value) == 2:
                 found["beta_1"], found["beta_2"] = value
             else:
-                found[_HYPER.get(key, key)] = value
+                found[HYPER_WORDS.get(key, key)] = value
     return found
 
 
@@ -307,16 +336,16 @@ def _hyperparameters(
             for (side, key), value in values.items():
                 if key == "step":
                     continue
-                (here if side == "a" else there).setdefault(_HYPER.get(key, key), value)
+                (here if side == "a" else there).setdefault(HYPER_WORDS.get(key, key), value)
         for key, value in here.items():
-            if key in there and not _same_setting(value, there[key]):
+            if key in there and not same_setting(value, there[key]):
                 name = key if len(groups_a) == 1 else f"{index}/{key}"
                 yield Difference(
                     "O207",
                     name,
                     name,
-                    f"{name} is {_told(value)} in A and {_told(there[key])} in B",
-                    {"a": _told(value), "b": _told(there[key]), "optimizer": other.name},
+                    f"{name} is {told(value)} in A and {told(there[key])} in B",
+                    {"a": told(value), "b": told(there[key]), "optimizer": other.name},
                     Edit("hyper", (escape(name),), value=_literal(there[key])),
                 )
 
@@ -331,7 +360,7 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _same_setting(a: Any, b: Any) -> bool:
+def same_setting(a: Any, b: Any) -> bool:
     """Equal as settings: numbers to float32's precision (frameworks keep them so), nothing, zero and false
     alike."""
     x, y = _number(a), _number(b)
@@ -339,9 +368,9 @@ def _same_setting(a: Any, b: Any) -> bool:
         with np.errstate(all="ignore"):
             return x == y or bool(np.float32(x) == np.float32(y)) or (math.isnan(x) and math.isnan(y))
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(_same_setting, a, b))
+        return len(a) == len(b) and all(map(same_setting, a, b))
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_same_setting(a[k], b[k]) for k in a)
+        return a.keys() == b.keys() and all(same_setting(a[k], b[k]) for k in a)
     if isinstance(a, str) and isinstance(b, str):
         return a == b
     # one side tells a number, the other an object (a schedule): not the same kind of thing, so nothing is
@@ -349,7 +378,7 @@ def _same_setting(a: Any, b: Any) -> bool:
     return True
 
 
-def _told(value: Any) -> Any:
+def told(value: Any) -> Any:
     """JSON-able."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -360,10 +389,10 @@ def _told(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, (list, tuple)):
-        return [_told(v) for v in value]
+        return [told(v) for v in value]
     return str(value)
 
 
 def _literal(value: Any) -> Any:
-    told = _told(value)
-    return told if isinstance(told, (bool, int, float)) else "live"
+    plain = told(value)
+    return plain if isinstance(plain, (bool, int, float)) else "live"

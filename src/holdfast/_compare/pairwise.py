@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 from .._core.catalog import Catalog
@@ -11,7 +13,7 @@ from .._core.errors import HoldfastError
 from .._core.pattern import escape
 from .._core.plan import Edit
 from .._core.spec import TensorSpec
-from .._facts.wrappers import DECORATIONS, wrapper_of
+from .._facts.wrappers import DECORATIONS, Wrapper, wrapper_of
 from .content import SAMPLE, Probe, a_size
 from .delta import Match
 from .distance import distance
@@ -61,17 +63,22 @@ def _bare(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=4096)
+def _wrapper_between(head: tuple[str, ...], other: tuple[str, ...]) -> Wrapper | None:
+    """The wrapper that explains both of these heads, each of which may be empty."""
+    if all(not words or wrapper_of(words) for words in (head, other)):
+        return wrapper_of(head or other)
+    return None
+
+
 def name_difference(pair: Pair, swapped: bool) -> Difference | None:
     """The difference of names, where there is one that a loader would mind."""
     a, b = pair.a.name, pair.b.name
-    if (
-        a == b
-        or pair.by == "owner"
-        or (pair.by == "alias" and not swapped)
-        or (_bare(a) == _bare(b) and not swapped)
-    ):
+    if a == b or pair.by == "owner":
         return None
-    edit = Edit("rename", (escape(a),), (escape(b),))
+    if not swapped and (pair.by in ("alias", "automatic") or _bare(a) == _bare(b)):
+        return None
+    edit = Edit.renaming(a, b)
     evidence: dict[str, Any] = {"by": pair.by, "certain": pair.certain}
     if swapped:
         return Difference("T209", a, b, f"what A calls {a} holds the values of B's {b}", evidence, edit)
@@ -83,29 +90,32 @@ def name_difference(pair: Pair, swapped: bool) -> Difference | None:
         here, there = set(left) - set(right), set(right) - set(left)
         extra = tuple(part for part in (left if here else right) if part in here | there)
         wrapper, side = wrapper_of(extra[:1]) if extra else None, "A" if here else "B"
-    elif all(not head or wrapper_of(head) for head in heads):
-        wrapper, side = wrapper_of(heads[0] or heads[1]), "A" if heads[0] else "B"
+    else:
+        wrapper, side = _wrapper_between(*heads), "A" if heads[0] else "B"
     if wrapper is not None:
         evidence["wrapper"] = wrapper.text
         evidence["origin"] = wrapper.origin
         return Difference(
             "T216", a, b, f"{a} is {b}, with `{wrapper.text}` of {wrapper.origin} in {side}", evidence, edit
         )
-    likely = "" if pair.certain else "likely "
-    how = {
-        "wrapper": "the same path, written otherwise",
-        "spelling": "another spelling of the same path",
-        "alias": "another name of the same stored tensor",
-        "rule": "one rule of names carries it over with others",
-        "module": "the only module of these tensors and shapes",
-        "shape": "the only tensor of this shape and kind left on either side",
-        "order": "the only one of this shape at this place in the order",
-        "content": "the same values",
-    }.get(pair.by, pair.by)
+    likely, how = "" if pair.certain else "likely ", _HOW.get(pair.by, pair.by)
     return Difference("T205", a, b, f"{a} is {likely}{b} ({how})", evidence, edit)
 
 
-def _shape_edit(name: str, here: tuple[int, ...], there: tuple[int, ...]) -> Edit:
+_HOW = {
+    "wrapper": "the same path, written otherwise",
+    "spelling": "another spelling of the same path",
+    "alias": "another name of the same stored tensor",
+    "rule": "one rule of names carries it over with others",
+    "module": "the only module of these tensors and shapes",
+    "shape": "the only tensor of this shape and kind left on either side",
+    "order": "the only one of this shape at this place in the order",
+    "content": "the same values",
+}
+
+
+def _shape_edit(name: str, here: tuple[int, ...], there: tuple[int, ...]) -> Edit | None:
+    """The edit that brings one shape to the other; ``None`` where nothing sensible does."""
     pattern = (escape(name),)
     if len(here) == len(there) and all(x >= y for x, y in zip(here, there, strict=True)):
         return Edit(
@@ -115,7 +125,9 @@ def _shape_edit(name: str, here: tuple[int, ...], there: tuple[int, ...]) -> Edi
         )
     if len(here) == len(there) and all(x <= y for x, y in zip(here, there, strict=True)):
         return Edit("pad", pattern, value=there)
-    return Edit("resize", pattern, value=there)
+    if prod(here) == prod(there) or (len(here) == len(there) and all(here)):
+        return Edit("resize", pattern, value=there)
+    return None
 
 
 def _text(shape: tuple[int, ...]) -> str:
@@ -164,7 +176,7 @@ def pair_differences(
     if (
         a.role != b.role
         and {a.role, b.role} <= {"weight", "buffer"}
-        and pair.by in ("name", "wrapper", "alias")
+        and pair.by in ("name", "automatic", "wrapper", "alias")
     ):
         # formats that record no roles call everything a weight; only a recorded role can differ
         if a.trainable is not None and b.trainable is not None:

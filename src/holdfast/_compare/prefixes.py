@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from .._core.spec import TensorSpec
@@ -24,6 +24,7 @@ Rule = tuple[tuple[str, ...], tuple[str, ...]]
 """(head in A, head in B), in words."""
 
 _WORDS = re.compile(r"\d+|\D+")
+_NUMBERED = re.compile(r"[^\d./]\d+(?![^./])")  # a number at the end of a segment that has more in it
 _DEEPEST = 12
 
 
@@ -35,8 +36,11 @@ def _words(spec: TensorSpec) -> tuple[str, ...]:
 def _words_of(name: str) -> tuple[str, ...]:
     """The spelling cut further at digits (``layer_3`` -> ``layer_``, ``3``), so that numbers are words of
     their own."""
+    parts = spelling(name)
+    if not _NUMBERED.search(name):
+        return parts
     out: list[str] = []
-    for part in spelling(name):
+    for part in parts:
         if part[-1:].isdigit() and not part.isdigit():
             out.extend(_WORDS.findall(part))
         else:
@@ -44,14 +48,51 @@ def _words_of(name: str) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _tails(words: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], str | None]:
-    """Every tail of these names, and the one name that has it; ``None`` where several have."""
+_Words = dict[str, tuple[str, ...]]
+
+
+def _all_words(names: Collection[str]) -> _Words:
+    """The words of each name."""
+    words = _words_of if _NUMBERED.search("/".join(names)) else spelling
+    return {name: words(name) for name in names}
+
+
+def _tails(words: _Words, length: int) -> dict[tuple[str, ...], str | None]:
+    """Every tail of so many words, and the one name that has it; ``None`` where several have."""
     index: dict[tuple[str, ...], str | None] = {}
     for name, parts in words.items():
-        for start in range(max(0, len(parts) - _DEEPEST), len(parts)):
-            ending = parts[start:]
+        if len(parts) >= length:
+            ending = parts[-length:]
             index[ending] = None if ending in index else name
     return index
+
+
+def _longest_tails(words_a: _Words, words_b: _Words) -> dict[str, tuple[str, int]]:
+    """For names of A the name of B that alone shares the longest tail that any name of B shares with it, and the
+    tail's length; only where the tail is alone in A, too.
+
+    A shorter tail can only fit worse. Lengths are tried from the longest on, and most often few of them are.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    left = words_a
+    longest = min(_DEEPEST, *(max(map(len, words.values())) for words in (words_a, words_b)))
+    for length in range(longest, 0, -1):
+        tails_b = _tails(words_b, length)
+        tails_a: dict[tuple[str, ...], str | None] | None = None
+        later: _Words = {}
+        for name, parts in left.items():
+            ending = parts[-length:]
+            if ending not in tails_b:  # nor is a shorter name, which has no tail of that length
+                later[name] = parts
+            elif (there := tails_b[ending]) is not None:
+                if tails_a is None:
+                    tails_a = _tails(words_a, length)
+                if tails_a[ending] is not None:
+                    found[name] = there, length
+        left = later
+        if not left:
+            break
+    return found
 
 
 def match_by_rules(pool: Pool) -> None:
@@ -62,22 +103,16 @@ def match_by_rules(pool: Pool) -> None:
 
 
 def _round(pool: Pool) -> bool:
-    words_a = {name: _words(spec) for name, spec in pool.a.items()}
-    words_b = {name: _words(spec) for name, spec in pool.b.items()}
-    tails_a, tails_b = _tails(words_a), _tails(words_b)
+    words_a, words_b = _all_words(pool.a), _all_words(pool.b)
+    shared = _longest_tails(words_a, words_b)
     votes: dict[Rule, list[tuple[str, str, int]]] = {}
-    for name, parts in words_a.items():
-        for start in range(max(0, len(parts) - _DEEPEST), len(parts)):
-            ending = parts[start:]
-            if ending not in tails_b:
-                continue
-            # the longest tail that exists over there at all; a shorter one can only fit worse
-            there = tails_b[ending]
-            if there is not None and tails_a[ending] is not None and fits(pool.a[name], pool.b[there]):
-                other = words_b[there]
-                rule = (parts[:start], other[: len(other) - len(ending)])
-                votes.setdefault(rule, []).append((name, there, len(ending)))
-            break
+    for name in pool.a if shared else ():
+        if name not in shared:
+            continue
+        there, length = shared[name]
+        if fits(pool.a[name], pool.b[there]):
+            rule = words_a[name][:-length], words_b[there][:-length]
+            votes.setdefault(rule, []).append((name, there, length))
     before = len(pool.pairs)
     for rule, carried in sorted(votes.items(), key=lambda item: -len(item[1])):
         added_or_removed = not rule[0] or not rule[1]
@@ -104,6 +139,8 @@ def rules_of_pairs(pairs: Iterable[Pair], pool: Pool) -> None:
         # the parents, too, where even the last words differ
         for kept in {shared, 1} if shared else {1}:
             heads[a[: len(a) - kept], b[: len(b) - kept]] += 1
+    if not heads:
+        return
     there: dict[tuple[str, ...], list[str]] = {}
     for name, spec in pool.b.items():
         there.setdefault(_words(spec), []).append(name)

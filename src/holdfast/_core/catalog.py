@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 from .errors import AmbiguousTensor, UnknownTensor
 from .fault import Check, Fault
 from .spec import OptimizerSpec, TensorSpec
+from .words import plural
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from .modules import ModuleSpec
 
 __all__ = ["Catalog"]
 
@@ -36,9 +39,13 @@ class Catalog(Mapping[str, TensorSpec]):
         JSON-able where possible.
     optimizers: tuple of :class:`OptimizerSpec`.
     faults: what the reader noticed and could read around.
+    modules: what the model is made of besides its tensors, where the checkpoint tells (:class:`ModuleSpec`).
+    pickle_globals: ``module.name`` of all that its pickles import, the harmless ones too.
     """
 
     format: str = ""
+    modules: tuple[ModuleSpec, ...] = ()
+    pickle_globals: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -159,7 +166,7 @@ class Catalog(Mapping[str, TensorSpec]):
 
     def __repr__(self) -> str:
         where = self.files[0] if self.files else "memory"
-        return f"<{type(self).__name__} {self.format} {where}: {len(self)} tensors>"
+        return f"<{type(self).__name__} {self.format} {where}: {plural(len(self), 'tensor')}>"
 
     # -- sums ------------------------------------------------------------------------------------------------------
     @property

@@ -188,6 +188,30 @@ def _kinds() -> dict[str, DifferenceKind]:
             "`holdfast doctor` on that checkpoint tells more.",
         ),
         DifferenceKind(
+            "T218",
+            "other-function",
+            "other",
+            "same tensors, another function",
+            "A layer is configured otherwise, or is of another class, so that the same tensors compute something "
+            "else: another activation, stride, padding, number of heads, epsilon. No name, shape or value of a "
+            "tensor tells, and every loader takes it silently. The evidence has each setting on both sides and "
+            "its `effect`: `inference` (other outputs: an error), `training` (dropout rate, momentum of a "
+            "normalisation: the same outputs, another training: a warning), `unknown` (a setting of somebody's "
+            "own class: a warning). No edit settles it; build the layer as it was. Known where the file keeps the "
+            "configuration (`.keras`, whole-model `.h5`, pickled modules), and from a seal or record written "
+            "with the model at hand.",
+        ),
+        DifferenceKind(
+            "T219",
+            "other-code",
+            "other",
+            "same layer, other code",
+            "The source of a class that the user wrote is another one. Comments, formatting, docstrings and "
+            "annotations do not count, functions that it calls by name do. It may well compute the same (a "
+            "refactoring): that is a warning to look at, no verdict. Known only from a seal or record written "
+            "with the model at hand.",
+        ),
+        DifferenceKind(
             "O201",
             "optimizer-missing-in-first",
             "optimizer-structure",
@@ -277,7 +301,10 @@ def kind_named(text: str) -> DifferenceKind | None:
     return next((k for k in DIFFERENCES.values() if text.lower() in (k.code.lower(), k.slug)), None)
 
 
-@dataclass(frozen=True, slots=True)
+_NO_EVIDENCE: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Difference:
     """One difference, with exactly one code.
 
@@ -296,11 +323,34 @@ class Difference:
     a: str | None
     b: str | None
     message: str
-    evidence: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    evidence: Mapping[str, Any] = field(default_factory=lambda: _NO_EVIDENCE)
     edit: Edit | None = None
     candidates_a: tuple[str, ...] = ()
     candidates_b: tuple[str, ...] = ()
     related: tuple[str, ...] = ()
+
+    # Written out, as a frozen dataclass's own takes twice as long, and a checkpoint can have tens of thousands.
+    def __init__(
+        self,
+        code: str,
+        a: str | None,
+        b: str | None,
+        message: str,
+        evidence: Mapping[str, Any] = _NO_EVIDENCE,
+        edit: Edit | None = None,
+        candidates_a: tuple[str, ...] = (),
+        candidates_b: tuple[str, ...] = (),
+        related: tuple[str, ...] = (),
+    ) -> None:
+        _set_code(self, code)
+        _set_a(self, a)
+        _set_b(self, b)
+        _set_message(self, message)
+        _set_evidence(self, evidence)
+        _set_edit(self, edit)
+        _set_candidates_a(self, candidates_a)
+        _set_candidates_b(self, candidates_b)
+        _set_related(self, related)
 
     @property
     def kind(self) -> DifferenceKind:
@@ -340,6 +390,20 @@ class Difference:
         if self.related:
             document["related"] = list(self.related)
         return document
+
+
+# The slots' own setters, which a frozen class does not bar.
+(
+    _set_code,
+    _set_a,
+    _set_b,
+    _set_message,
+    _set_evidence,
+    _set_edit,
+    _set_candidates_a,
+    _set_candidates_b,
+    _set_related,
+) = (getattr(Difference, name).__set__ for name in Difference.__slots__)
 
 
 def documentation(text: str) -> str | None:

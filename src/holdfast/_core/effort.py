@@ -20,7 +20,7 @@ SLACK = 256 << 20
 
 def most_tensors(size: int) -> int:
     """How many tensors ``size`` bytes of files may list: each costs a KiB of memory and more, whatever it holds."""
-    return 30_000 + size // 512
+    return 25_000 + size // 512
 
 
 def excess(specs: Iterable[TensorSpec]) -> frozenset[str]:
@@ -40,8 +40,8 @@ def excess(specs: Iterable[TensorSpec]) -> frozenset[str]:
     return frozenset(over)
 
 
-def too_often(name: str) -> LimitExceeded:
-    """What is raised, or told, in place of reading such a tensor."""
+def too_often(name: str | None = None) -> LimitExceeded:
+    """What is raised, or told, in place of reading such a tensor (``None``: any of them)."""
     return LimitExceeded(
         "its bytes are named by so many tensors that reading them all would be endless; this one was left out",
         tensor=name,

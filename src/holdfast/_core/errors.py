@@ -17,10 +17,18 @@ Every error says what happened, where, what was expected and found, and what to 
     ├── NotStored               (ValueError)         the tensor is described but has no readable bytes
     ├── PlanError               (ValueError)         an edit that cannot be parsed or applied
     ├── SealError               (ValueError)         a seal or record that cannot be read or written
-    └── UsageError              (ValueError)         an argument that makes no sense
+    ├── UsageError              (ValueError)         an argument that makes no sense
+    ├── RestoreRefused          (ValueError)         the checkpoint does not fit the live objects; nothing was changed
+    └── RestoreInterrupted      (RuntimeError)       a restore failed half-way and could not be undone
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .finding import Finding
+    from .plan import Plan
 
 __all__ = [
     "HoldfastError",
@@ -39,6 +47,8 @@ __all__ = [
     "PlanError",
     "SealError",
     "UsageError",
+    "RestoreInterrupted",
+    "RestoreRefused",
 ]
 
 
@@ -155,3 +165,56 @@ class SealError(HoldfastError, ValueError):
 
 class UsageError(HoldfastError, ValueError):
     """An argument that makes no sense."""
+
+
+class RestoreRefused(HoldfastError, ValueError):
+    """The checkpoint does not fit the live objects, or is damaged. Nothing live was changed.
+
+    ``findings`` are all of them, the gravest first; ``plan`` the edits that would settle those that edits can
+    settle. ``str()`` tells both.
+    """
+
+    def __init__(
+        self, message: str, findings: tuple[Finding, ...], plan: Plan, *, file: str | None = None
+    ) -> None:
+        super().__init__(message, file=file)
+        self.findings = findings
+        self.plan = plan
+
+    def __str__(self) -> str:
+        lines = [self.message if self.file is None else f"{self.message} [{self.file}]"]
+        errors = [f for f in self.findings if f.severity == "error"]
+        for finding in errors[:_SHOWN]:
+            lines.append(f"  {finding.code} {finding.message}")
+            framework = finding.evidence.get("framework")
+            if framework:
+                lines.append(f"       {framework}")
+            if finding.remedy:
+                lines.append(f"       {finding.remedy}")
+        if len(errors) > _SHOWN:
+            lines.append(f"  ... and {len(errors) - _SHOWN} more errors (in .findings)")
+        if len(self.plan):
+            lines.append("  Everything that edits can settle, at once (read it first: it says what is lost):")
+            lines.append(f"       allow={[str(edit) for edit in self.plan.edits]!r}")
+        return "\n".join(lines)
+
+
+_SHOWN = 12
+
+
+class RestoreInterrupted(HoldfastError, RuntimeError):
+    """A restore failed while live tensors were being set, and their old values were not kept.
+
+    ``changed`` names every tensor that may no longer hold what it held.
+    """
+
+    def __init__(
+        self, message: str, changed: tuple[str, ...], *, file: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(message, file=file, remedy=remedy)
+        self.changed = changed
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.changed[:_SHOWN])
+        more = f" and {len(self.changed) - _SHOWN} more" if len(self.changed) > _SHOWN else ""
+        return f"{super().__str__()} Changed: {shown or 'nothing'}{more}"

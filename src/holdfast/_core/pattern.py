@@ -74,6 +74,14 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(text), re.DOTALL)
 
 
+@lru_cache(maxsize=4096)
+def _head(pattern: str) -> str | None:
+    """What stands before the one star that a pattern ends in (``module.*``), as it is; ``None`` for another
+    pattern."""
+    head = pattern[:-1]
+    return head if pattern.endswith("*") and not _SPECIAL.search(head) else None
+
+
 def matches(pattern: str, name: str) -> bool:
     """Whether the pattern covers the name."""
     return _compiled(pattern).fullmatch(name) is not None
@@ -85,6 +93,9 @@ def rewrite(pattern: str, target: str, name: str) -> str | None:
     The globs of ``target`` are filled, in order, with what the globs of ``pattern`` covered (each as little
     as possible). ``target`` must have no more of them than ``pattern``; a further one stays empty.
     """
+    head, other = _head(pattern), _head(target)
+    if head is not None and other is not None:
+        return other + name[len(head) :] if name.startswith(head) else None
     found = _compiled(pattern).fullmatch(name)
     if found is None:
         return None

@@ -20,6 +20,8 @@ around::
     map-slots:PATTERN->PATTERN      optimizer state of the left owner belongs to the right one
     reset-slots:PATTERN             optimizer state of these owners starts anew
     hyper:NAME=checkpoint|live|VALUE  whose hyperparameter counts
+    nonfinite:PATTERN               NaN and infinities in these tensors are meant
+    function:PATTERN                the live configuration (or code) of these modules is meant
 
 Order matters, with one exception: renames that follow one another happen at once, each name moved by the
 first that covers it, so that two tensors can change places; so do casts that follow one another, each by the
@@ -35,7 +37,7 @@ from typing import Any
 
 from .dtypes import known
 from .errors import PlanError
-from .pattern import literal_of, normalise, stars
+from .pattern import escape, literal_of, normalise, stars
 
 __all__ = ["Edit", "Plan", "EDITS", "Slice"]
 
@@ -47,6 +49,8 @@ EDITS: Mapping[str, str] = {
     "keep-live": "one",
     "untie": "one",
     "reset-slots": "one",
+    "function": "one",
+    "nonfinite": "one",
     "rename": "arrow",
     "map-slots": "arrow",
     "tie": "arrow",
@@ -62,7 +66,7 @@ EDITS: Mapping[str, str] = {
 """Every kind of edit and the form of its arguments."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Edit:
     """One edit.
 
@@ -90,12 +94,26 @@ class Edit:
     fill: Any = None
     note: str = field(default="", compare=False)
 
-    def __post_init__(self) -> None:
-        if self.kind not in EDITS:
-            raise PlanError("no such edit", found=self.kind, expected=", ".join(EDITS))
-        object.__setattr__(self, "names", tuple(normalise(name) for name in self.names))
-        if self.kind != "cast":
-            object.__setattr__(self, "to", tuple(normalise(name) for name in self.to))
+    # Written out, as a frozen dataclass's own takes twice as long, and a plan can have tens of thousands.
+    def __init__(
+        self,
+        kind: str,
+        names: tuple[str, ...],
+        to: tuple[str, ...] = (),
+        was: str | None = None,
+        value: Any = None,
+        fill: Any = None,
+        note: str = "",
+    ) -> None:
+        if kind not in EDITS:
+            raise PlanError("no such edit", found=kind, expected=", ".join(EDITS))
+        _set_kind(self, kind)
+        _set_names(self, tuple(map(normalise, names)))
+        _set_to(self, tuple(to if kind == "cast" else map(normalise, to)))
+        _set_was(self, was)
+        _set_value(self, value)
+        _set_fill(self, fill)
+        _set_note(self, note)
         fault = _fault(self)
         if fault:
             raise PlanError(f"{self.kind}: {fault}", found=", ".join(self.names))
@@ -104,6 +122,19 @@ class Edit:
     def name(self) -> str:
         """The (first) pattern on the left."""
         return self.names[0]
+
+    @classmethod
+    def renaming(cls, name: str, to: str) -> Edit:
+        """The rename of one tensor, both names taken as they are; nothing in it can be wrong."""
+        edit = cls.__new__(cls)
+        _set_kind(edit, "rename")
+        _set_names(edit, (escape(name),))
+        _set_to(edit, (escape(to),))
+        _set_was(edit, None)
+        _set_value(edit, None)
+        _set_fill(edit, None)
+        _set_note(edit, "")
+        return edit
 
     @classmethod
     def parse(cls, text: str) -> Edit:
@@ -116,6 +147,12 @@ class Edit:
         from .plan_text import format_edit
 
         return format_edit(self)
+
+
+# The slots' own setters, which a frozen class does not bar.
+_set_kind, _set_names, _set_to, _set_was, _set_value, _set_fill, _set_note = (
+    getattr(Edit, name).__set__ for name in Edit.__slots__
+)
 
 
 def _fault(edit: Edit) -> str | None:

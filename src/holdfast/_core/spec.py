@@ -38,7 +38,7 @@ class Extent:
     length: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Stored:
     """A run of bytes that belongs to a tensor: file (as listed in ``Catalog.files``), offset and length in bytes.
 
@@ -50,6 +50,13 @@ class Stored:
     offset: int | None
     nbytes: int
     extent: Extent | None = None
+
+    # Written out, as in TensorSpec.
+    def __init__(self, file: str, offset: int | None, nbytes: int, extent: Extent | None = None) -> None:
+        _put_file(self, file)
+        _put_offset(self, offset)
+        _put_nbytes(self, nbytes)
+        _put_extent(self, extent)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -147,6 +154,9 @@ class TensorSpec:
 
 
 # The slots' own setters, which a frozen class does not bar.
+_put_file, _put_offset, _put_nbytes, _put_extent = (
+    getattr(Stored, name).__set__ for name in Stored.__slots__
+)
 (
     _set_name,
     _set_shape,

@@ -12,12 +12,14 @@ from typing import Any, TypeAlias
 from .._core.catalog import Catalog
 from .._core.errors import CheckpointNotFound, HoldfastError, UsageError
 from .._core.fault import JUNK, Fault, Progress, fault_of
-from .._core.finding import CheckpointReport, Finding, Proof, Report
+from .._core.finding import CheckpointReport, Finding, Report
 from .._core.stats import TensorStats
+from .._core.words import plural
 from .._layouts.opening import try_open
 from .._layouts.target import Target
 from .._rules.registry import DEPTHS, Rule, Subject, rule_named, rules
 from .announce import announce
+from .checkpoint_report import checkpoint_report
 from .fold import fold
 from .roots import junk_parts, mixed_shards, narrowed, with_remains
 from .scan import scan_catalog
@@ -94,12 +96,17 @@ def examine_target(
     ignore: Sequence[str] = (),
     jobs: int | None = None,
     progress: Progress | None = None,
+    catalog: Catalog | None = None,
 ) -> CheckpointReport:
-    """Examine one resolved checkpoint. Damage of any kind is in the report, never raised."""
+    """Examine one resolved checkpoint. Damage of any kind is in the report, never raised.
+
+    ``catalog``: the checkpoint, where it is open already; it stays open.
+    """
     _check_options(depth, select, ignore)
     failures: list[Finding] = []
-    catalog: Catalog | None = None
     error: HoldfastError | None = None
+    if catalog is not None:
+        return _report(target, catalog, None, depth, select, ignore, jobs, progress, failures)
     try:
         catalog, error = try_open(target)
     except Exception as bug:  # noqa: BLE001 - a reader's bug becomes a finding and does not hide behind a traceback
@@ -154,31 +161,22 @@ def _report(
     faults.extend(_unread_faults(unread, faults))
     faults = list({_identity(f): f for f in faults}.values())
     subject = Subject(target, catalog, error, depth, faults, stats)
-    findings = [*failures, *_run_rules(subject, select, ignore)]
+    findings = [*failures, *run_rules(subject, select, ignore)]
     found = fold(findings)
     lost = _lost(catalog, faults, unread, checked)
     apart = [f for f in faults if not f.attributes.get("together")]
     surely = lost if len(apart) == len(faults) else _lost(catalog, apart, unread, checked)
     gone = set(lost)
-    loads = tuple(n for n in catalog if n not in gone) if catalog is not None and scanned else None
-    proof: Proof = checked.proof if checked is not None else "structure-only"
+    loads = [n for n in catalog if n not in gone] if catalog is not None and scanned else None
     looked, not_looked = _sentences(depth, catalog, checked, scanned, stats, target)
-    return CheckpointReport(
-        path=target.path,
-        format=catalog.format
-        if catalog is not None
-        else (target.format.name if target.format is not None else None),
-        verdict=verdict_of(fold(findings), catalog, surely, target.format is not None),
-        proof=proof,
-        findings=tuple(found),
-        resolved=target.note,
-        writer=catalog.attributes.get("writer") if catalog is not None else None,
-        tensors=len(catalog) if catalog is not None else 0,
-        nbytes=catalog.nbytes if catalog is not None else 0,
-        bytes_proved=checked.bytes_proved if checked is not None else 0,
-        bytes_total=checked.bytes_total if checked is not None else 0,
+    return checkpoint_report(
+        target,
+        catalog,
+        checked,
+        verdict=verdict_of(found, catalog, surely, target.format is not None),
+        findings=found,
         loads=loads,
-        lost=tuple(lost) if catalog is not None or lost else None,
+        lost=lost if catalog is not None or lost else None,
         looked_at=looked,
         not_looked_at=not_looked,
         attributes=_attributes(catalog, checked, depth),
@@ -252,12 +250,15 @@ def _lost(
     return [n for n in catalog if n in here] + sorted(n for n in names if n not in catalog)
 
 
-def _run_rules(subject: Subject, select: Sequence[str], ignore: Sequence[str]) -> Iterator[Finding]:
+def run_rules(
+    subject: Subject, select: Sequence[str], ignore: Sequence[str], *, live: bool = False
+) -> Iterator[Finding]:
+    """The findings of all rules of one kind (``live`` ones, or those for files alone) that are chosen."""
     deepest = DEPTHS.index(subject.depth)
     known = set()
     for rule in rules():
         known.add(rule.slug)
-        if DEPTHS.index(rule.depth) > deepest or not chosen(rule, select, ignore):
+        if rule.live != live or DEPTHS.index(rule.depth) > deepest or not chosen(rule, select, ignore):
             continue
         try:
             yield from rule.check(rule, subject)
@@ -313,13 +314,13 @@ def _sentences(
         looked.append("the head of the file" if target.main else "the names in the folder")
         left.append("the tensors: nothing here could be opened as a checkpoint")
         return tuple(looked), tuple(left)
-    looked.append(f"names, shapes, types and structure of {len(catalog):,} tensors")
+    looked.append(f"names, shapes, types and structure of {plural(len(catalog), 'tensor')}")
     if checked is not None:
         if checked.bytes_proved:
             looked.append(f"checksums over {checked.bytes_proved:,} of {checked.bytes_total:,} bytes")
         left.extend(str(s) for s in checked.without)
     if scanned:
-        looked.append(f"every value of {len(stats):,} tensors")
+        looked.append(f"every value of {plural(len(stats), 'tensor')}")
     else:
         left.append("the values of the tensors" + ("" if depth == "full" else " (depth full does)"))
     if depth != "full":

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from .._core.fault import JUNK
 from .._core.finding import Finding, Place, severity_rank
+from .._core.words import plural
 
 __all__ = ["fold"]
 
@@ -152,7 +153,7 @@ def _one(findings: list[Finding]) -> Finding:
         )
     words = f"{len(distinct)} places"
     if tensors:
-        words = f"{len(tensors)} tensor{'s' * (len(tensors) > 1)}"
+        words = plural(len(tensors), "tensor")
     offsets = [f.where.offset for f in distinct if f.where.offset is not None]
     return replace(
         first,

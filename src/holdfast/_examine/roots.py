@@ -9,6 +9,7 @@ from dataclasses import replace
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.fault import JUNK, Fault
+from .._core.words import plural
 from .._formats.junk import begun_members, classify, crlf_copy
 from .._integrity.bitflip import FlippedBit, flipped_bit
 from .._layouts.target import Target
@@ -48,7 +49,7 @@ def mixed_shards(catalog: Catalog, faults: Sequence[Fault]) -> list[Fault]:
             found.append(
                 Fault(
                     "shards-mixed",
-                    f"{len(here)} of {len(held[file])} tensors in this file contradict their checksums: "
+                    f"{len(here)} of {plural(len(held[file]), 'tensor')} in this file contradict their checksums: "
                     "it is of another save than the index",
                     file=file,
                     seen=f"{bad:,} of {total:,} bytes disagree",

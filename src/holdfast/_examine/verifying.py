@@ -14,6 +14,7 @@ from .._core.catalog import Catalog
 from .._core.errors import CheckpointNotFound, HoldfastError, NotReadable, SealError
 from .._core.fault import Fault, Progress, fault_of
 from .._core.finding import CheckpointReport, Finding, Place, Report, Verdict
+from .._core.words import plural
 from .._integrity.seal import SEAL_SUFFIX, Seal, find_seal
 from .._integrity.verify import Verification, verify_catalog
 from .._layouts.opening import try_open
@@ -21,6 +22,7 @@ from .._layouts.target import Target
 from .._rules.registry import Subject, rule_named
 from .._storage import LocalFolder
 from .announce import announce
+from .checkpoint_report import checkpoint_report
 from .fold import fold
 from .roots import narrowed
 from .verdict import verdict_of
@@ -105,26 +107,18 @@ def _report(
     verdict = _verdict(findings, target, catalog, done)
     doubtful = [n for f in faults if f.slug == "checksum" for n in f.tensors]  # narrowing names more
     lost = dict.fromkeys((*done.lost, *doubtful))
-    looked = [f"{_bytes(done.bytes_proved)} of {_bytes(done.bytes_total)} agree with their evidence"]
+    looked = [f"{done.bytes_proved:,} of {plural(done.bytes_total, 'byte')} agree with their evidence"]
     if seal is not None and seal.record is not None:
         looked.append(f"the seal {seal.path}, written {seal.record.created}")
-    return CheckpointReport(
-        path=target.path,
-        format=catalog.format
-        if catalog is not None
-        else (target.format.name if target.format is not None else None),
+    return checkpoint_report(
+        target,
+        catalog,
+        done,
         verdict=verdict,
-        proof=done.proof,
-        findings=tuple(findings),
-        resolved=target.note,
-        writer=catalog.attributes.get("writer") if catalog is not None else None,
-        tensors=len(catalog) if catalog is not None else 0,
-        nbytes=catalog.nbytes if catalog is not None else 0,
-        bytes_proved=done.bytes_proved,
-        bytes_total=done.bytes_total,
-        loads=tuple(name for name in catalog if name not in lost) if catalog is not None else None,
-        lost=tuple(lost),
-        looked_at=tuple(looked),
+        findings=findings,
+        loads=None if catalog is None else [name for name in catalog if name not in lost],
+        lost=lost,
+        looked_at=looked,
         not_looked_at=(*done.without, "whether the values make sense (`holdfast doctor` does)"),
         attributes={"evidence": done.evidence, "seal": seal.path if seal is not None else None},
     )
@@ -141,10 +135,6 @@ def _verdict(
     if verdict == "unknown" and any(fault.slug != "seal-damaged" for fault in done.faults):
         return "damaged"
     return verdict
-
-
-def _bytes(count: int) -> str:
-    return f"{count:,} bytes"
 
 
 def _findings(

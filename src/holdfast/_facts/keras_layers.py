@@ -30,6 +30,7 @@ __all__ = [
     "variable_names",
     "expected_variables",
     "role_of",
+    "kernel_layout",
 ]
 
 _CONV = ("kernel", "bias?use_bias")
@@ -324,3 +325,18 @@ def role_of(variable: str) -> Role:
     if plain in BUFFERS or plain.endswith(tuple(f"_{word}" for word in SURE_BUFFERS)):
         return "buffer"
     return "weight"
+
+
+def kernel_layout(class_name: str, variable: str, rank: int) -> str | None:
+    """Axis order of a kernel as Keras keeps it (``io`` for Dense, ``hwio`` for two-dimensional
+    convolutions).
+    """
+    if not variable.endswith("kernel"):
+        return None
+    if class_name == "Dense" or (class_name.endswith("Cell") and rank == 2):
+        return "io"
+    if "Transpose" in class_name:
+        return {3: "woi", 4: "hwoi", 5: "dhwoi"}.get(rank)
+    if class_name.startswith("Conv"):
+        return {3: "wio", 4: "hwio", 5: "dhwio"}.get(rank)
+    return None

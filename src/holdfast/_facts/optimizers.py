@@ -167,7 +167,7 @@ def plain_class(name: str | None) -> str | None:
     tables = (KERAS_SLOTS, KERAS2_SLOTS, OPTIMIZER_V2_SLOTS)
     for table in tables:
         for known in table:
-            if known.lower() == name.lower():
+            if known.lower() == name.lower().replace("_", ""):  # Keras calls an RMSprop rm_sprop
                 return known
     return name
 

@@ -226,8 +226,7 @@ FORMATS: tuple[Format, ...] = (
         "metadata of a distributed PyTorch checkpoint (DCP)",
         recognise_dcp_metadata,
         "Name the folder, not this file; `python -m torch.distributed.checkpoint.format_utils "
-        "dcp_to_torch FOLDER FILE` makes "
-        "one file of it.",
+        "dcp_to_torch {folder} {out}` makes one file of it.",
         family="torch",
     ),
     _foreign(

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._core.errors import HoldfastError, LimitExceeded, PartMissing
 from .._core.fault import Check, Fault
+from .._facts.keras_modules import keras_modules
 from .._storage import Source, Store
 from .._storage.zip_archive import ZipArchive, looks_like_zip
 from .hdf5 import H5File
@@ -165,7 +166,7 @@ def _catalog(
     step = next((o.step for o in reader.optimizers if o.step is not None), None)
     if step is not None:
         attributes["step"] = step
-    return H5Catalog(
+    catalog = H5Catalog(
         reader.specs,
         reader.datasets,
         (file, source),
@@ -176,6 +177,8 @@ def _catalog(
         optimizers=reader.optimizers,
         faults=[*faults, *reader.faults],
     )
+    catalog.modules = keras_modules(node)
+    return catalog
 
 
 def _checks(archive: ZipArchive) -> list[Check]:

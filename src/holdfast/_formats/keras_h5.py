@@ -11,6 +11,7 @@ from typing import Any
 
 from .._core.errors import DamagedCheckpoint, HoldfastError
 from .._core.spec import TensorSpec
+from .._facts.keras_modules import keras_modules
 from .._storage import Source, Store
 from .hdf5 import H5File
 from .hdf5_tree import Tree, Unsupported, signature_at
@@ -119,7 +120,7 @@ def open_legacy(source: Source, store: Store) -> H5Catalog:
     file = H5File(source)
     reader = LegacyReader(file)
     _step(reader.attributes, reader.optimizers)
-    return H5Catalog(
+    catalog = H5Catalog(
         reader.specs,
         file.datasets,
         (file, source),
@@ -129,6 +130,8 @@ def open_legacy(source: Source, store: Store) -> H5Catalog:
         optimizers=reader.optimizers,
         faults=reader.faults,
     )
+    catalog.modules = keras_modules(reader.config)
+    return catalog
 
 
 def open_hdf5(source: Source, store: Store) -> H5Catalog:

@@ -440,8 +440,8 @@ def _named(
         trainable: bool | None = None
         if role != "weight" or quantised or variable.endswith(("_scale", "_zero", "_amax_history")):
             trainable = False
-        elif holder.trainable is not None:
-            trainable = holder.trainable
+        elif holder.trainable is False or (holder.trainable and proved):
+            trainable = holder.trainable  # of a user's own class nothing tells which variables are trained
         name = base + (suffix if names is not None else "")
         aliases = tuple(dict.fromkeys(a for a in (*others, base) if a != name))
         yield Weight(data, name, role, aliases, trainable, proved, known, class_name, variable)

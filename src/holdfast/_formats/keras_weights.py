@@ -16,7 +16,8 @@ from .._core.catalog import Catalog
 from .._core.errors import DamagedCheckpoint, NotStored
 from .._core.fault import Check, Fault
 from .._core.spec import OptimizerSpec, Role, Stored, TensorSpec
-from .._facts.keras_layers import class_of_group, expected_variables
+from .._core.words import plural
+from .._facts.keras_layers import class_of_group, expected_variables, kernel_layout
 from .._facts.optimizers import GENERATIONS
 from .hdf5 import Dataset, H5File
 from .keras_names import Holder, Weight, holders_of, name_weights
@@ -198,8 +199,8 @@ class WeightsReader:
                 self._absent(
                     f"{holder.path}/vars",
                     list(range(have, len(wanted))),
-                    f"the layer {holder.name or holder.path} ({class_name}) has {len(wanted)} variables "
-                    f"({names}), and {have} are stored",
+                    f"the layer {holder.name or holder.path} ({class_name}) has {plural(len(wanted), 'variable')} "
+                    f"({names}), {have} of them stored",
                 )
 
     def _label(self, group: str) -> str | None:
@@ -469,19 +470,8 @@ def _backend(module: Any, compiled: Any) -> str | None:
 
 
 def layout_of(weight: Weight) -> str | None:
-    """Axis order of a kernel as Keras keeps it (``io`` for Dense, ``hwio`` for two-dimensional
-    convolutions).
-    """
-    if not weight.variable.endswith("kernel"):
-        return None
-    name, rank = weight.class_name or "", len(weight.dataset.shape)
-    if name == "Dense" or (name.endswith("Cell") and rank == 2):
-        return "io"
-    if "Transpose" in name:
-        return {3: "woi", 4: "hwoi", 5: "dhwoi"}.get(rank)
-    if name.startswith("Conv"):
-        return {3: "wio", 4: "hwio", 5: "dhwio"}.get(rank)
-    return None
+    """Axis order of a kernel as Keras keeps it; see :func:`kernel_layout`."""
+    return kernel_layout(weight.class_name or "", weight.variable, len(weight.dataset.shape))
 
 
 def _part_namesakes(weights: list[Weight]) -> None:

@@ -11,7 +11,7 @@ bytes)``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
@@ -34,31 +34,38 @@ class NpyArray:
     """One array file and the tensors in it.
 
     ``opener`` gives a source that covers exactly the file (or member), ``size`` is its length; ``beginning``
-    is that source or its first bytes, enough for the header; ``base`` is the offset in ``file``, ``None``
-    where it is compressed.
+    is that source or its first bytes, enough for the header, and is not kept: an archive may hold tens of
+    thousands. ``base`` is the offset in ``file``, ``None`` where it is compressed; ``member``: the archive's
+    member, ``None`` for a file of its own.
     """
 
     opener: Callable[[], Source]
-    beginning: Source
+    beginning: InitVar[Source]
     size: int
     name: str
     file: str
     base: int | None = 0
     packed: int = 0  # stored bytes of a compressed member
+    member: str | None = None
     header: NpyHeader = field(init=False)
     specs: list[TensorSpec] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    _fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _fields: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of structured arrays
     _inside: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, beginning: Source) -> None:
         """Raises :class:`DamagedCheckpoint` where the header cannot be read."""
-        self.header = read_npy_header(self.beginning)
+        self.header = read_npy_header(beginning)
         if self.header.is_object:
             self._list_pickle()
             return
         self._check_size()
         self.specs.extend(self._leaves(self.name, self.header.dtype, ()))
+
+    @property
+    def _label(self) -> str:
+        """The file, and the member in it, for errors."""
+        return self.file if self.member is None else f"{self.file}:{self.member}"
 
     # -- listing
     # ---------------------------------------------------------------------------------------------------
@@ -87,7 +94,8 @@ class NpyArray:
         text = dtype_of(kind)
         count = int(np.prod(shape, dtype=object)) if shape else 1
         offset = None if self.base is None or path else self.base + self.header.start
-        self._fields[name] = path
+        if path:
+            self._fields[name] = path
         yield TensorSpec(
             name=name,
             shape=shape,
@@ -107,7 +115,7 @@ class NpyArray:
                 Fault(
                     "truncated",
                     f"{self.name!r}: {message}",
-                    file=self.beginning.name,
+                    file=self._label,
                     offset=self.size,
                     tensor=self.name,
                     seen=have,
@@ -121,7 +129,7 @@ class NpyArray:
                 Fault(
                     "trailing-bytes",
                     f"{self.name!r}: {have - need} bytes follow the array",
-                    file=self.beginning.name,
+                    file=self._label,
                     offset=self.header.start + need,
                     seen=have,
                     expected=need,
@@ -141,7 +149,7 @@ class NpyArray:
             if value is None:
                 raise NotStored(
                     "the array is a pickle of Python objects; Holdfast runs no pickle",
-                    file=self.beginning.name,
+                    file=self._label,
                     tensor=spec.name,
                 )
             return _plain(value)
@@ -153,7 +161,7 @@ class NpyArray:
         if self.size - header.start < header.nbytes:
             raise Truncated(
                 "the array's data are cut off",
-                file=self.beginning.name,
+                file=self._label,
                 offset=self.size,
                 tensor=spec.name,
                 expected=f"{header.nbytes} bytes",
@@ -168,11 +176,11 @@ class NpyArray:
                 flat = np.empty(0, header.dtype.base)
             shape = header.shape + header.dtype.shape
             array = flat.reshape(shape, order="F" if header.fortran else "C")
-            for part in self._fields[spec.key]:
+            for part in self._fields.get(spec.key, ()):
                 array = array[part]
         except (ValueError, TypeError) as error:
             raise DamagedCheckpoint(
-                f"no array can have this shape: {error}", file=self.beginning.name, tensor=spec.name
+                f"no array can have this shape: {error}", file=self._label, tensor=spec.name
             ) from error
         return array
 
@@ -207,7 +215,7 @@ class NpyArray:
                 rows = min(rows, _TEXTS)  # as Python objects they take ten times their bytes and more
             for chunk in self.opener().chunks(header.start, header.nbytes, step=rows * width):
                 part = np.frombuffer(chunk, header.dtype)
-                for name in self._fields[spec.key]:
+                for name in self._fields.get(spec.key, ()):
                     part = part[name]
                 yield _plain(part.reshape(-1))
 
@@ -216,7 +224,7 @@ class NpyArray:
         if self.header.nbytes > most:
             raise LimitExceeded(
                 "a compressed array in Fortran order, far larger than what is stored of it, must be held whole",
-                file=self.beginning.name,
+                file=self._label,
                 tensor=spec.name,
                 expected=f"at most {most} bytes",
                 found=f"{self.header.nbytes}",
@@ -247,7 +255,7 @@ class NpyArray:
                 Fault(
                     "malformed",
                     f"{self.name!r}: {error.message}",
-                    self.beginning.name,
+                    self._label,
                     error.offset,
                     self.name,
                 )
@@ -274,7 +282,7 @@ class NpyArray:
                 Fault(
                     "not-stored",
                     f"{self.name!r} is an object array: a pickle, whose values only running it could give",
-                    file=self.beginning.name,
+                    file=self._label,
                     offset=start,
                     tensor=self.name,
                     tensors=(self.name,),

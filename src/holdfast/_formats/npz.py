@@ -19,6 +19,7 @@ from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, Trun
 from .._core.fault import Check, Fault
 from .._storage import BytesSource, Source, Store
 from .._storage.zip_archive import Member, ZipArchive, looks_like_zip
+from .flat_optax import optax_state
 from .npy_arrays import NpyArray
 from .registry import Format
 
@@ -69,6 +70,7 @@ class NpzCatalog(Catalog):
         others: list[str] = []
         specs = []
         deflated = False
+        open_member = self._zip.open  # bound once, not once for each of tens of thousands
         for member in self._zip.members.values():
             if member.name.endswith("/"):
                 continue
@@ -79,9 +81,11 @@ class NpzCatalog(Catalog):
             name = member.name[:-4]
             try:
                 base = self._zip.payload(member.name) if member.method == 0 else None
-                opener = partial(self._zip.open, member.name)
+                opener = partial(open_member, member.name)
                 beginning = opener() if base is not None else self._beginning(member)
-                array = NpyArray(opener, beginning, member.size, name, source.name, base, member.compressed)
+                array = NpyArray(
+                    opener, beginning, member.size, name, source.name, base, member.compressed, member.name
+                )
             except HoldfastError as error:
                 faults.append(
                     Fault(
@@ -106,7 +110,10 @@ class NpzCatalog(Catalog):
             attributes["other_members"] = others
         if not specs and faults:
             raise DamagedCheckpoint(faults[0].message, file=source.name, offset=faults[0].offset)
-        super().__init__(specs, files=(source.name,), attributes=attributes, faults=faults)
+        specs, optimizers = optax_state(specs)
+        super().__init__(
+            specs, files=(source.name,), attributes=attributes, optimizers=optimizers, faults=faults
+        )
 
     def _beginning(self, member: Member) -> Source:
         """The first bytes of a deflated member, enough for an array's header, without inflating the rest."""

@@ -5,8 +5,9 @@ Format facts: CPython's ``Lib/pickletools.py`` (PROTO first from protocol 2 on, 
 
 from __future__ import annotations
 
+from .._core.collector import collector_paused
 from .._storage import Source, Store
-from .pickle_machine import collector_paused, read_pickle
+from .pickle_machine import read_pickle
 from .registry import Format
 from .torch_catalog import TorchCatalog, open_torch
 from .torch_read import Bank

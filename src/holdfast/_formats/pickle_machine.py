@@ -8,10 +8,7 @@ BUILD on a plain value), this one does too, so that no stream means one thing he
 
 from __future__ import annotations
 
-import gc
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +18,9 @@ from .._storage import Source
 from .pickle_globals import global_faults
 from .pickle_nodes import ByteString, Dict, Global, Made, PersistentId
 from .pickle_opcodes import LONGEST_INT, TABLE, Short
+from .pickle_records import REBUILD, Records
 
-__all__ = ["Pickle", "collector_paused", "load", "read_pickle"]
+__all__ = ["Pickle", "load", "read_pickle"]
 
 _LONGEST_LINE = 1 << 16  # bytes of a text opcode's argument up to its newline
 _WINDOW = 4 << 20
@@ -76,6 +74,7 @@ for _codes, _cost in (
 ):
     for _code in _codes:
         _COST[_code] = _cost
+_NONE = object()  # that nothing on the stack is
 _METER = 1 << 20  # how much may be spent between two looks at the meter
 
 
@@ -125,22 +124,6 @@ def load(data: bytes, name: str = "<bytes>", *, budget: int | None = None) -> Pi
         raise Truncated("the pickle ends before it is complete", file=name, offset=len(data)) from None
 
 
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Python's cycle collector paused: it doubles the time that a few hundred thousand fresh nodes take.
-
-    Nothing of what is read becomes garbage meanwhile; memory is metered by the machine itself.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 class Machine:
     """The state of one pickle: stack, marks, memo, what it cost so far and what was odd about it.
 
@@ -159,6 +142,8 @@ class Machine:
         self.oddities: list[Fault] = []
         self.protocol = 0
         self.python2 = False
+        self.records = Records(_COST)
+        self.rebuild: Any = _NONE  # the global that records call, once it was met
 
     # -- errors ------------------------------------------------------------------------------------------
     def damaged(self, text: str, position: int, **more: Any) -> DamagedCheckpoint:
@@ -233,13 +218,25 @@ class Machine:
                     raise Short
                 index = data[pos]
                 pos += 1
-                stack.append(memo[index] if index < len(memo) else self.get(index, pos - 2))
+                known = memo[index] if index < len(memo) else self.get(index, pos - 2)
+                if known is self.rebuild and data[pos : pos + 2] == b"((":
+                    after, paid = self.records.read(self, known, pos)
+                    if after != pos:
+                        pos, spent = after, spent + paid
+                        continue
+                stack.append(known)
             elif op == 0x6A:  # LONG_BINGET
                 if pos + 4 > size:
                     raise Short
                 index = _U4.unpack_from(data, pos)[0]
                 pos += 4
-                stack.append(memo[index] if index < len(memo) else self.get(index, pos - 5))
+                known = memo[index] if index < len(memo) else self.get(index, pos - 5)
+                if known is self.rebuild and data[pos : pos + 2] == b"((":
+                    after, paid = self.records.read(self, known, pos)
+                    if after != pos:
+                        pos, spent = after, spent + paid
+                        continue
+                stack.append(known)
             elif op == 0x28:  # MARK
                 floor = len(stack)
                 marks.append(floor)
@@ -323,6 +320,7 @@ class Machine:
             elif op == 0x2E:  # STOP
                 if len(stack) <= floor:
                     raise self.damaged("STOP with nothing on the stack", pos - 1)
+                self.spent += spent
                 return Pickle(
                     stack[-1],
                     self.base + pos,
@@ -348,6 +346,7 @@ class Machine:
     def put(self, index: int, value: Any, position: int) -> None:
         if index < len(self.memo):
             self.memo[index] = value
+            self.records.forget()
         else:
             self.pay(120, position)
             self.odd_memo[index] = value
@@ -428,6 +427,8 @@ class Machine:
         if found is None:
             self.pay(250 + len(module) + len(name), position)
             found = self.globals[module, name] = Global(module, name, self.base + position)
+            if (module, name) == REBUILD:
+                self.rebuild = found
         return found
 
     def pairs_into(self, target: Any, pairs: list[tuple[Any, Any]], position: int) -> None:

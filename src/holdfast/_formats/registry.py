@@ -7,6 +7,7 @@ listed here; third parties add theirs through the entry point group ``holdfast.f
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from pathlib import Path, PurePath
 
 from .._core.catalog import Catalog
 from .._core.errors import NotReadable
+from .._core.shell import quote
 from .._storage import Source, Store
 from .._storage.zip_archive import looks_like_zip
 
 __all__ = ["Format", "formats", "recognise", "format_named"]
 
 _GROUP = "holdfast.formats"
+_WORD = re.compile(r"\{(folder|parent|tag|out)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Format:
     recognise: told by content whether a source is of this format; reads only head and tail; never raises on junk.
     open: ``(source, store) -> Catalog`` for the main file and the folder it lies in; ``None`` where Holdfast can name
         the format but has no reader. suffixes: usual file endings, to tell a wrong extension; no part in recognising.
-    family: the framework whose dialect it speaks. hint: for formats without reader, what to do with such a file.
+    family: the framework whose dialect it speaks. hint: for formats without reader, what to do with such a file;
+        ``{folder}``, ``{parent}``, ``{tag}`` and ``{out}`` stand for paths, see :meth:`advice`.
     """
 
     name: str
@@ -45,11 +49,29 @@ class Format:
     family: str = ""
     hint: str | None = None
 
+    def advice(self, path: str, *, folder: bool = False) -> str | None:
+        """The hint for one checkpoint, its paths ready to be pasted into a shell.
+
+        ``path``: the file, or with ``folder`` the folder that is the checkpoint as a whole. ``{folder}`` becomes
+        that folder or the file's, ``{parent}`` the one that it lies in, ``{tag}`` its own name, and ``{out}`` a
+        name beside it for what is made of it.
+        """
+        if self.hint is None or "{" not in self.hint:
+            return self.hint
+        here = PurePath(path) if folder else PurePath(path).parent
+        # `.` and `..` have no name of their own to build others from
+        named = here if here.name not in ("", "..") else Path(here).resolve()
+        parent = named.parent
+        words = {"folder": here, "parent": parent, "tag": named.name, "out": parent / f"{named.name}.pt"}
+        return _WORD.sub(lambda found: quote(str(words[found[1]])), self.hint)
+
     def read(self, source: Source, store: Store) -> Catalog:
         """Open as a catalog; raises :class:`NotReadable` where there is no reader."""
         if self.open is None:
             raise NotReadable(
-                f"{self.title}: recognised, but Holdfast cannot read it", file=source.name, remedy=self.hint
+                f"{self.title}: recognised, but Holdfast cannot read it",
+                file=source.name,
+                remedy=self.advice(source.name),
             )
         return self.open(source, store)
 

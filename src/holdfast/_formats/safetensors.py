@@ -22,7 +22,9 @@ from .._core.errors import DamagedCheckpoint, LimitExceeded
 from .._core.fault import Fault
 from .._core.roles import guess_role
 from .._core.spec import Stored, TensorSpec
+from .._core.words import plural
 from .._storage import Source, Store
+from .flat_optax import optax_state
 from .registry import Format
 from .safetensors_header import MAX_HEADER, Header, read_header
 
@@ -112,13 +114,17 @@ class SafetensorsCatalog(Catalog):
         aliases: dict[str, list[str]] = {}
         for dropped, name in kept.items():
             aliases.setdefault(name, []).append(dropped)
-        specs = list(self._specs_of(header, dialect, aliases, faults))
-        attributes: dict[str, Any] = {k: v for k, v in metadata.items() if k not in kept}
+        specs, optimizers = optax_state(self._specs_of(header, dialect, aliases, faults))
+        attributes: dict[str, Any] = metadata
+        if kept:
+            attributes = {k: v for k, v in metadata.items() if k not in kept}
         if kept:
             attributes["aliases"] = kept
         if dialect:
             attributes.setdefault("writer", f"safetensors ({_WRITERS[dialect]})")
-        super().__init__(specs, files=(source.name,), attributes=attributes, faults=faults)
+        super().__init__(
+            specs, files=(source.name,), attributes=attributes, optimizers=optimizers, faults=faults
+        )
 
     def _specs_of(
         self, header: Header, dialect: str, aliases: Mapping[str, list[str]], faults: list[Fault]
@@ -244,7 +250,8 @@ def _metadata(header: Header, source: Source, faults: list[Fault]) -> dict[str, 
                 attributes={"keys": odd[:100]},
             )
         )
-    return {key: value for key, value in given.items() if isinstance(value, str)}
+        return {key: value for key, value in given.items() if isinstance(value, str)}
+    return given
 
 
 def _problem(entry: Any) -> str | None:
@@ -286,7 +293,7 @@ def _check_tiling(spans: list[tuple[int, int, str]], start: int, source: Source,
         faults.append(
             Fault(
                 "hole",
-                f"{total} bytes of the buffer belong to no tensor ({len(holes)} gaps)",
+                f"{plural(total, 'byte')} of the buffer, in {plural(len(holes), 'gap')}, of no tensor",
                 file=source.name,
                 offset=start + holes[0][0],
                 seen=total,
@@ -300,7 +307,7 @@ def _check_tiling(spans: list[tuple[int, int, str]], start: int, source: Source,
             Fault(
                 "overlap",
                 f"{first!r} and {second!r} claim the same bytes"
-                + (f", and {len(overlaps) - 1} further pairs" if len(overlaps) > 1 else ""),
+                + (f", and {plural(len(overlaps) - 1, 'further pair')}" if len(overlaps) > 1 else ""),
                 file=source.name,
                 offset=start + place,
                 tensor=second,
@@ -313,8 +320,8 @@ def _check_tiling(spans: list[tuple[int, int, str]], start: int, source: Source,
             Fault(
                 "truncated",
                 f"the file is cut off: {at - size} of {start + at} bytes are missing, {len(lost)} of "
-                f"{len(spans)} tensors "
-                "lie wholly or partly beyond the end",
+                f"{plural(len(spans), 'tensor')} "
+                f"wholly or partly beyond the end",
                 file=source.name,
                 offset=source.size,
                 seen=source.size,
@@ -327,7 +334,7 @@ def _check_tiling(spans: list[tuple[int, int, str]], start: int, source: Source,
         faults.append(
             Fault(
                 "trailing-bytes",
-                f"{size - at} bytes follow the last tensor; the format's own reader refuses such a file",
+                f"{plural(size - at, 'byte')} after the last tensor; the format's own reader refuses such a file",
                 file=source.name,
                 offset=start + at,
                 seen=source.size,

@@ -18,11 +18,13 @@ import msgspec
 
 from .._core.errors import DamagedCheckpoint, LimitExceeded, Truncated
 from .._core.fault import Fault
+from .._core.words import plural
 from .._storage import Source
 
 __all__ = ["MAX_HEADER", "Header", "demand_sane", "read_header"]
 
 MAX_HEADER = 100_000_000  # safetensors/src/tensor.rs MAX_HEADER_SIZE
+_MOST_METADATA = 100_000
 _SLACK = 64 << 20
 _WINDOW = 4096
 _REMEDY_COPY = "Copy or download the file again and compare sizes and hashes."
@@ -104,6 +106,11 @@ def demand_sane(source: Source, raw: bytes) -> None:
 
 def _parse(source: Source, raw: bytes, start: int) -> Header:
     """The header as parsed; raises ``ValueError`` where it is not one JSON object in UTF-8."""
+    texts = raw.count(b'"') // 2 - 5 * raw.count(
+        b'"data_offsets"'
+    )  # a tensor has five: name, three keys, dtype
+    if texts > 2 * _MOST_METADATA:
+        return _without_metadata(source, raw, start)
     entries: list[tuple[str, Any]]
     twice: list[str] = []
     document = None
@@ -145,6 +152,22 @@ def _parse(source: Source, raw: bytes, start: int) -> Header:
             )
         )
     return header
+
+
+def _without_metadata(source: Source, raw: bytes, start: int) -> Header:
+    """The tensors alone: entries of ``__metadata__`` cost six times their text, and these are too many."""
+    parts = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    metadata = parts.pop("__metadata__", msgspec.Raw(b""))
+    fault = Fault(
+        "limit",
+        "__metadata__ holds more entries than anything writes; they were left out",
+        file=source.name,
+        offset=8,
+        seen=f"{len(bytes(metadata)):,} bytes",
+        expected=f"at most {_MOST_METADATA:,} entries",
+        attributes={"severity": "note", "remedy": "Keep tables of that size in a file of their own."},
+    )
+    return Header([(name, msgspec.json.decode(part)) for name, part in parts.items()], None, start, [fault])
 
 
 class _Pairs(tuple[Any, ...]):
@@ -263,7 +286,7 @@ def _salvaged(source: Source, raw: bytes, length: int, error: Exception) -> Head
         )
     fault = Fault(
         "malformed",
-        f"{what}; {len(entries)} tensors could be picked out of it",
+        f"{what}; {plural(len(entries), 'tensor')} could be picked out of it",
         file=source.name,
         offset=8 + place,
         seen=repr(raw[max(0, place - 8) : place + 8]),
@@ -276,7 +299,7 @@ def _cut(source: Source, raw: bytes, length: int) -> Header:
     """A file that ends inside its header: names and shapes may be known, bytes there are none."""
     entries = _pick_entries(raw)
     missing = 8 + length - source.size
-    message = f"the file ends inside its header; at least {missing} bytes are missing"
+    message = f"the file ends inside its header; at least {plural(missing, 'byte')} missing"
     if not entries:
         raise Truncated(
             message,

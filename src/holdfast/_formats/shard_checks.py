@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.dtypes import is_float
 from .._core.fault import Fault
+from .._core.words import plural
 
 if TYPE_CHECKING:
     from .shard_index import Shard
@@ -35,11 +36,11 @@ def compare_with_map(
         if absent:
             yield Fault(
                 "index-disagrees",
-                f"the index maps {len(absent)} tensors to {shard.name!r} that are not in it "
+                f"shard {shard.name!r} lacks {plural(len(absent), 'tensor')} that the index maps to it "
                 f"({absent[0]!r} ...)",
                 file=file,
                 tensor=absent[0],
-                seen=f"{len(shard.catalog)} other tensors",
+                seen=plural(len(shard.catalog), "other tensor"),
                 expected=", ".join(absent[:3]),
                 tensors=tuple(absent),
                 attributes={"part": shard.name},
@@ -47,9 +48,9 @@ def compare_with_map(
         if orphans:
             yield Fault(
                 "index-disagrees",
-                f"shard {shard.name!r} holds {len(orphans)} tensors that the index does not name "
+                f"shard {shard.name!r} holds {plural(len(orphans), 'tensor')} that the index does not name "
                 f"({orphans[0]!r} ...); "
-                "loaders that go by the index will not load them",
+                "loaders that go by the index leave such tensors out",
                 file=file,
                 tensor=orphans[0],
                 seen=", ".join(orphans[:3]),
@@ -97,7 +98,7 @@ def look_for_mixture(file: str, shards: list[Shard]) -> Iterator[Fault]:
         name, first, second = double[0]
         yield Fault(
             "shards-mixed",
-            f"{len(double)} tensors lie in two shards ({name!r} in {first!r} and {second!r})",
+            f"{plural(len(double), 'tensor')} stored in two shards ({name!r} in {first!r} and {second!r})",
             file=file,
             tensor=name,
             seen=f"{first}, {second}",

@@ -20,6 +20,7 @@ from .._core.catalog import Catalog
 from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, NotReadable, PartMissing
 from .._core.fault import Check, Fault
 from .._core.spec import TensorSpec
+from .._core.words import plural
 from .._storage import Source, Store
 from .junk import broken_zip, classify
 from .registry import Format, recognise
@@ -176,6 +177,9 @@ class ShardedCatalog(Catalog):
             *(f for s in opened if s.catalog is not None for f in s.catalog.files),
         ]
         super().__init__(specs, files=files, attributes=attributes, optimizers=optimizers, faults=faults)
+        self.pickle_globals = tuple(
+            dict.fromkeys(g for s in opened if s.catalog is not None for g in s.catalog.pickle_globals)
+        )
 
     def _open(self, shard: Shard, source: Source, store: Store, faults: list[Fault]) -> None:
         try:
@@ -186,7 +190,7 @@ class ShardedCatalog(Catalog):
             faults.append(
                 Fault(
                     "part-missing" if gone else "malformed",
-                    f"shard {shard.name!r} is not there; it holds {len(shard.mapped)} tensors"
+                    f"shard {shard.name!r} is not there; it holds {plural(len(shard.mapped), 'tensor')}"
                     if gone
                     else f"shard {shard.name!r}: {error.message}",
                     file=error.file or source.name,
@@ -276,7 +280,7 @@ def _raise_all(source: Source, shards: list[Shard]) -> None:
     kind = PartMissing if all(isinstance(s.error, PartMissing) for s in shards) else DamagedCheckpoint
     names = ", ".join(s.name for s in shards[:5])
     raise kind(
-        f"not one of the {len(shards)} shards that the index names can be opened ({names}): {first.message}",
+        f"none of {plural(len(shards), 'shard')} that the index names can be opened ({names}): {first.message}",
         file=source.name,
         remedy="Download or copy the shards into the folder of the index.",
     )

@@ -23,6 +23,7 @@ from .._core.errors import (
 )
 from .._core.fault import Check, Fault, Progress, fault_of
 from .._core.spec import Extent, Stored, TensorSpec
+from .._core.words import plural
 from .._storage import Source, Store
 from .tf_describe import Description, describe
 from .tf_entries import BundleEntry, BundleHeader, parse_entry, parse_header, slice_key, slice_name
@@ -264,7 +265,7 @@ class BundleCatalog(Catalog):
             self._break(
                 key,
                 "slice-coverage",
-                f"{len(absent)} of its {len(entry.slices)} slices are not stored",
+                f"{len(absent)} of its {plural(len(entry.slices), 'slice')} not stored",
                 seen=str(absent[:5]),
             )
         else:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .._core.errors import DamagedCheckpoint, LimitExceeded
 from .protobuf import fields, message, signed, text
 
 __all__ = ["GRAPH_KEY", "Attribute", "Slot", "Node", "ObjectGraph", "parse_graph"]
 
+_Item = TypeVar("_Item")
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
@@ -75,8 +76,11 @@ def parse_graph(data: bytes | memoryview) -> ObjectGraph:
     return ObjectGraph(nodes, _paths(nodes))
 
 
+_NONE: list[Any] = []  # what a parsed object has none of: one list for all of them, never written to
+
+
 def _node(data: memoryview) -> Node:
-    node = Node()
+    node = Node(_NONE, _NONE, _NONE)
     for number, value in fields(data):
         if number == 1:
             child, name = 0, ""
@@ -85,13 +89,13 @@ def _node(data: memoryview) -> Node:
                     child = signed(what)
                 elif inner == 2:
                     name = text(what)
-            node.children.append((name, child))
+            node.children = _with(node.children, (name, child))
         elif number == 2:
             parts = ["", "", ""]
             for inner, what in fields(message(value)):
                 if inner in (1, 2, 3):
                     parts[inner - 1] = text(what)
-            node.attributes.append(Attribute(*parts))
+            node.attributes = _with(node.attributes, Attribute(*parts))
         elif number == 3:
             original, name, own = 0, "", 0
             for inner, what in fields(message(value)):
@@ -101,12 +105,20 @@ def _node(data: memoryview) -> Node:
                     name = text(what)
                 elif inner == 3:
                     own = signed(what)
-            node.slots.append(Slot(original, name, own))
+            node.slots = _with(node.slots, Slot(original, name, own))
         elif number == 4:
             for inner, what in fields(message(value)):
                 if inner == 1:
                     node.saver = text(what)
     return node
+
+
+def _with(items: list[_Item], item: _Item) -> list[_Item]:
+    """``items`` with one more: the list itself, or a new one where it is the shared empty one."""
+    if items is _NONE:
+        return [item]
+    items.append(item)
+    return items
 
 
 def _paths(nodes: list[Node]) -> list[tuple[str, ...] | None]:

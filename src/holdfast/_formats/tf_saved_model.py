@@ -19,6 +19,7 @@ import numpy as np
 from .._core.catalog import Catalog
 from .._core.errors import DamagedCheckpoint, HoldfastError
 from .._core.fault import Fault
+from .._core.words import plural
 from .._storage import Source, Store
 from .protobuf import fields, message, signed, text, varint
 from .tf_catalog import BundleCatalog
@@ -174,7 +175,7 @@ def open_saved_model(source: Source, store: Store) -> Catalog:
                     "the variables of the model are not there",
                     store.shown(VARIABLES),
                     seen="no such file",
-                    expected=f"{len(info.variables)} variables"
+                    expected=plural(len(info.variables), "variable")
                     if info.variables
                     else "variables/variables.index",
                     attributes={"part": VARIABLES},

@@ -8,6 +8,7 @@ from math import gcd
 
 from .._core.errors import CheckpointNotFound, HoldfastError, LimitExceeded
 from .._core.fault import Fault
+from .._core.words import plural
 from .._storage import Source, Store
 
 __all__ = ["Shards", "shard_name", "shards_size"]
@@ -91,7 +92,7 @@ class Shards:
                     "tensors are said to lie in a shard that the header does not count",
                     file=index,
                     seen=f"shard {shard}",
-                    expected=f"{self.count} shards",
+                    expected=plural(self.count, "shard"),
                 )
         absent = [shard for shard in range(self.count) if shard not in self.sizes]
         for shard in absent[:100]:
@@ -101,7 +102,7 @@ class Shards:
                 f"shard {shard + 1} of {self.count} is not there",
                 file=self.shown(shard),
                 seen="no such file",
-                expected=f"{len(keys)} tensors, {sum(size for _, size, _ in runs.get(shard, []))} bytes",
+                expected=f"{plural(len(keys), 'tensor')}, {sum(size for _, size, _ in runs.get(shard, []))} bytes",
                 tensors=keys,
                 attributes={"part": self.name(shard), "missing": len(absent), "parts": self.count},
             )

@@ -6,6 +6,7 @@ The container tells where the bytes of a storage lie (a :class:`Bank`); the pick
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from .torch_leaves import plain
 from .torch_optimizers import Ownership, optimizer_spec, owners_of
 from .torch_read import Bank, read_tensor
 from .torch_roles import average_homes
-from .torch_specs import SpecBuilder, unfold_nested
+from .torch_specs import SpecBuilder, names_by_storage, unfold_nested
 from .torch_tensors import Reader
 from .torch_views import Tensor
 from .torch_walk import Walk
@@ -52,17 +53,17 @@ class TorchCatalog(Catalog):
         specs: list[TensorSpec],
         parts: list[Tensor | NumpyArray],
         bank: Bank,
-        names: dict[str, list[str]],
+        names: Callable[[], dict[str, list[str]]],
         close: Callable[[], None],
         **more: Any,
     ) -> None:
         super().__init__(specs, **more)
         # A clash of names gives the second one a free name; the order stays.
         self._parts = dict(zip(self._specs, parts, strict=True))
-        self._bank, self._names, self._close = bank, names, close
+        self._bank, self.names_by_storage, self._close = bank, names, close
         self._derived: dict[str, tuple[TensorSpec, str]] = {}
-        for spec in self._specs.values():
-            if spec.name.endswith(".int_repr") and "qscheme" in spec.attributes:
+        for name, spec in self._specs.items():
+            if name.endswith(".int_repr") and "qscheme" in spec.attributes:
                 name = spec.name[: -len("int_repr")] + "dequantized"
                 if name not in self._specs:
                     self._derived[name] = (
@@ -125,7 +126,7 @@ class TorchCatalog(Catalog):
         return (stored.astype(np.float32) - zeros) * scales
 
     def checks(self) -> Iterator[Check]:
-        return self._bank.checks(self._names)
+        return self._bank.checks(self.names_by_storage())
 
     def close(self) -> None:
         self._close()
@@ -173,7 +174,7 @@ def open_torch(
         specs,
         [leaf.part for leaf in leaves],
         bank,
-        builder.names_by_storage,
+        partial(names_by_storage, builder.on),
         close,
         files=[file],
         attributes=_attributes(attributes, walk, pickle),
@@ -181,6 +182,8 @@ def open_torch(
         faults=faults,
     )
     catalog.format = format
+    catalog.modules = tuple(walk.specs)
+    catalog.pickle_globals = tuple(f"{g.module}.{g.name}" for g in pickle.globals.values())
     return catalog
 
 

@@ -9,10 +9,11 @@ machines). There is no checksum.
 
 from __future__ import annotations
 
+from .._core.collector import collector_paused
 from .._core.errors import DamagedCheckpoint, HoldfastError
 from .._core.fault import Fault
 from .._storage import Source, Store
-from .pickle_machine import Pickle, collector_paused, load, read_pickle
+from .pickle_machine import Pickle, load, read_pickle
 from .pickle_nodes import as_text, items_of, mapping_of
 from .registry import Format
 from .torch_catalog import Bank, TorchCatalog, open_torch

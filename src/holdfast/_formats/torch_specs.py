@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any
 
+from .._core.dtypes import DTYPES
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
 from .._core.spec import Stored, TensorSpec
+from .._core.words import plural
 from .torch_leaves import Leaf
 from .torch_optimizers import Ownership, optimizer_name
 from .torch_read import Bank, read_tensor
@@ -17,7 +19,7 @@ from .torch_tensors import Reader
 from .torch_views import Storage, Tensor, bound
 from .torch_walk import Walk
 
-__all__ = ["SpecBuilder", "unfold_nested"]
+__all__ = ["SpecBuilder", "names_by_storage", "unfold_nested"]
 
 
 def unfold_nested(leaves: list[Leaf], bank: Bank) -> list[Leaf]:
@@ -69,6 +71,15 @@ def _starts(offsets: Any, bank: Bank, count: int) -> list[int]:
     return found
 
 
+def names_by_storage(on: Mapping[str, list[Leaf]]) -> dict[str, list[str]]:
+    """Key of each storage -> the names of the tensors on it."""
+    return {key: [leaf.name for leaf in leaves] for key, leaves in on.items()}
+
+
+def _tensors(leaves: Iterable[Leaf]) -> list[Tensor]:
+    return [leaf.part for leaf in leaves if isinstance(leaf.part, Tensor)]
+
+
 class SpecBuilder:
     """Specs and faults from the leaves."""
 
@@ -84,10 +95,9 @@ class SpecBuilder:
     ) -> None:
         self.walk, self.leaves, self.homes, self.averages, self.owned = walk, leaves, homes, averages, owned
         self.bank, self.file = bank, file
-        self.names_by_storage: dict[str, list[str]] = {}
         self.storages: dict[str, Storage] = {}
         self.count: dict[Any, int] = {}
-        self.on: dict[str, list[Tensor]] = {}
+        self.on: dict[str, list[Leaf]] = {}
         self._trouble: dict[tuple[str, str], list[str]] = {}
         self._devices: dict[str, list[str]] = {}
         self._without: list[str] = []
@@ -96,32 +106,42 @@ class SpecBuilder:
         }
 
     def specs(self) -> list[TensorSpec]:
+        """A spec for each leaf, in order."""
+        on, storages = self.on, self.storages
         for leaf in self.leaves:
-            part = leaf.part
-            if isinstance(part, Tensor) and part.storage is not None:
-                key = part.storage.key
-                self.names_by_storage.setdefault(key, []).append(leaf.name)
-                self.on.setdefault(key, []).append(part)
-                known = self.storages.get(key)
-                if known is None or part.storage.nbytes > known.nbytes:
-                    self.storages[key] = part.storage
-        for parts in self.on.values():
-            if len(parts) > 1:
-                for part in parts:
+            storage = leaf.part.storage if isinstance(leaf.part, Tensor) else None
+            if storage is None:
+                continue
+            others = on.get(storage.key)
+            if others is None:
+                on[storage.key], storages[storage.key] = [leaf], storage
+            else:
+                others.append(leaf)
+                if storage.nbytes > storages[storage.key].nbytes:
+                    storages[storage.key] = storage
+        for leaves in on.values():
+            if len(leaves) > 1:
+                for part in _tensors(leaves):
                     identity = part.identity
                     self.count[identity] = self.count.get(identity, 0) + 1
         return [self._spec(order, leaf) for order, leaf in enumerate(self.leaves)]
 
     def _spec(self, order: int, leaf: Leaf) -> TensorSpec:
         part = leaf.part
-        dtype = part.dtype if isinstance(part, Tensor) else part.dtype_name
         extra: dict[str, Any] = {}
         shares: str | None = None
         stored: tuple[Stored, ...] = ()
-        nbytes = -1
+        trainable: bool | None = None
+        nbytes = -1  # left to the spec, unless known already
         if isinstance(part, Tensor):
+            dtype = part.dtype
             shares, stored = self._tensor_facts(leaf, part, extra)
+            if part.cls == "Parameter":
+                trainable = part.requires_grad
+            if part.is_contiguous and part.problem is None and DTYPES[dtype].bits >= 8:
+                nbytes = part.span * part.itemsize
         else:
+            dtype = part.dtype_name
             extra["numpy"] = True
         role = role_of(leaf, dtype, self.averages)
         owner, optimizer = None, None
@@ -130,23 +150,22 @@ class SpecBuilder:
             owner = self._owner(leaf, role, extra)
         elif role == "average":
             owner = averaged_owner(leaf, self.homes, self.averages) if leaf.home in self.averages else None
-        aliases = []
-        if leaf.key != leaf.name:
-            aliases.append(leaf.key)
-        if "/" in leaf.name:
-            aliases.append(leaf.name.replace("/", "."))
+        name, key = leaf.name, leaf.key
+        aliases: tuple[str, ...] = (key,) if key != name else ()
+        if "/" in name:
+            aliases += (name.replace("/", "."),)
         return TensorSpec(
-            name=leaf.name,
+            name=name,
             shape=part.shape,
             dtype=dtype,
-            key=leaf.key,
+            key=key,
             role=role,
             owner=owner,
             slot=leaf.slot if role == "slot" else None,
             optimizer=optimizer,
-            aliases=tuple(aliases),
+            aliases=aliases,
             dialect="torch",
-            trainable=part.requires_grad if isinstance(part, Tensor) and part.cls == "Parameter" else None,
+            trainable=trainable,
             order=order,
             shares=shares,
             nbytes=nbytes,
@@ -173,15 +192,15 @@ class SpecBuilder:
     ) -> tuple[str | None, tuple[Stored, ...]]:
         if part.extra:
             extra.update(part.extra)
-        if part.cls not in ("Tensor", "Parameter"):
+        if part.cls != "Tensor" and part.cls != "Parameter":
             extra["class"] = part.cls
         if part.conj:
             extra["conj"] = True
         if part.neg:
             extra["neg"] = True
-        storage = part.storage
-        if part.problem is not None:
-            slug, text = part.problem
+        storage, problem = part.storage, part.problem
+        if problem is not None:
+            slug, text = problem
             if slug == "not-stored":
                 self._without.append(leaf.name)
             else:
@@ -192,30 +211,27 @@ class SpecBuilder:
             extra["device"] = storage.location
             self._devices.setdefault(storage.location, []).append(leaf.name)
         shares = None
-        alone = len(self.on[storage.key]) == 1
+        key, span, start = storage.key, part.span * part.itemsize, part.first * part.itemsize
+        alone = len(self.on[key]) == 1
         if not alone and self.count[part.identity] > 1:
-            shares = f"{storage.key}+{part.first * part.itemsize}:{part.shape}:{part.stride}"
-        if not alone or part.span * part.itemsize < storage.nbytes:
-            extra["storage"] = storage.key
+            shares = f"{key}+{start}:{part.shape}:{part.stride}"
+        if not alone or span < storage.nbytes:
+            extra["storage"] = key
             extra["storage_nbytes"] = storage.nbytes
         if not part.is_contiguous:
             extra["stride"] = list(part.stride)
-        if part.problem is not None:
+        if problem is not None:
             return shares, ()
-        return shares, self._stored(leaf, part, storage)
-
-    def _stored(self, leaf: Leaf, part: Tensor, storage: Storage) -> tuple[Stored, ...]:
-        span = part.span * part.itemsize
-        available = self.bank.size(storage.key)
+        available = self.bank.size(key)
         if available is None:
             if span:
-                self._trouble.setdefault(("part-missing", storage.key), []).append(leaf.name)
-            return ()
-        if part.first * part.itemsize + span > available:
-            self._trouble.setdefault(("truncated", storage.key), []).append(leaf.name)
-            return ()
-        place = self.bank.place(storage.key)
-        return (Stored(self.file, None if place is None else place + part.first * part.itemsize, span),)
+                self._trouble.setdefault(("part-missing", key), []).append(leaf.name)
+            return shares, ()
+        if start + span > available:
+            self._trouble.setdefault(("truncated", key), []).append(leaf.name)
+            return shares, ()
+        place = self.bank.place(key)
+        return shares, (Stored(self.file, None if place is None else place + start, span),)
 
     # -- faults ------------------------------------------------------------------------------------------
     def faults(self) -> Iterable[Fault]:
@@ -234,7 +250,7 @@ class SpecBuilder:
         for device, names in self._devices.items():
             yield Fault(
                 "device-tag",
-                f"{len(names)} tensors were saved from device {device}",
+                f"{plural(len(names), 'tensor')} saved from device {device}",
                 file=self.file,
                 tensor=names[0],
                 seen=device,
@@ -277,9 +293,10 @@ class SpecBuilder:
         """Storages of which the file's tensors use less than half: views saved with the whole they were cut
         from.
         """
-        for key, parts in self.on.items():
+        for key, leaves in self.on.items():
             total = self.storages[key].nbytes
-            if total <= 2 * max(p.span * p.itemsize for p in parts):
+            parts = _tensors(leaves)
+            if total <= 2 * max([part.span * part.itemsize for part in parts]):
                 continue
             covered, end = 0, 0
             for start, stop in sorted(
@@ -288,7 +305,7 @@ class SpecBuilder:
                 covered += max(0, stop - max(start, end))
                 end = max(end, stop)
             if total > 2 * covered:
-                names = self.names_by_storage[key]
+                names = [leaf.name for leaf in leaves]
                 yield Fault(
                     "view-whole-storage",
                     f"{covered} bytes of a storage of {total} are used: a view saved with its whole storage",

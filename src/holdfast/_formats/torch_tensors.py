@@ -19,7 +19,7 @@ from .pickle_nodes import (
 )
 from .pickle_numpy import numpy_array
 from .torch_rebuild import REBUILD
-from .torch_views import WIDEST, Part, Storage, Tensor, bound, flag_of, sizes_of
+from .torch_views import WIDEST, Geometry, Part, Storage, Tensor, bound, flag_of, geometry_of, sizes_of
 
 __all__ = ["Reader"]
 
@@ -53,12 +53,15 @@ _WORDS = {
 
 
 class Reader:
-    """Turns nodes into tensors; every node once."""
+    """Turns nodes into tensors; every node once. It knows nodes by identity, so they must outlive it."""
 
     def __init__(self) -> None:
         self._known: dict[int, list[Part] | None] = {}
         self._storages: dict[int, Storage | None] = {}
         self._first: dict[str, Storage] = {}
+        self._kinds: dict[Any, Any] = {}
+        self._views: dict[tuple[int, int], Geometry] = {}
+        self._rebuild: Any = self  # the global of ``_rebuild_tensor_v2``, once it was met; no node until then
         self._depth = 0
         self.odd: list[tuple[str, int]] = []  # what a rebuild call said that makes no sense, with its offset
 
@@ -69,10 +72,14 @@ class Reader:
         ``('storage', type, key, location, numel)`` in zip files; legacy streams add ``(view_key, offset,
         size)`` or ``None``. Typed storages pickled as objects (torch 1.11 and later) wrap the same id.
         """
-        if id(node) in self._storages:
-            return self._storages[id(node)]
-        self._storages[id(node)] = None  # a storage that wraps itself is none
-        made = self._storage(node)
+        place = id(node)
+        if place in self._storages:
+            return self._storages[place]
+        if type(node) is PersistentId:
+            made = self._named_storage(node)
+        else:
+            self._storages[place] = None  # a storage that wraps itself is none
+            made = self._wrapped_storage(node)
         if made is not None:
             # torch.load keeps the first class that it met for a key (torch/serialization.py
             # ``loaded_storages``); torch before 1.11 could save one storage under two, and reads the second
@@ -80,22 +87,19 @@ class Reader:
             first = self._first.setdefault(made.key, made)
             if first.dtype != made.dtype and first.start == made.start:
                 made = first
-        self._storages[id(node)] = made
+        self._storages[place] = made
         return made
 
-    def _storage(self, node: Any) -> Storage | None:
-        if (isinstance(node, Made) and isinstance(node.state, (tuple, Made))) or not isinstance(
-            node, PersistentId
-        ):
-            return self._wrapped_storage(node)
+    def _named_storage(self, node: PersistentId) -> Storage | None:
         pid = node.pid
-        if not isinstance(pid, tuple) or len(pid) < 5 or as_text(pid[0]) != "storage":
+        if type(pid) is not tuple or len(pid) < 5 or (pid[0] != "storage" and as_text(pid[0]) != "storage"):
             return None
         kind, key, location, numel = pid[1:5]
-        dtype = self._storage_dtype(kind)
-        if isinstance(key, int):
-            key = str(key)
-        key, location = as_text(key), as_text(location)
+        dtype = (
+            self._kinds[kind] if type(kind) is Global and kind in self._kinds else self._storage_dtype(kind)
+        )
+        if type(key) is not str or type(location) is not str:
+            key, location = as_text(str(key) if isinstance(key, int) else key), as_text(location)
         if dtype is False or key is None or type(numel) is not int or not 0 <= numel < WIDEST:
             return None
         start = 0
@@ -127,16 +131,17 @@ class Reader:
         size = max(1, DTYPES[dtype].bits // 8)
         return Storage(inner.key, dtype, inner.nbytes // size, inner.location)
 
-    @staticmethod
-    def _storage_dtype(kind: Any) -> Any:
+    def _storage_dtype(self, kind: Any) -> Any:
         """Element type of a storage class; ``None`` for untyped; ``False`` for what is no storage class."""
         if not isinstance(kind, Global):
             return False
-        if kind.name in ("UntypedStorage", "_UntypedStorage"):
-            return None
-        if kind.name.endswith("Storage"):
-            return _STORAGE_DTYPES.get(kind.name[:-7], False)
-        return False
+        if kind not in self._kinds:
+            self._kinds[kind] = (
+                None
+                if kind.name in ("UntypedStorage", "_UntypedStorage")
+                else kind.name.endswith("Storage") and _STORAGE_DTYPES.get(kind.name[:-7], False)
+            )
+        return self._kinds[kind]
 
     @staticmethod
     def dtype(node: Any) -> str | None:
@@ -154,7 +159,7 @@ class Reader:
         found: list[Part] | None = None
         self._known[id(node)] = None  # a tensor that is made of itself is none
         if isinstance(node, Made):
-            found = self.made(node)
+            found = self._plain(node) or self.made(node)
         elif isinstance(node, PersistentId):
             storage = self.storage(node)
             if storage is not None:
@@ -164,6 +169,36 @@ class Reader:
                 found = [("", tensor)]
         self._known[id(node)] = found
         return found
+
+    def _plain(self, node: Made) -> list[Part] | None:
+        """What :meth:`made` gives, in brief, for the ordinary call of ``_rebuild_tensor_v2``; ``None`` for any
+        other."""
+        func, args = node.func, node.args
+        if func is not self._rebuild:
+            if not isinstance(func, Global) or (func.module, func.name) != (
+                "torch._utils",
+                "_rebuild_tensor_v2",
+            ):
+                return None
+            self._rebuild = func
+        if type(args) is not tuple or len(args) != 6 or self._depth:
+            return None
+        source, offset, shape, stride, grad, _ = args
+        if type(source) is not PersistentId or type(offset) is not int or type(grad) is not bool:
+            return None
+        storage = self.storage(source)
+        if storage is None:
+            return None
+        place = id(shape), id(stride)  # not by value: True equals 1 and is no size
+        geometry = self._views.get(place)
+        if geometry is None:
+            sound = type(shape) is tuple and type(stride) is tuple and len(shape) == len(stride)
+            if not sound or sizes_of(shape) is None or sizes_of(stride) is None:
+                return None
+            geometry = self._views[place] = geometry_of(shape, stride)
+        tensor = Tensor(storage, offset, shape, stride, storage.dtype or "uint8", grad, geometry)
+        bound(tensor)
+        return [("", tensor)]
 
     def tensor(self, node: Any) -> Tensor | None:
         """The one plain tensor a node stands for, or ``None``."""

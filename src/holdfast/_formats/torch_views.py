@@ -14,7 +14,18 @@ from .._core.dtypes import DTYPES
 from .pickle_nodes import items_of
 from .pickle_numpy import NumpyArray
 
-__all__ = ["WIDEST", "Part", "Storage", "Tensor", "bound", "copy_of", "flag_of", "sizes_of"]
+__all__ = [
+    "WIDEST",
+    "Part",
+    "Geometry",
+    "Storage",
+    "Tensor",
+    "bound",
+    "copy_of",
+    "flag_of",
+    "geometry_of",
+    "sizes_of",
+]
 
 WIDEST = 1 << 62
 """Sizes, strides and counts from here on are nobody's honest ones."""
@@ -38,12 +49,29 @@ class Storage:
         self.nbytes = numel * self.itemsize
 
 
+Geometry = tuple[int, bool]
+"""Elements from the first to the last inclusive (0 for empty tensors), and whether they are in C order without
+gaps."""
+
+
+def geometry_of(shape: tuple[int, ...], stride: tuple[int, ...]) -> Geometry:
+    """The extent of a view of these sizes and strides (in elements)."""
+    span, expected, plain = 1, 1, True
+    for size, step in zip(reversed(shape), reversed(stride), strict=False):
+        if size != 1:
+            if step != expected:
+                plain = False
+            span += (size - 1) * step
+            expected *= size
+    return 0 if 0 in shape else span, plain
+
+
 class Tensor:
     """A strided view of a storage; ``storage`` is ``None`` where the file holds no bytes for it (meta
     tensors).
 
-    ``offset`` and ``stride`` count elements of ``dtype``. ``problem`` says why it cannot be read, as ``(slug,
-    text)``.
+    ``offset`` and ``stride`` count elements of ``dtype``; ``geometry`` spares the work where it is known.
+    ``problem`` says why it cannot be read, as ``(slug, text)``.
     """
 
     __slots__ = (
@@ -71,6 +99,7 @@ class Tensor:
         stride: tuple[int, ...],
         dtype: str,
         requires_grad: bool | None = None,
+        geometry: Geometry | None = None,
     ) -> None:
         self.storage, self.offset, self.shape, self.stride, self.dtype = storage, offset, shape, stride, dtype
         self.requires_grad = requires_grad
@@ -82,16 +111,7 @@ class Tensor:
         self.itemsize = _ITEMSIZES[dtype]
         # First element within the storage's bytes, counted in elements of `dtype`.
         self.first = offset if storage is None else storage.start + offset
-        span, expected, plain = 1, 1, True
-        for size, step in zip(reversed(shape), reversed(stride), strict=False):
-            if size != 1:
-                if step != expected:
-                    plain = False
-                span += (size - 1) * step
-                expected *= size
-        # Elements from the first to the last inclusive; 0 for empty tensors.
-        self.span = 0 if 0 in shape else span
-        self.is_contiguous = plain
+        self.span, self.is_contiguous = geometry or geometry_of(shape, stride)
 
     @property
     def identity(self) -> tuple[Any, ...] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from .._core.modules import ModuleSpec
 from .pickle_nodes import (
     Dict,
     Global,
@@ -25,6 +26,7 @@ from .pickle_nodes import (
 )
 from .pickle_numpy import NumpyArray, numpy_scalar
 from .torch_leaves import Leaf, Optimizer, class_text, key_text, plain
+from .torch_modules import module_spec
 from .torch_tensors import Reader
 from .torch_views import Tensor
 
@@ -46,6 +48,7 @@ class Walk:
         self.optimizers: list[Optimizer] = []
         self.values: dict[str, Any] = {}
         self.modules: list[tuple[str, str]] = []  # name, class of whole pickled modules
+        self.specs: list[ModuleSpec] = []  # every module of those
         self.versions: dict[str, dict[str, int]] = {}  # home -> module path -> state_dict version
         self.order: dict[str, list[Leaf]] = {}  # home -> leaves in recorded order
         self.cut: str | None = None  # why the walk stopped before the end
@@ -88,7 +91,7 @@ class Walk:
                 for suffix, part in parts:
                     self._tensor(part, name, key, suffix, home, local, depth)
                 return
-        if id(node) in self._barren or not self._enter(node, depth):
+        if (id(node) in self._barren and not _flat(node)) or not self._enter(node, depth):
             return
         before = len(self.leaves)
         self._active.add(id(node))
@@ -187,16 +190,21 @@ class Walk:
             return
         if isinstance(node, Made) and node.state is not None:
             self._note_versions(node, name)
-        last: dict[str, int] = {}
-        texts = [key_text(p[0]) for p in pairs]
-        for index, text in enumerate(texts):
-            last[text] = index
-        for index, (text, pair) in enumerate(zip(texts, pairs, strict=True)):
-            if last[text] != index and pairs[last[text]][0] == pair[0]:
+        texts = [p[0] if type(p[0]) is str else key_text(p[0]) for p in pairs]
+        last = {text: index for index, text in enumerate(texts)}
+        parts_of = self.reader.parts
+        for index, (text, (word, value)) in enumerate(zip(texts, pairs, strict=True)):
+            if last[text] != index and pairs[last[text]][0] == word:
                 continue  # a key set twice: the later value counts
             child = f"{name}/{text}" if name else text
             raw = f"{key}/{text}" if key else text
-            self._node(pair[1], child, raw, depth + 1, name, text)
+            parts = parts_of(value) if type(value) is Made else None
+            if parts is not None and len(parts) == 1:
+                suffix, part = parts[0]
+                if not suffix and type(part) is Tensor and part.attached is None:
+                    self._add(Leaf(child, raw, part, name, text))  # a plain tensor, as nearly all are
+                    continue
+            self._node(value, child, raw, depth + 1, name, text)
 
     def _note_versions(self, node: Made, name: str) -> None:
         """``_metadata`` of a state dict: the version of each module's layout, where it is not 1."""
@@ -228,6 +236,9 @@ class Walk:
         state = state_of(node)
         if state is None:
             return
+        self.visits -= len(state)
+        path = _under(name, prefix[:-1]) if prefix else name
+        self.specs.append(module_spec(node, state, path, len(self.specs)))
         skipped = {as_text(item) for item in items_of(state.get("_non_persistent_buffers_set")) or ()}
         for field_name, kind in (("_parameters", "parameter"), ("_buffers", "buffer")):
             for word, value in (mapping_of(state.get(field_name)) or {}).items():
@@ -399,6 +410,17 @@ class Walk:
         if text == "torch.device" and isinstance(node.args, tuple):
             return ":".join(str(a) for a in node.args if isinstance(a, (str, int)))
         return f"<{class_text(node)}>"
+
+
+def _flat(node: Any) -> bool:
+    """A short list of plain values: listed under each of its paths (SequentialLR shares its list of rates with
+    the scheduler whose turn it is); each further visit is paid for by a reference in the pickle."""
+    items = items_of(node)
+    return (
+        items is not None
+        and len(items) <= 64
+        and all(item is None or type(item) in (int, float, str, bool) for item in items)
+    )
 
 
 def _under(base: str, local: str) -> str:

@@ -15,11 +15,12 @@ from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 
+from .._core.collector import collector_paused
 from .._core.errors import DamagedCheckpoint, HoldfastError
 from .._core.fault import Check, Fault, Progress
 from .._storage import Source, Store
 from .._storage.zip_archive import ZipArchive, directory_bytes, looks_like_zip
-from .pickle_machine import collector_paused, read_pickle
+from .pickle_machine import read_pickle
 from .registry import Format
 from .torch_catalog import Bank, TorchCatalog, open_torch
 
@@ -121,23 +122,22 @@ class _ZipBank(Bank):
     def _all_places(self) -> Iterator[tuple[str, int]]:
         """Member -> offset of its payload, by the local headers. Headers that lie close together (20,000 small
         storages) are read together; none is mapped, as each page would stay in memory."""
-        source = self.archive.source
+        source, unpack = self.archive.source, _LOCAL_HEAD.unpack_from
         members = [m for n, m in self.archive.members.items() if n.startswith(self.folder) and m.method == 0]
         members.sort(key=_header)
-        window, start, end = b"", 0, 0
-        for index, member in enumerate(members):
-            at = member.header
-            if at + 30 > source.size:
+        window, start, end, size = b"", 0, 0, source.size
+        for index, (name, _, _, _, _, length, at) in enumerate(members):
+            if at + 30 > size:
                 break
             if at + 30 > end:
                 ahead = members[index + _TOGETHER - 1 : index + _TOGETHER]
-                length = _WINDOW if ahead and ahead[0].header < at + _WINDOW - 30 else 30
-                window = source.read(at, min(length, source.size - at))
+                wanted = _WINDOW if ahead and ahead[0].header < at + _WINDOW - 30 else 30
+                window = source.read(at, min(wanted, size - at))
                 start, end = at, at + len(window)
-            signature, length, extra = _LOCAL_HEAD.unpack_from(window, at - start)
-            place = at + 30 + length + extra
-            if signature == b"PK\x03\x04" and place + member.size <= source.size:
-                yield member.name, place
+            signature, name_length, extra = unpack(window, at - start)
+            place = at + 30 + name_length + extra
+            if signature == b"PK\x03\x04" and place + length <= size:
+                yield name, place
 
     def view(self, key: str, start: int, length: int) -> memoryview:
         name = self.folder + key
@@ -263,7 +263,10 @@ def open_zip(source: Source, store: Store) -> TorchCatalog:
     skipped = _skipped(archive, bank, name)
     if skipped:
         names = tuple(
-            n for key, found in catalog._names.items() for n in found if bank.folder + key in skipped
+            n
+            for key, found in catalog.names_by_storage().items()
+            for n in found
+            if bank.folder + key in skipped
         )
         catalog.faults = (
             *catalog.faults,

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .._core.catalog import Catalog
+from .._core.dtypes import DTYPES
 from .._core.effort import excess
 from .._core.errors import HoldfastError
 from .._core.fault import Progress
@@ -157,6 +158,8 @@ def _reads_as_stored(catalog: Catalog, name: str, source: Source, offset: int, l
     spec = catalog[name]
     if spec.dtype in ("string", "object") or spec.attributes.get("byteorder") == "big":
         return False  # certain without a reading that converts the whole tensor
+    if spec.dtype in DTYPES and DTYPES[spec.dtype].bits < 8:
+        return False  # packed elements are handed out one a byte
     try:
         array = catalog.read(name)
     except HoldfastError:

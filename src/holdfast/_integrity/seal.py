@@ -24,6 +24,7 @@ from .._record.schema import (
     load_record,
 )
 from .._storage import LocalFile, Store
+from .architecture import architecture_record, check_model
 from .atomic import write_whole
 from .digesting import make_record
 from .files import Names
@@ -122,6 +123,7 @@ def seal_path(
     force: bool = False,
     jobs: int | None = None,
     progress: Progress | None = None,
+    live: Catalog | None = None,
 ) -> str:
     """Seal the one checkpoint at ``path`` and return where the seal was written; see :func:`write_seal`.
 
@@ -152,7 +154,14 @@ def seal_path(
         raise
     with catalog:
         return write_seal(
-            target, catalog, seal_file, overwrite=overwrite, force=force, jobs=jobs, progress=progress
+            target,
+            catalog,
+            seal_file,
+            overwrite=overwrite,
+            force=force,
+            jobs=jobs,
+            progress=progress,
+            live=live,
         )
 
 
@@ -165,13 +174,18 @@ def write_seal(
     force: bool = False,
     jobs: int | None = None,
     progress: Progress | None = None,
+    live: Catalog | None = None,
 ) -> str:
     """Write the seal of an open checkpoint and return its path.
+
+    ``live`` is the model that was saved, as a catalog: its modules (classes, settings, digests of user-written
+    code) are recorded, so that a changed function is seen later. A seal that lacks only them is replaced.
 
     The checkpoint's own checksums and the hashes found beside it are tested first, so that damage is not
     sealed: :class:`SealError` lists what failed (``force=True`` seals nevertheless and records it). Raises
     :class:`SealError` where a file changes meanwhile, or where a seal lies there that says otherwise
-    (``overwrite=True`` replaces it). An equal seal is left as it is.
+    (``overwrite=True`` replaces it), or where ``live`` is not the checkpoint's model (not with ``force``). An
+    equal seal is left as it is.
     """
     from .verify import verify_catalog
 
@@ -185,6 +199,8 @@ def write_seal(
         )
     if place.name in names.of_store and place.parent == Path(target.store.path):
         raise SealError("the seal would replace a file of the checkpoint itself", file=os.fspath(place))
+    if live is not None and not force:
+        check_model(catalog, live)
     before = _states(target.store, names.of_store)
     proved = verify_catalog(catalog, target, jobs=jobs, progress=progress, seal=None)
     damage = [
@@ -206,6 +222,7 @@ def write_seal(
             for row in proved.evidence
         ),
         damage=tuple(damage),
+        architecture=architecture_record(live.modules) if live is not None and live.modules else None,
     )
     if _states(target.store, names.of_store) != before:
         raise SealError(
@@ -213,9 +230,9 @@ def write_seal(
             file=target.path,
             remedy="Wait until the program that writes it has finished, then seal again.",
         )
-    if _same_as_there(place, target, record, overwrite):
-        return os.fspath(place)
-    write_whole(place, write_text(dump_record(record)), replace=overwrite)
+    there = _what_is_there(place, target, record, overwrite)
+    if there != "same":
+        write_whole(place, write_text(dump_record(record)), replace=overwrite or there == "poorer")
     return os.fspath(place)
 
 
@@ -244,27 +261,30 @@ def _serious(faults: Iterable[Fault]) -> list[Fault]:
     return [fault for fault in faults if fault.slug not in _HARMLESS]
 
 
-def _same_as_there(place: Path, target: Target, record: Record, overwrite: bool) -> bool:
-    """Whether an equal seal lies there already; raises where another one does and may not be replaced."""
+def _what_is_there(place: Path, target: Target, record: Record, overwrite: bool) -> str:
+    """``same`` where an equal seal (or a richer one) lies there already, ``poorer`` where one does that only
+    lacks the architecture, else ``nothing``; raises where another one does and may not be replaced."""
     if not place.exists():
-        return False
+        return "nothing"
     old = read_seal(place, target.store)
+    alike = False
     if old.record is not None:
         was = {entry.name: entry.digest for entry in old.record.files}
-        if (
-            was == {entry.name: entry.digest for entry in record.files}
-            and old.record.leaf_bytes == record.leaf_bytes
-        ):
-            return True
+        alike = was == {entry.name: entry.digest for entry in record.files}
+        if alike and old.record.leaf_bytes == record.leaf_bytes:
+            if record.architecture is None or old.record.architecture == record.architecture:
+                return "same"
+            if old.record.architecture is None:
+                return "poorer"
     if overwrite:
-        return False
+        return "nothing"
     raise SealError(
         "a seal lies there already, and it is damaged"
         if old.record is None
         else "a seal lies there already, and it disagrees",
         file=os.fspath(place),
         expected=f"the checkpoint as sealed {old.record.created}" if old.record is not None else None,
-        found="other bytes" if old.record is not None else None,
+        found=None if old.record is None else "another architecture" if alike else "other bytes",
         remedy="Run `holdfast verify` to see what changed; --overwrite replaces the seal once you trust it.",
     )
 

@@ -51,9 +51,8 @@ _ORBAX_ITEMS = frozenset(
 )
 
 _DCP_HINT = (
-    "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE` makes one torch file "
-    "of it, which Holdfast "
-    "reads."
+    "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} {out}` makes one torch file "
+    "of it, which Holdfast reads."
 )
 ORBAX = Format(
     "orbax",
@@ -75,9 +74,8 @@ DEEPSPEED = Format(
     "DeepSpeed checkpoint (folder)",
     lambda source: False,
     family="torch",
-    hint="`python zero_to_fp32.py FOLDER OUT` (the script lies in the checkpoint folder) makes one file "
-    "of its weights. Each "
-    "*.pt in it can be opened by name.",
+    hint="`python {parent}/zero_to_fp32.py {parent} {out} --tag {tag}` (DeepSpeed puts that script there) "
+    "makes one file of its weights. Each *.pt in it can be opened by name.",
 )
 MEGATRON = Format(
     "megatron",

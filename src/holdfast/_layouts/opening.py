@@ -117,7 +117,7 @@ def _not_readable(target: Target) -> HoldfastError:
     return NotReadable(
         f"{target.format.title}: recognised, but Holdfast cannot read it",
         file=target.path,
-        remedy=target.format.hint,
+        remedy=target.format.advice(target.path, folder=True),
     )
 
 

@@ -182,7 +182,7 @@ def _whole_folder(store: Store, entries: list[Entry]) -> Target | None:
         "not-readable",
         f"{form.title}: recognised, but Holdfast has no reader for it yet",
         path,
-        attributes={"remedy": form.hint},
+        attributes={"remedy": form.advice(path, folder=True)},
     )
     return Target(
         path, store, None, form, parts=tuple(e.name for e in entries if not e.is_folder), faults=(fault,)

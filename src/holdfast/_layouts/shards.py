@@ -10,6 +10,7 @@ from dataclasses import replace
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
+from .._core.words import plural
 from .._formats.registry import Format, format_named, recognise
 from .._formats.safetensors_header import demand_sane
 from .._storage import Source, Store
@@ -118,17 +119,17 @@ def siblings(store: Store, name: str, names: Iterable[str] | Mapping[str, object
         faults.append(
             Fault(
                 "part-missing",
-                f"{len(missing)} of {count} shards are not there "
+                f"{len(missing)} of {plural(count, 'shard')} missing "
                 f"({', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''})",
                 file=store.shown(missing[0]),
-                seen=f"{len(there)} shards",
-                expected=f"{count} shards",
+                seen=plural(len(there), "shard"),
+                expected=plural(count, "shard"),
                 attributes={"part": missing[0], "names": missing[:100]},
             )
         )
     merged = replace(kind, open=_open_siblings(tuple(there)))
     shown = store.shown(f"{match['stem']}{match['suffix']}")
-    note = f"{len(there)} shards without an index, read together"
+    note = f"{plural(len(there), 'shard')} without an index, read together"
     return Target(shown, store, there[0], merged, note=note, parts=tuple(there), faults=tuple(faults))
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
+from .._core.words import plural
 from .._formats.junk import classify
 from .._formats.registry import format_named, recognise
 from .._storage import Store
@@ -20,6 +22,7 @@ __all__ = ["for_file", "for_prefix", "in_folder"]
 _V1_SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 _V1_GLOB = re.compile(r"-\?{5}-of-\d{5}$")  # how a state file names all shards of one
 _META = ".meta"  # the graph that tf.train.Saver writes beside each checkpoint
+_PROGRAMS = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")  # binary, text, in chunks (TF 2.14)
 _OF_SAVED_MODEL = frozenset({"variables", "assets", "assets.extra", "keras_metadata.pb", "fingerprint.pb"})
 
 
@@ -131,17 +134,54 @@ def _target(store: Store, found: Found, note: str | None = None) -> Target:
     shown = store.shown(found.prefix) if found.prefix else (store.path or ".")
     form, note = format_named(found.format), note or found.note
     if found.main is not None:
-        return _checked(Target(shown, store, found.main, form, note, found.parts, found.faults))
+        faults = (*found.faults, *_program_gone(store, found))
+        return _checked(Target(shown, store, found.main, form, note, found.parts, faults))
     index = found.missing[0] if found.missing else f"{found.prefix}.index"
+    data = plural(len(found.parts), "data file")
     gone = Fault(
         "part-missing",
-        f"the index {index!r} is not there: the {len(found.parts)} data files are bytes without names",
+        f"the index {index!r} is not there: bytes without names in {data}",
         file=store.shown(index),
-        seen=f"{len(found.parts)} data files",
+        seen=data,
         expected=index,
         attributes={"part": index, "remedy": "Copy the .index file from where the checkpoint was written."},
     )
     return Target(shown, store, None, form, note, found.parts, (gone, *found.faults))
+
+
+def _program_gone(store: Store, found: Found) -> list[Fault]:
+    """That a bundle is the ``variables/variables`` of a SavedModel whose program is not there.
+
+    The bundle's name is one that nothing else writes; a plain checkpoint in a folder called ``variables`` has
+    another. A warning where more of the SavedModel is left (tensorflow/python/saved_model/constants.py: its
+    ``assets``, its fingerprint; Keras 2's metadata), a note where only the variables are, which may be all
+    that was wanted.
+    """
+    if found.format != "tf-bundle" or found.prefix != "variables":
+        return []
+    here = Path(store.path or ".")
+    if here.absolute().name != "variables":
+        return []
+    home = here.parent if here.name else here / ".."
+    if any((home / name).exists() for name in _PROGRAMS):
+        return []
+    left = sorted(name for name in _OF_SAVED_MODEL - {"variables"} if (home / name).exists())
+    return [
+        Fault(
+            "part-missing",
+            "these are the variables of a SavedModel whose program, saved_model.pb, is not there: the values "
+            "read, tf.saved_model.load does not",
+            file=str(home / "saved_model.pb"),
+            seen=f"variables and {', '.join(left)}" if left else "variables alone",
+            expected="saved_model.pb",
+            attributes={
+                "part": "saved_model.pb",
+                "severity": "warning" if left else "note",
+                "remedy": "Copy saved_model.pb from where the model was exported; without it, the values can be "
+                "loaded into a model built from its code (tf.train.Checkpoint).",
+            },
+        )
+    ]
 
 
 def _checked(target: Target) -> Target:
@@ -205,13 +245,14 @@ def _first_format(store: Store, names: dict[str, Entry]) -> list[Target]:
         missing = [n for n in wanted if n not in parts]
         faults: tuple[Fault, ...] = ()
         if missing:
+            shards = plural(int(count), "shard")
             faults = (
                 Fault(
                     "part-missing",
-                    f"{len(missing)} of {int(count)} shards are not there ({', '.join(missing[:3])})",
+                    f"{len(missing)} of {shards} missing ({', '.join(missing[:3])})",
                     file=store.shown(missing[0]),
-                    expected=f"{int(count)} shards",
-                    seen=f"{len(parts)} shards",
+                    expected=shards,
+                    seen=plural(len(parts), "shard"),
                     attributes={"part": missing[0]},
                 ),
             )

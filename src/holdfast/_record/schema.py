@@ -21,6 +21,10 @@ end as well. Field by field (also on the docs page):
 ``optimizers``      summary: name, class, step, slots, hyperparameters of each group.
 ``evidence``        which checksums agreed when the seal was written. ``damage``: what did not (only with
                     ``force``).
+``architecture``    where the model was at hand: ``modules``, rows of ``path`` (as tensor names begin), ``class``,
+                    ``package`` (first segment of the class's module), ``config`` (what decides the function
+                    besides the tensors) and ``code`` (digest of a user-written class's source, its scheme in
+                    front).
 ``digest``          of all the rest, see :mod:`holdfast._record.canonical`.
 
 How digests are made of leaves: :mod:`holdfast._integrity.digest`.
@@ -112,7 +116,7 @@ class EvidenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A seal or record; the sections from ``architecture`` on are empty in a seal."""
+    """A seal or record; the sections from ``environment`` on are empty in a seal."""
 
     schema_version: int
     kind: str

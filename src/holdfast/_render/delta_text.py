@@ -11,6 +11,7 @@ from typing import Any
 
 from .._core.shell import quote
 from . import words
+from .delta_fold import fold, pattern
 from .escape import cells, safe
 from .page import Page
 
@@ -68,7 +69,7 @@ def _kind(
     if code == "T211":
         _values(members, page, most, command)
         return
-    folded = _fold(members)
+    folded = fold(members)
     shown = folded if most is None else folded[:most]
     for position, group in enumerate(shown):
         if (
@@ -88,14 +89,14 @@ def _values(members: Sequence[Mapping[str, Any]], page: Page, most: int | None, 
     """
     measured = [(m, _distance(m["evidence"])) for m in members]
     if not any(facts for _, facts in measured):
-        names = [_pattern([m[side] for m in group]) for group in _fold(members) for side in ("b",)]
+        names = [pattern([m[side] for m in group]) for group in fold(members) for side in ("b",)]
         told = names if most is None else names[: 2 * most]
         page.wrapped(", ".join(told), indent=4)
         if len(names) > len(told):
             page.line((f"    … and {words.count(len(names) - len(told))} more (--max 0 shows all)", "dim"))
         page.line("    ", ("how far apart they are: ", "dim"), (f"{command} --depth full", "command"))
         return
-    rows = [_row(group) for group in (([m] for m in members) if most is None else _fold(members))]
+    rows = [_row(group) for group in (([m] for m in members) if most is None else fold(members))]
     rows.sort(key=lambda row: -row[0])
     shown = rows if most is None else rows[:most]
     wide = min(48, max(cells(safe(name)) for _, name, _ in shown))
@@ -128,7 +129,7 @@ def _row(group: Sequence[Mapping[str, Any]]) -> tuple[float, str, list[str]]:
     names = sorted(
         (m["b"] or m["a"] or "" for m in group), key=lambda n: [int(d) for d in _DIGITS.findall(n)]
     )
-    return far, _pattern(names), facts
+    return far, pattern(names), facts
 
 
 def _numbers(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -148,37 +149,6 @@ def _far(evidence: Mapping[str, Any]) -> float:
     """For sorting: the relative distance, where there is one."""
     far = _numbers(evidence).get("relative")
     return float(far) if isinstance(far, (int, float)) else float("inf")
-
-
-def _fold(members: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Differences that say the same but for numbers in names, together, in order of their first."""
-    groups: dict[object, list[Mapping[str, Any]]] = {}
-    for member in members:
-        key: object = id(member)
-        if _spread(member):
-            evidence = [
-                (k, _DIGITS.sub("#", v) if isinstance(v, str) else repr(v))
-                for k, v in sorted(member["evidence"].items())
-                if isinstance(v, (str, bool, list))
-            ]
-            key = (*(_DIGITS.sub("#", member[side] or "") for side in ("a", "b")), tuple(evidence))
-        groups.setdefault(key, []).append(member)
-    return list(groups.values())
-
-
-def _spread(member: Mapping[str, Any]) -> bool:
-    """Whether a difference may be folded with others: one of a kind (ambiguous matches, optimizers) may
-    not.
-    """
-    return (
-        not member.get("candidates_a")
-        and not member.get("candidates_b")
-        and bool(_DIGITS.search(_names(member)))
-    )
-
-
-def _names(member: Mapping[str, Any]) -> str:
-    return f"{member['a'] or ''} {member['b'] or ''}"
 
 
 def _entry(group: Sequence[Mapping[str, Any]], page: Page, most: int | None) -> None:
@@ -204,28 +174,13 @@ def _entry(group: Sequence[Mapping[str, Any]], page: Page, most: int | None) -> 
 
 def _arrow(group: Sequence[Mapping[str, Any]]) -> str:
     """``layers.{0..23}.w → block.{0..23}.kernel  (24 ×)``."""
-    left, right = (_pattern([member[side] for member in group]) for side in ("a", "b"))
+    left, right = (pattern([member[side] for member in group]) for side in ("a", "b"))
     names = f"{left} → {right}" if left and right and left != right else left or right
     return names if len(group) == 1 else f"{names}  ({words.count(len(group))} ×)"
 
 
 def _command(document: Mapping[str, Any]) -> str:
     return f"holdfast diff {quote(document['a']['path'])} {quote(document['b']['path'])}"
-
-
-def _pattern(names: Sequence[str | None]) -> str:
-    """One text for names that differ in numbers: ``layers.{0..23}.w``; numbers that vary twice become
-    ``*``.
-    """
-    texts = [name for name in names if name]
-    if not texts:
-        return ""
-    columns = list(zip(*(_DIGITS.findall(text) for text in texts), strict=True))
-    filled = iter(
-        column[0] if len(set(column)) == 1 else "{" + words.ranges(sorted({int(n) for n in column})) + "}"
-        for column in columns
-    )
-    return _DIGITS.sub(lambda _: next(filled), texts[0])
 
 
 def _distance(evidence: Mapping[str, Any]) -> list[str]:

@@ -93,6 +93,10 @@ def _unread(c: Mapping[str, Any]) -> bool:
 
 def _called(c: Mapping[str, Any]) -> str:
     """The verdict as a person says it."""
+    if _live(c):
+        return "ready" if c["verdict"] == "sound" else "not ready"
+    if "fits" in c["attributes"]:
+        return ("fits" if c["attributes"]["fits"] else "does not fit") + f" · file {c['verdict']}"
     if c["verdict"] != "unknown":
         return str(c["verdict"])
     slugs = {f["slug"] for f in c["findings"]}
@@ -111,6 +115,8 @@ def _checkpoint(c: Mapping[str, Any], page: Page, *, verify: bool, verbose: bool
     if not brief:
         page.blank()
     mark, style = _MARK[c["verdict"]]
+    if c["attributes"].get("fits") is False:
+        mark, style = _MARK["damaged"]
     told = [_called(c), _proof(c)]
     if brief and _unread(c):
         told.append(f"{c['format']}: known by its content, and this version has no reader for it")
@@ -140,13 +146,18 @@ def _checkpoint(c: Mapping[str, Any], page: Page, *, verify: bool, verbose: bool
         _finding(finding, page, c["path"], verbose=verbose)
     page.blank()
     _left(c, page, verbose)
+    _fit(c, page, verbose)
     if verify or verbose:
         _evidence(c, page, verbose)
     _looked(c, page, verbose)
-    if alone and c["verdict"] == "sound" and c["proof"] != "sealed" and _depth(c) == "full":
+    if alone and c["verdict"] == "sound" and c["proof"] != "sealed" and _depth(c) == "full" and not _live(c):
         page.wrapped("a seal beside it makes every byte provable:", indent=2, label=("next", "dim"), hang=15)
         page.line(" " * 19, (f"holdfast seal {quote(c['path'])}", "command"))
     page.blank()
+
+
+def _live(c: Mapping[str, Any]) -> bool:
+    return bool(c["format"] == "live")
 
 
 def _depth(c: Mapping[str, Any]) -> str:
@@ -154,7 +165,7 @@ def _depth(c: Mapping[str, Any]) -> str:
 
 
 def _proof(c: Mapping[str, Any]) -> str:
-    if c["verdict"] in ("unknown", "lost"):
+    if c["verdict"] in ("unknown", "lost") or _live(c):
         return ""
     if _depth(c) != "full":
         return f"structure only, checksums and values not looked at (depth {_depth(c)})"
@@ -180,6 +191,7 @@ def _finding(f: Mapping[str, Any], page: Page, path: str, *, verbose: bool) -> N
         for name, value in f["evidence"].items()
         if name not in ("seen", "expected")
         and value not in (None, [], {}, "")
+        and name != "framework"
         and (verbose or name not in _FOR_MACHINES)
     ]
     if more:
@@ -187,6 +199,8 @@ def _finding(f: Mapping[str, Any], page: Page, path: str, *, verbose: bool) -> N
     if len(f["tensors"]) > 1 or (f["tensors"] and f["tensors"][0] != where["tensor"]):
         most = 20 if verbose else 3
         _field(page, "tensors", f"{words.count(len(f['tensors']))}: {words.some(f['tensors'], most)}")
+    if f["evidence"].get("framework"):
+        _field(page, "otherwise", str(f["evidence"]["framework"]))
     if f["cause"]:
         _field(page, "cause", f["cause"].replace("-", " "))
     if f["edit"]:
@@ -298,6 +312,35 @@ def _left(c: Mapping[str, Any], page: Page, verbose: bool) -> None:
         page.wrapped(
             f"{words.count(len(lost))}: {words.some(lost, most)}", indent=2, label=("lost", "error"), hang=15
         )
+
+
+def _fit(c: Mapping[str, Any], page: Page, verbose: bool) -> None:
+    """``check``: how much would be restored, the edits that settle the rest, and the next step."""
+    about = c["attributes"]
+    if "next_step" not in about:
+        return
+    if "fits" in about:
+        good = bool(about["fits"])
+        text = f"{words.count(about['restores'])} of {words.plural(about['of'], 'live tensor')} would be restored"
+        if not good:
+            text += "; a restore refuses until the errors are settled"
+        page.wrapped(
+            text, indent=2, label=("fits" if good else "does not fit", "good" if good else "error"), hang=15
+        )
+        others = [
+            f"{row['name']} ({words.plural(row['tensors'], 'tensor')})" for row in about.get("others") or ()
+        ]
+        if others:
+            text = f"{words.some(others, 20 if verbose else 4)}: not asked for"
+            page.wrapped(text, indent=2, label=("also there", "dim"), hang=15)
+        label = "settled by"
+        for edit in about.get("plan") or ():
+            page.wrapped(str(edit), indent=2, label=(label, "dim"), hang=15)
+            label = " "
+    runs = about["next_step"] == "the next step will run"
+    unsure = about["next_step"].startswith(("no optimizer", "the next step will run, but"))
+    style = "good" if runs else "warning" if unsure else "error"
+    page.wrapped(about["next_step"], indent=2, label=("next step", style), hang=15)
 
 
 def _evidence(c: Mapping[str, Any], page: Page, verbose: bool) -> None:

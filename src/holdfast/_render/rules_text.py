@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .page import Page
 
-__all__ = ["RuleLike", "draw_list", "draw_page", "rule_document"]
+__all__ = ["CauseLike", "RuleLike", "draw_list", "draw_page", "rule_document"]
 
 
 class RuleLike(Protocol):
@@ -36,9 +36,19 @@ class RuleLike(Protocol):
     def remedy(self) -> str | None: ...
 
 
-def rule_document(rule: RuleLike) -> dict[str, Any]:
-    """One rule as plain data."""
-    return {
+class CauseLike(Protocol):
+    """What a renderer needs to know of a cause."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def explanation(self) -> str: ...
+
+
+def rule_document(rule: RuleLike, cause: CauseLike | None = None) -> dict[str, Any]:
+    """One rule as plain data; ``cause``: what its label stands for."""
+    document = {
         "code": rule.code,
         "slug": rule.slug,
         "severity": rule.severity,
@@ -48,6 +58,9 @@ def rule_document(rule: RuleLike) -> dict[str, Any]:
         "doc": inspect.cleandoc(rule.doc),
         "remedy": rule.remedy,
     }
+    if cause is not None:
+        document |= {"cause_title": cause.title, "cause_explanation": cause.explanation}
+    return document
 
 
 def _summary(rule: RuleLike) -> str:
@@ -81,8 +94,8 @@ def draw_list(rules: Iterable[RuleLike], families: Mapping[str, str], page: Page
     page.line(("holdfast rule CODE explains one", "dim"))
 
 
-def draw_page(rule: RuleLike, page: Page) -> None:
-    """One rule's documentation."""
+def draw_page(rule: RuleLike, page: Page, cause: CauseLike | None = None) -> None:
+    """One rule's documentation; ``cause``: what its label stands for."""
     page.line((rule.code, "bold"), " ", (rule.slug, "bold"), "  ", (rule.severity, rule.severity))
     facts = [f"seen at depth {rule.depth} and deeper" if rule.depth != "full" else "seen at depth full"]
     if rule.cause:
@@ -96,6 +109,9 @@ def draw_page(rule: RuleLike, page: Page) -> None:
                 page.line(line)
         else:
             page.wrapped(" ".join(lines))
+    if cause is not None:
+        page.blank()
+        page.wrapped(f"{cause.title}. {cause.explanation}", label=("cause", "dim"), hang=7)
     if rule.remedy:
         page.blank()
         page.wrapped(rule.remedy, label=("next", "dim"), hang=6)

@@ -1,7 +1,8 @@
 """Findings as SARIF 2.1.0, for code-scanning services.
 
 Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", sections 3.13 (sarifLog),
-3.14 (run), 3.27 (result), 3.28 (location), 3.30.11 (byteOffset), 3.49 (reportingDescriptor).
+3.14 (run), 3.27 (result), 3.28 (location), 3.30.11 (byteOffset), 3.49 (reportingDescriptor); 3.10.2 (what a
+``file`` URI may hold), 3.11.5 and 3.11.6 (braces and links in messages).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from urllib.parse import quote
 
 from .._version import __version__
 from .delta_text import delta_lines
+from .plain import plain
 from .rules_text import RuleLike, rule_document
 
 __all__ = ["SCHEMA", "of", "uri"]
@@ -46,7 +48,7 @@ def report(document: Mapping[str, Any], *, version: str, rules: Iterable[RuleLik
     notices = [
         {
             "level": "error",
-            "message": {"text": str(error["message"]) or "failed"},
+            "message": _message(str(error["message"]) or "failed"),
             "locations": [_location(error["path"] or "")],
         }
         for error in document.get("errors", ())
@@ -65,7 +67,7 @@ def delta(differences: list[tuple[str, str, str]], path: str, *, version: str) -
                 "ruleId": name,
                 "ruleIndex": codes.setdefault(name, len(codes)),
                 "level": "error",
-                "message": {"text": text},
+                "message": _message(text),
                 "locations": [_location(path)],
                 "partialFingerprints": {"holdfast/v1": _print(name, path, text)},
             }
@@ -108,7 +110,7 @@ def _result(finding: Mapping[str, Any], checkpoint: Mapping[str, Any], index: in
         "ruleId": finding["code"],
         "ruleIndex": index,
         "level": finding["severity"],
-        "message": {"text": text},
+        "message": _message(text),
         "locations": [_location(file, where["offset"], where["tensor"])],
         "partialFingerprints": {
             "holdfast/v1": _print(finding["code"], file, where["tensor"], where["offset"], finding["message"])
@@ -125,13 +127,23 @@ def _result(finding: Mapping[str, Any], checkpoint: Mapping[str, Any], index: in
         {
             **_location(r["where"]["file"] or file, r["where"]["offset"], r["where"]["tensor"]),
             "id": i,
-            "message": {"text": r["message"]},
+            "message": _message(str(r["message"])),
         }
         for i, r in enumerate(finding["related"], 1)
     ]
     if related:
         result["relatedLocations"] = related
     return result
+
+
+def _message(text: str) -> dict[str, str]:
+    """A message that a viewer shows as it is meant.
+
+    Braces would be placeholders and are doubled (3.11.5). Brackets followed by a parenthesis would be a link
+    (3.11.6), which a tensor's name could put there: a space takes them apart.
+    """
+    text = str(plain(text))
+    return {"text": text.replace("{", "{{").replace("}", "}}").replace("](", "] (")}
 
 
 def _location(file: str, offset: int | None = None, tensor: str | None = None) -> dict[str, Any]:
@@ -145,10 +157,19 @@ def _location(file: str, offset: int | None = None, tensor: str | None = None) -
 
 
 def uri(path: str) -> str:
-    """A path as a URI reference (RFC 3986): relative ones stay relative, absolute ones become ``file://``."""
+    """A path as a URI reference (RFC 3986): relative ones stay relative, absolute ones become ``file:///``.
+
+    As 3.10.2 of the specification asks, a ``file`` URI has no empty segment, no ``.`` and no ``..``; the
+    latter are resolved by the file system, since links may lie in between.
+    """
     slashed = path.replace(os.sep, "/") if os.sep != "/" else path
+    absolute = slashed.startswith("/")
+    if absolute and "\0" not in slashed and ".." in slashed.split("/"):
+        slashed = os.path.realpath(slashed).replace(os.sep, "/")
+    if absolute:
+        slashed = "/" + "/".join(segment for segment in slashed.split("/") if segment not in ("", "."))
     text = quote(slashed, safe="/~!$&'()*+,;=@", errors="surrogateescape")
-    return f"file://{text}" if slashed.startswith("/") else text or "."
+    return f"file://{text}" if absolute else text or "."
 
 
 def _rule(code: str, rule: RuleLike | None, results: list[dict[str, Any]], index: int) -> dict[str, Any]:

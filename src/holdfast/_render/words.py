@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .._core.words import plural
+
 __all__ = ["size", "count", "grouped", "plural", "share", "shape", "ranges", "some", "value"]
 
 
@@ -31,11 +33,6 @@ def grouped(text: str) -> str:
 
 
 _BYTES = re.compile(r"(?<![\w.,/\\-])[0-9]{5,18}(?= bytes?\b)")
-
-
-def plural(number: int, word: str, words: str | None = None) -> str:
-    """``1 tensor``, ``2 tensors``."""
-    return f"{number:,} {word if number == 1 else words or word + 's'}"
 
 
 def share(part: int, whole: int) -> str:

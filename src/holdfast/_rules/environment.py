@@ -26,10 +26,11 @@ def not_readable(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``holdfast model.gguf``.
     """
-    hint = subject.target.format.hint if subject.target.format else None
+    target = subject.target
+    hint = target.format.advice(target.path, folder=target.main is None) if target.format else None
     for fault in subject.faults_of("not-readable"):
         given = fault.attributes.get("remedy")
-        yield rule.from_fault(fault, remedy=given or hint, file=fault.file or subject.target.path)
+        yield rule.from_fault(fault, remedy=given or hint, file=fault.file or target.path)
 
 
 @rule("E102", "version", severity="note", cause="version-mismatch")
@@ -75,7 +76,8 @@ def device_tag(rule: Rule, subject: Subject) -> Iterator[Finding]:
             file=first.file,
             tensors=tuple(dict.fromkeys(n for f in faults for n in f.tensors)),
             seen=devices,
-            remedy='Without that device: `torch.load(path, map_location="cpu")`.',
+            remedy='Without that device: `torch.load(path, map_location="cpu")`. Holdfast reads and restores the file '
+            "whatever devices there are.",
         )
 
 
@@ -121,6 +123,7 @@ def numpy_module(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Example: ``torch.save({"best": np.float64(0.9)}, path)`` under numpy 2.
     """
     names = [str(f.attributes.get("module", "")) for f in subject.faults_of("pickle-global")]
+    names += subject.catalog.pickle_globals if subject.catalog is not None else ()
     new = [n for n in names if n.startswith("numpy._core")]
     if new:
         row = fact("numpy-core")

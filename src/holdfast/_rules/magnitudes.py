@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from .._core.dtypes import is_float
 from .._core.finding import Finding
 from .._core.spec import TensorSpec
+from .meant import extremes_are_meant
 from .registry import Rule, Subject, rule
 from .words import count, few
 
-__all__ = ["MASK", "where_of"]
-
-MASK = re.compile(
-    r"mask|causal|attn_bias|attention_bias|tril|triu|(^|[./_])bias_table|alibi|-?inf(_|$)|best|score|"
-    r"min_val|max_val|eps|log_prior|transition|start_trans|end_trans",
-    re.I,
-)
-"""Names of tensors in which infinities and type limits are meant: masks, scores, bounds."""
+__all__ = ["where_of"]
 
 
 def where_of(spec: TensorSpec) -> dict[str, Any]:
@@ -56,7 +49,7 @@ def exploded(rule: Rule, subject: Subject) -> Iterator[Finding]:
             or stats.minimum is None
         ):
             continue
-        if not is_float(spec.dtype) or MASK.search(name):
+        if not is_float(spec.dtype) or extremes_are_meant(name):
             continue
         largest = max(abs(stats.maximum), abs(stats.minimum))
         bound = {
@@ -169,7 +162,7 @@ def absurd_values(rule: Rule, subject: Subject) -> Iterator[Finding]:
             or spec.role not in ("weight", "buffer", "slot", "average")
         ):
             continue
-        if not is_float(spec.dtype) or MASK.search(name) or not _lone(stats.huge, stats.size):
+        if not is_float(spec.dtype) or extremes_are_meant(name) or not _lone(stats.huge, stats.size):
             continue
         largest = max(abs(stats.maximum or 0.0), abs(stats.minimum or 0.0))
         if largest < 1e10 * stats.typical or _sentinel(largest) or stats.size < 8:

@@ -11,7 +11,8 @@ from .._core.catalog import Catalog
 from .._core.dtypes import DTYPES, is_float
 from .._core.finding import Finding, Severity
 from .._core.spec import TensorSpec
-from .magnitudes import MASK, where_of
+from .magnitudes import where_of
+from .meant import extremes_are_meant, starts_at_zero, starts_at_zero_as_head
 from .pages import lost_tail, suspicious_runs
 from .registry import Rule, Subject, rule
 from .slots import slot_word
@@ -19,14 +20,6 @@ from .words import count, few
 
 __all__: list[str] = []
 
-_ZERO_INIT = re.compile(
-    r"lora_?(b|up|embedding_b)|lokr_w2|hada_w2|adapter|zero_conv|zero_module|gate|gamma|beta|bias|pos_?emb|position|"
-    r"cls_token|token_type|relative|mask|buffer|prompt|alpha|scale|shift|padding|prev|hidden|cache|state|carry|residual|"
-    r"ema|accum|head|fc_?zero|delta|offset|zero|noise|anchor|proj_out|out_proj|output_blocks",
-    re.I,
-)
-_CONTAINER = re.compile(r"^(?:[^/]*state_dict|state|model_state|model|net|checkpoint)/")
-"""The dictionary that a weight lies in: its name says nothing about the weight."""
 _VARIANCE = re.compile(
     r"(^|[./_])(running_var|moving_variance|moving_var|exp_avg_sq|max_exp_avg_sq|square_avg)$"
 )
@@ -128,7 +121,7 @@ def infinite(rule: Rule, subject: Subject) -> Iterator[Finding]:
         spec = subject.catalog[name]
         if not stats.inf or spec.role not in STATE:
             continue
-        if MASK.search(name) or (spec.role == "buffer" and stats.inf + stats.zeros == stats.size):
+        if extremes_are_meant(name) or (spec.role == "buffer" and stats.inf + stats.zeros == stats.size):
             continue
         if spec.dtype in ("float8_e8m0fnu",):
             continue
@@ -217,8 +210,9 @@ def dead_tensor(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Such a layer passes no signal: the save wrote memory that was not filled yet, a part of the file was
     lost, or the layer was never reached. Biases, shifts, fresh statistics and slots are zero by nature, as
-    are LoRA's B matrices, zero-initialised output convolutions and padding rows: silent. When nearly all
-    weights are zero it is an error.
+    are LoRA's B matrices, zero-initialised output convolutions, position parameters and padding rows: silent.
+    A classifier called `head` is told only where an optimizer says that training was under way. When nearly
+    all weights are zero it is an error.
 
     Evidence: the tensors.
 
@@ -256,7 +250,10 @@ def dead_tensor(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 "another checkpoint.",
             )
         return
-    found = [n for n in dead if not _ZERO_INIT.search(_CONTAINER.sub("", n))]
+    stepped = any(
+        o.step is not None and o.step > 1 for o in catalog.optimizers
+    )  # at 1 a warm-up has not begun
+    found = [n for n in dead if not starts_at_zero(n) and (stepped or not starts_at_zero_as_head(n))]
     if found:
         yield rule.finding(
             f"{count(len(found), 'weight')} with nothing but zeros: {few(found)}",

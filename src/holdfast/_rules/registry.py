@@ -16,14 +16,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
 from .._core.finding import Finding, Place, Severity
 from .._core.stats import TensorStats
+from .._frameworks import LiveCatalog
 from .._layouts.target import Target
+
+if TYPE_CHECKING:
+    from .._frameworks.live import LiveCatalog
 
 __all__ = ["DEPTHS", "Subject", "Rule", "rule", "rules", "rule_named", "FAMILIES"]
 
@@ -50,9 +54,13 @@ _MODULES = (
     "tensors",
     "optimizer",
     "environment",
+    "versions",
+    "hardware",
+    "readiness",
     "numerics",
     "magnitudes",
     "executable",
+    "fitting",
 )
 
 
@@ -62,7 +70,8 @@ class Subject:
 
     ``catalog`` is ``None`` where it could not be opened; ``error`` then says why. ``faults`` are all facts
     noticed by resolver, reader and integrity checks. ``stats`` (name -> numbers of one pass over the data)
-    is empty below depth ``full``.
+    is empty below depth ``full``. ``live`` is what the checkpoint is held against, ``reader`` the versions that
+    are to read it (``{"keras": "3.15"}``); both for ``live`` rules only.
     """
 
     target: Target
@@ -71,6 +80,8 @@ class Subject:
     depth: str = "full"
     faults: list[Fault] = field(default_factory=list)
     stats: Mapping[str, TensorStats] = field(default_factory=dict)
+    live: LiveCatalog | None = None
+    reader: Mapping[str, str] | None = None
 
     def faults_of(self, *slugs: str) -> Iterator[Fault]:
         return (fault for fault in self.faults if fault.slug in slugs)
@@ -79,7 +90,7 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A registered rule: its code, slug, default severity, cause label, the depth it needs, and its
-    documentation."""
+    documentation. ``live`` rules run where a checkpoint is held against live objects, not in ``doctor``."""
 
     code: str
     slug: str
@@ -89,6 +100,7 @@ class Rule:
     doc: str
     check: Callable[[Rule, Subject], Iterable[Finding]]
     remedy: str | None = None
+    live: bool = False
 
     @property
     def family(self) -> str:
@@ -151,15 +163,16 @@ def rule(
     cause: str | None = None,
     depth: str = "header",
     remedy: str | None = None,
+    live: bool = False,
 ) -> Callable[[Callable[[Rule, Subject], Iterable[Finding]]], Rule]:
-    """Register a rule. Raises ``ValueError`` on a code or slug that is taken, or a rule without docstring."""
+    """Register a rule; ``live`` for one that speaks only when live objects or a reader are known. Raises ``ValueError`` on a code or slug that is taken, or a rule without docstring."""
 
     def register(check: Callable[[Rule, Subject], Iterable[Finding]]) -> Rule:
         if code in _RULES or any(r.slug == slug for r in _RULES.values()):
             raise ValueError(f"rule {code} {slug}: taken")
         if not check.__doc__:
             raise ValueError(f"rule {code} {slug}: no docstring")
-        made = Rule(code, slug, severity, cause, depth, check.__doc__, check, remedy)
+        made = Rule(code, slug, severity, cause, depth, check.__doc__, check, remedy, live)
         _RULES[code] = made
         return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .._core.shell import quote
+from .._core.words import plural as count
 
 __all__ = ["few", "count", "quote"]
 
@@ -14,8 +15,3 @@ def few(names: Sequence[str], most: int = 3) -> str:
     shown = ", ".join(map(str, names[:most]))
     rest = len(names) - most
     return f"{shown} and {rest} more" if rest > 0 else shown
-
-
-def count(number: int, noun: str) -> str:
-    """``1 tensor``, ``3 tensors``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -109,6 +109,10 @@ class LocalFile(Source):
                 self._map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
         return memoryview(self._map)[offset : offset + length]
 
+    def fileno(self) -> int:
+        """The file's descriptor, for what only the kernel can tell (what its cache holds)."""
+        return self._fd
+
     def close(self) -> None:
         # The map lives as long as the views handed out; only our own hold on it goes.
         self._map = None

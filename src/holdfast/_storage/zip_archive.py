@@ -24,7 +24,9 @@ from .source import Source
 __all__ = ["Member", "ZipArchive", "directory_bytes", "looks_like_zip"]
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
-_CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
+_CENTRAL = struct.Struct(
+    "<4s4xHH4xIIIHHH8xI"
+)  # what is used of an entry; versions, times, attributes are not
 _END = struct.Struct("<4sHHHHIIH")
 _END64 = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR = struct.Struct("<4sIQI")
@@ -197,9 +199,9 @@ class ZipArchive:
                 expected="the signature PK\\x01\\x02",
                 found=repr(directory[position : position + 4]),
             )
-        fields = _CENTRAL.unpack_from(directory, position)
-        flags, method, crc, compressed, size = fields[3], fields[4], fields[7], fields[8], fields[9]
-        name_length, extra_length, comment_length, header = fields[10], fields[11], fields[12], fields[16]
+        _, flags, method, crc, compressed, size, name_length, extra_length, comment_length, header = (
+            _CENTRAL.unpack_from(directory, position)
+        )
         after = position + _CENTRAL.size
         end = after + name_length + extra_length + comment_length
         if end > len(directory):
@@ -337,7 +339,10 @@ class ZipArchive:
         member = self.member(name)
         if member.crc == 0 and member.size > 0:
             return None
-        run, span = partial(self._run_check, member, tensor), partial(self._span, member)
+        run = partial(
+            ZipArchive._run_check, self, member, tensor
+        )  # not bound first: there may be tens of thousands
+        span = partial(ZipArchive._span, self, member)
         expected = member.crc if member.method == 0 else None
         return Check("crc32", self.source.name, member.header, member.size, run, tensor, span, expected)
 

@@ -1,4 +1,4 @@
-"""Which versions write and read what: facts that can be told from the files alone.
+"""Facts on versions that hold whatever the reader is: what doctor says of a file alone.
 
 Each row says what it holds for and where it comes from; rules of family E quote ``text`` and ``remedy``.
 """
@@ -37,10 +37,36 @@ _ROWS = (
         "torch/_weights_only_unpickler.py (load)",
     ),
     VersionFact(
+        "mmap-container",
+        "torch.load(mmap=True) takes the zip container only, and PyTorch 2.1 or newer",
+        "save again with the default container; holdfast maps both",
+        "torch/serialization.py (load)",
+    ),
+    VersionFact(
         "numpy-core",
         "pickles written under numpy 2 name numpy._core, which numpy before 1.26 does not have",
         'pip install "numpy>=1.26" to load it',
         "numpy 1.26 and 2.0 release notes; numpy/_core stubs",
+    ),
+    VersionFact(
+        "orbax-v1-folder",
+        "Orbax's first interface (PyTreeCheckpointer, StandardCheckpointer) raises FileNotFoundError on the folder of an "
+        "Orbax v1 checkpoint, whose arrays lie in state/",
+        "orbax.checkpoint.v1.load_pytree(path), or the first interface on path/state",
+        "orbax/checkpoint/experimental/v1; tried with Orbax 0.12.8 on its own files",
+    ),
+    VersionFact(
+        "orbax-v0-item",
+        "Orbax v1 raises InvalidLayoutError on the item folder (default/, state/) of a managed checkpoint; it wants the "
+        "step's folder",
+        "orbax.checkpoint.v1.load_pytree(step folder), or the first interface on the item folder",
+        "orbax/checkpoint/experimental/v1; tried with Orbax 0.12.8 on files of 0.11.5 and 0.12.8",
+    ),
+    VersionFact(
+        "orbax-old-zarr3",
+        "Orbax v1 raises while reading arrays that Orbax before 0.6 wrote as zarr v3, which the first interface reads",
+        "orbax.checkpoint.PyTreeCheckpointer().restore(path), and save again",
+        "tried with Orbax 0.12.8 on files of 0.4.8 and 0.5.20",
     ),
     VersionFact(
         "keras3-savedmodel",

@@ -1,0 +1,137 @@
+"""``holdfast check [CKPT] module:factory``: will it load, what will be wrong, will the next step run?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .._core.errors import UsageError
+from .options import Settings, shared
+
+__all__ = ["command"]
+
+
+@click.command("check")
+@click.argument("arguments", nargs=-1, required=True, metavar="[CKPT] MODULE:FACTORY")
+@click.option(
+    "--arg",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument for the factory; may be repeated.",
+)
+@click.option("--allow", multiple=True, metavar="EDIT", help="An edit taken as given; may be repeated.")
+@click.option("--plan", metavar="FILE", help="A plan (TOML) taken as given.")
+@click.option(
+    "--write-plan", metavar="FILE", help="Write the plan that settles the differences (TOML; - prints it)."
+)
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME==VERSION",
+    help="Another reader than the one installed here, such as keras==3.15.0.",
+)
+@shared(depth="structure", jobs=False)
+def command(
+    arguments: tuple[str, ...],
+    given: tuple[str, ...],
+    allow: tuple[str, ...],
+    plan: str | None,
+    write_plan: str | None,
+    targets: tuple[str, ...],
+    settings: Settings,
+) -> None:
+    """Hold a checkpoint against a live model: will it load, what will be wrong, will the next step run?
+
+    MODULE:FACTORY names a function of your own code (train:make, or path/to/train.py:make) that returns the
+    model, a (model, optimizer, scheduler, scaler) tuple or a dict of these. Without CKPT, the live objects alone
+    are examined. Nothing is built, loaded or changed.
+
+    \b
+    Examples:
+      holdfast check ckpt-1200.pt train:make
+      holdfast check model.keras train.py:make --arg width=64
+      holdfast check train:make
+      holdfast check old.pt train:make --allow 'keep-live:head.*' --write-plan plan.toml
+    """
+    from .._examine.check import check
+    from .._render import render
+    from .._render.document import report_document
+    from .factory import keywords, load_factory, parts_of
+    from .reports import known_codes
+
+    known_codes(settings)
+    path, factory = _split(arguments)
+    wanted = Path(plan).read_text("utf-8") if plan is not None else None
+    parts = parts_of(load_factory(factory, kwargs=keywords(given)))
+    report = check(
+        path,
+        allow=allow,
+        plan=wanted,
+        depth=settings.depth,
+        target=_targets(targets),
+        title=factory,
+        **parts,
+    )
+    kept = tuple(
+        replace(c, findings=tuple(f for f in c.findings if settings.wanted(f))) for c in report.checkpoints
+    )
+    report = replace(report, checkpoints=kept)
+    if write_plan is not None:
+        _write_plan(report.checkpoints[0].attributes.get("plan", ()), path, factory, write_plan, settings)
+    if write_plan != "-":
+        rules: Sequence[Any] = ()
+        if settings.format == "sarif":
+            from .._rules.registry import rules as registered
+
+            rules = registered()
+        text = render(
+            report_document(report),
+            settings.format,
+            page=settings.page(),
+            rules=rules,
+            quiet=settings.quiet,
+            verbose=settings.verbose,
+        )
+        settings.write(text)
+    click.get_current_context().exit(int(settings.fails(report.findings)))
+
+
+def _split(arguments: tuple[str, ...]) -> tuple[str | None, str]:
+    """The checkpoint, where one is named, and the factory."""
+    from .factory import is_factory
+
+    if len(arguments) > 2:
+        raise UsageError("one checkpoint and one factory", found=f"{len(arguments)} arguments")
+    *paths, factory = arguments
+    if not is_factory(factory):
+        hint = "`holdfast doctor` examines a checkpoint alone." if Path(factory).exists() else None
+        raise UsageError(
+            "the last argument names no factory", expected="MODULE:FACTORY, such as train:make",
+            found=factory, remedy=hint,
+        )  # fmt: skip
+    return (paths[0] if paths else None), factory
+
+
+def _targets(texts: tuple[str, ...]) -> dict[str, str] | None:
+    found = {}
+    for text in texts:
+        name, equals, version = text.partition("==")
+        if not equals or not version:
+            raise UsageError("a target has the form NAME==VERSION", found=text, expected="keras==3.15.0")
+        found[name.strip().lower()] = version.strip()
+    return found or None
+
+
+def _write_plan(edits: Sequence[str], path: str | None, factory: str, place: str, settings: Settings) -> None:
+    from .._core.plan import Plan
+
+    plan = replace(Plan.parse(list(edits)), source=path or "", target=factory)
+    if place != "-" and place == settings.output:
+        raise UsageError("--write-plan and --output name one file", file=place)
+    (settings if place == "-" else replace(settings, output=place)).write(plan.to_toml())

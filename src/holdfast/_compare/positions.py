@@ -1,0 +1,180 @@
+"""Optimizer state that a file keeps by position: which weight is which, where it can be proved.
+
+PyTorch numbers the parameters in the order in which the optimizer was given them (``torch/optim/optimizer.py``,
+``state_dict``) and stores no names. Held against a live optimizer, whose order is known, the numbers mean
+weights if the groups have the same sizes, every slot has its weight's shape, and the order within each group is
+the recorded order of the model in the file, or shapes alone decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from .._core.catalog import Catalog
+from .._core.spec import OptimizerSpec, TensorSpec
+from .edited import Entry
+from .names import canonical
+
+__all__ = ["Positions", "place_by_position"]
+
+_CERTAIN = frozenset({"recorded names", "the same tensor"})
+"""What proves owners without any order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """The entries and optimizers with owners filled in; ``doubtful`` pairs of weights that the file cannot
+    tell apart (``why``), ``contrary`` weights whose slots have another shape."""
+
+    entries: dict[str, Entry]
+    optimizers: tuple[OptimizerSpec, ...]
+    doubtful: tuple[tuple[str, str], ...] = ()
+    contrary: tuple[str, ...] = ()
+    why: str = ""
+    placed: int = 0
+
+
+def place_by_position(
+    entries: Mapping[str, Entry],
+    optimizers: Sequence[OptimizerSpec],
+    live: Catalog,
+    *,
+    accept: bool = False,
+    recorded: Callable[[], Mapping[str, int]] = dict,
+) -> Positions:
+    """Give owners to slots that have only positions. ``accept``: the person says that the order is the same
+    (``map-slots:*->*``), so shapes alone are demanded. ``recorded``: gives the places of weights in the file by live
+    name, asked only where the names in the file are others."""
+    now = dict(entries)
+    done: list[OptimizerSpec] = []
+    doubtful: list[tuple[str, str]] = []
+    contrary: list[str] = []
+    why = ""
+    placed = 0
+    for optimizer in optimizers:
+        other = _other(optimizer, optimizers, live)
+        slots = [e for e in now.values() if _by_position(e.spec, optimizer)]
+        named = optimizer.attributes.get("owners_by") in _CERTAIN
+        if other is None or named or not _same_sizes(optimizer, other):
+            done.append(optimizer)
+            continue
+        owners = _owners_by_position(optimizer, other)
+        # a weight whose own shape differs has slots of its shape in the file; that difference is told by itself
+        stored = {canonical(e.spec.name): e.spec.shape for e in now.values() if e.spec.role == "weight"}
+        shapes = {
+            name: stored.get(canonical(name), live[name].shape) for name in owners.values() if name in live
+        }
+        wrong = _wrong(slots, owners, shapes, _own_shapes(live, other))
+        if wrong:
+            contrary += wrong
+            why = "its slots have other shapes than the weight at the same position"
+            done.append(optimizer)
+            continue
+        crossed = [] if accept or not slots else _could_be_crossed(optimizer, owners, shapes, now, recorded)
+        if crossed:
+            doubtful += crossed
+            why = "the live optimizer lists these weights in another order than the model in the file"
+            done.append(optimizer)
+            continue
+        for entry in slots:
+            owner = owners[entry.spec.attributes["position"]]
+            spec = entry.spec
+            attributes = {k: v for k, v in spec.attributes.items() if not k.startswith("owner_")}
+            now[spec.name] = replace(entry, spec=replace(spec, owner=owner, attributes=attributes))
+            placed += spec.owner is None
+        groups = tuple(
+            replace(group, owners=tuple(owners[p] for p in group.positions)) for group in optimizer.groups
+        )
+        done.append(replace(optimizer, groups=groups))
+    return Positions(now, tuple(done), tuple(doubtful), tuple(contrary), why, placed)
+
+
+def _other(
+    optimizer: OptimizerSpec, optimizers: Sequence[OptimizerSpec], live: Catalog
+) -> OptimizerSpec | None:
+    if len(live.optimizers) == 1 and len(optimizers) == 1:
+        return live.optimizers[0]
+    return next((o for o in live.optimizers if o.name == optimizer.name), None)
+
+
+def _by_position(spec: TensorSpec, optimizer: OptimizerSpec) -> bool:
+    return spec.optimizer == optimizer.name and "position" in spec.attributes
+
+
+def _same_sizes(a: OptimizerSpec, b: OptimizerSpec) -> bool:
+    sizes = [len(g.positions) for g in a.groups]
+    return bool(sizes) and sizes == [len(g.owners) for g in b.groups]
+
+
+def _owners_by_position(stored: OptimizerSpec, live: OptimizerSpec) -> dict[int, str]:
+    return {
+        position: owner
+        for mine, theirs in zip(stored.groups, live.groups, strict=True)
+        for position, owner in zip(mine.positions, theirs.owners, strict=True)
+    }
+
+
+def _own_shapes(
+    live: Catalog, optimizer: OptimizerSpec
+) -> dict[tuple[str | None, str | None], tuple[int, ...]]:
+    """Shapes of the live slots that are not their weight's (factored moments, flattened histories), by owner and
+    slot."""
+    return {
+        (spec.owner, spec.slot): spec.shape
+        for spec in live.values()
+        if spec.role == "slot" and spec.optimizer == optimizer.name and spec.owner in live
+        if spec.shape != live[spec.owner or ""].shape
+    }
+
+
+def _wrong(
+    slots: Sequence[Entry],
+    owners: Mapping[int, str],
+    shapes: Mapping[str, tuple[int, ...]],
+    own: Mapping[tuple[str | None, str | None], tuple[int, ...]],
+) -> list[str]:
+    """Weights at whose position a slot has another shape (scalars are step counts and the like)."""
+    found: dict[str, None] = {}
+    for entry in slots:
+        owner = owners.get(entry.spec.attributes["position"])
+        shape = entry.spec.shape
+        if owner is not None and own.get((owner, entry.spec.slot)) == shape:
+            continue
+        if owner is None or (shape not in ((), (1,)) and owner in shapes and shape != shapes[owner]):
+            found[owner or entry.spec.name] = None
+    return list(found)
+
+
+def _could_be_crossed(
+    optimizer: OptimizerSpec,
+    owners: Mapping[int, str],
+    shapes: Mapping[str, tuple[int, ...]],
+    entries: Mapping[str, Entry],
+    matched: Callable[[], Mapping[str, int]],
+) -> list[tuple[str, str]]:
+    """Pairs of one shape that the live optimizer has in the opposite order to the file's own record.
+
+    The record is the order in which the file lists the model's tensors. Without a model in the file there is
+    no record, and any two of one shape could be crossed.
+    """
+    recorded = {
+        canonical(e.spec.name): e.spec.order
+        for e in entries.values()
+        if e.spec.role == "weight" and e.spec.order is not None
+    }
+    if recorded and any(canonical(name) not in recorded for name in owners.values()):
+        recorded |= {canonical(name): place for name, place in matched().items()}
+    found = []
+    for group in optimizer.groups:
+        by_shape: dict[tuple[int, ...], list[str]] = {}
+        for position in group.positions:
+            name = owners[position]
+            by_shape.setdefault(shapes.get(name, ()), []).append(name)
+        for same in by_shape.values():
+            places = [(recorded.get(canonical(name)), name) for name in same]
+            for (before, first), (after, second) in pairwise(places):
+                if before is None or after is None or after < before:
+                    found.append((first, second))
+    return found

@@ -1,0 +1,189 @@
+"""Which part of a checkpoint is meant by the live objects that were passed.
+
+A training checkpoint holds more than one model needs: optimizers, schedulers, an EMA copy, a second network. The
+scope of a restore is what was passed: what belongs to something else is told, and never "left over".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from .._core.catalog import Catalog
+from .._core.pattern import literal_of
+from .._core.plan import Edit
+from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
+from .edited import Entry, Part
+from .names import canonical
+from .optimizer_pairs import Pairing, pair_optimizers
+from .optimizers import belongs_to_optimizer
+
+__all__ = ["Scope", "scope_of"]
+
+_MODEL = frozenset({"weight", "buffer", "average"})
+_COPIES = frozenset(
+    {"ema", "model_ema", "ema_model", "ema_state_dict", "state_dict_ema", "params_ema", "swa", "swa_model"}
+    | {"averaged_model", "shadow", "shadow_params", "teacher", "ema_params", "average", "best_model"}
+)
+"""Containers by which people keep a second, averaged copy beside the model (timm ``state_dict_ema``, basicsr
+``params_ema``, torch.optim.swa_utils, flax train states)."""
+_ENOUGH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What concerns the live objects.
+
+    ``entries``: the tensors, named as inside the container (their names in the file are ``Entry.base``).
+    ``optimizers``: those passed for, owners renamed alike. ``container``: what stood in front (``"model/"``),
+    ``rivals``: other containers that fit as well, so that the choice is not proved. ``others``: what else the
+    checkpoint holds, by its first words, with the number of tensors. ``unclear``: optimizers of the file (by name) that
+    could be several of the live ones.
+    """
+
+    entries: Mapping[str, Entry]
+    optimizers: tuple[OptimizerSpec, ...]
+    container: str = ""
+    rivals: tuple[str, ...] = ()
+    others: tuple[tuple[str, int], ...] = ()
+    unclear: tuple[str, ...] = ()
+
+
+def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterable[Edit] = ()) -> Scope:
+    """Take from a checkpoint what belongs to the live objects of these parts (``"model"``, ``"optimizer"``).
+
+    A ``rename:`` edit of ``plan`` that carries tensors of another container onto the live names
+    (``rename:ema/*->*``) chooses that container.
+    """
+    wanted = set(parts)
+    names = {spec.name for spec in live.values() if spec.role in _MODEL}
+    container, rivals = _container(stored, live, names)
+    told = _chosen_by(plan, stored, names)
+    if told is not None:
+        container, rivals = told, ()
+    pairing = pair_optimizers(stored, live, container) if "optimizer" in wanted else Pairing({})
+    chosen = _optimizers(stored, container, pairing)
+    hidden = {o.name for o in stored.optimizers} - pairing.names.keys()
+    entries: dict[str, Entry] = {}
+    left: Counter[str] = Counter()
+    for spec in stored.values():
+        spec = _as_live(spec, stored, live)
+        own = belongs_to_optimizer(spec)
+        if own and ("optimizer" not in wanted or spec.optimizer in hidden):
+            left[_first(spec.name)] += 1
+        elif own or spec.role not in _MODEL:
+            optimizer = pairing.names.get(spec.optimizer or "", spec.optimizer)
+            if optimizer != spec.optimizer:
+                spec = replace(spec, optimizer=optimizer)
+            entries[spec.name] = Entry(_inside(spec, container), (Part(spec.name),), base=spec.name)
+        elif "model" not in wanted or not spec.name.startswith(container):
+            left[_first(spec.name)] += 1
+        else:
+            inner = _inside(spec, container).with_(name=spec.name[len(container) :]) if container else spec
+            entries[inner.name] = Entry(inner, (Part(spec.name),), base=spec.name)
+    return Scope(entries, chosen, container, rivals, tuple(left.items()), pairing.unclear)
+
+
+_ROLELESS = frozenset({"npz", "npy", "safetensors", "safetensors-sharded"})
+"""Formats that store names and values and nothing of what a tensor is for."""
+
+
+def _as_live(spec: TensorSpec, stored: Catalog, live: Catalog) -> TensorSpec:
+    """The spec with the role of the live tensor of its name, where the format itself records no roles."""
+    if stored.format not in _ROLELESS or spec.name not in live:
+        return spec
+    other = live[spec.name]
+    if other.role == spec.role and (other.owner == spec.owner or spec.owner is not None):
+        return spec  # an owner that the file's own names prove is called as the file calls it
+    return replace(spec, role=other.role, owner=other.owner, slot=other.slot, optimizer=other.optimizer)
+
+
+def _chosen_by(plan: Iterable[Edit], stored: Catalog, names: set[str]) -> str | None:
+    """The container that the plan's renames take away, where one does."""
+    for edit in plan:
+        if edit.kind == "rename" and edit.to == ("*",) and edit.name.endswith("/*"):
+            front = literal_of(edit.name[:-1])
+            if front and any(front + name in stored for name in names):
+                return front
+    return None
+
+
+def _first(name: str) -> str:
+    return name.split("/", 1)[0]
+
+
+def _inside(spec: TensorSpec, container: str) -> TensorSpec:
+    """The spec with its owner named as inside the container."""
+    if container and spec.owner is not None and spec.owner.startswith(container):
+        return replace(spec, owner=spec.owner[len(container) :])
+    return spec
+
+
+def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tuple[str, ...]]:
+    """What stands in front of the live names in the file, and what else would do as well.
+
+    The container under which most live names are found; of several, one that is not known for copies, and that has
+    the live shapes.
+    """
+    candidates = [spec.name for spec in stored.values() if spec.role in _MODEL]
+    votes = _votes(candidates, names.__contains__)
+    if not votes or max(votes.values()) < _ENOUGH * len(names):
+        forms = {canonical(name) for name in names}
+        votes += _votes(candidates, lambda inner: inner not in names and canonical(inner) in forms)
+    if not votes:
+        return "", ()
+    most = max(votes.values())
+    if most < _ENOUGH * len(names) and votes[""]:
+        return "", ()
+    best = [container for container, count in votes.items() if count == most]
+    # the same tensors counted under a container and under a longer one say nothing: the shorter is the container
+    plain = [c for c in best if _COPIES.isdisjoint(c.lower().strip("/").split("/"))]
+    if "" in best:
+        return "", ()
+    left = plain or best
+    if len(left) > 1:
+        shapes = {c: _agreeing(stored, live, c) for c in left}
+        left = [c for c in left if shapes[c] == max(shapes.values())]
+    return left[0], tuple(left[1:])
+
+
+def _agreeing(stored: Catalog, live: Catalog, container: str) -> int:
+    """How many tensors below a container have the shape of the live tensor of that name."""
+    forms = {canonical(spec.name): spec.shape for spec in live.values() if spec.role in _MODEL}
+    return sum(
+        forms.get(canonical(spec.name[len(container) :])) == spec.shape
+        for spec in stored.values()
+        if spec.role in _MODEL and spec.name.startswith(container)
+    )
+
+
+def _votes(candidates: Iterable[str], known: Callable[[str], bool]) -> Counter[str]:
+    """For each container, how many tensors below it are known by the rest of their name."""
+    votes: Counter[str] = Counter()
+    for name in candidates:
+        at = 0
+        while True:
+            if known(name[at:]):
+                votes[name[:at]] += 1
+            at = name.find("/", at) + 1
+            if at == 0:
+                break
+    return votes
+
+
+def _optimizers(stored: Catalog, container: str, pairing: Pairing) -> tuple[OptimizerSpec, ...]:
+    """The optimizers that are meant, under the names of the live ones, owners named as inside the container."""
+    chosen = [replace(o, name=pairing.names[o.name]) for o in stored.optimizers if o.name in pairing.names]
+    return tuple(_owners_inside(o, container) for o in chosen)
+
+
+def _owners_inside(optimizer: OptimizerSpec, container: str) -> OptimizerSpec:
+    if not container:
+        return optimizer
+
+    def inner(group: ParamGroup) -> ParamGroup:
+        owners = tuple(n[len(container) :] if n.startswith(container) else n for n in group.owners)
+        return replace(group, owners=owners)
+
+    return replace(optimizer, groups=tuple(map(inner, optimizer.groups)))

@@ -1,0 +1,242 @@
+"""Does a checkpoint fit a live model? Scope, plan, comparison and decisions; nothing is changed.
+
+``check`` reports a :class:`Fit`; ``restore`` refuses by it, and carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from .._compare.compare import compare_catalogs
+from .._compare.delta import Delta
+from .._compare.edited import EditedCatalog, Entry, apply_edits
+from .._compare.positions import Positions, place_by_position
+from .._compare.scope import Scope, scope_of
+from .._core.catalog import Catalog
+from .._core.difference import Difference
+from .._core.finding import Finding
+from .._core.pattern import matches
+from .._core.plan import Edit, Plan
+from .._core.spec import OptimizerSpec, ParamGroup
+from .._frameworks import LiveCatalog
+from .settings import Decision, decide_hyperparameters, decide_settings, paired_optimizers
+
+__all__ = ["Fit", "as_plan", "fit"]
+
+_OWN = frozenset({"weight", "buffer", "average", "slot", "counter", "gradient"})
+
+
+@dataclass(slots=True)
+class Fit:
+    """How a checkpoint and a live model fit one another.
+
+    Attributes
+    ----------
+    stored: the checkpoint as the plan makes it, in the scope of what was passed. live: the live catalog.
+    delta: what is still different. findings: the same for people; those of severity ``error`` stand
+        against a restore. pairs: live name -> name in ``stored``, for every tensor that would be restored.
+    kept: live tensors that keep their value because the plan says so. cleared: slots that the checkpoint does
+        not have for a weight it knows, and that a restore takes away. reset: slots that start anew.
+    dropped: names in the file that the plan leaves out. missing: live tensors that nothing settles.
+    decisions: what happens to hyperparameters and other values.
+    plan: the edits that were given. proposal: the edits that would settle the errors.
+    scope, positions: how the tensors were found.
+    """
+
+    stored: EditedCatalog
+    live: LiveCatalog
+    delta: Delta
+    scope: Scope
+    positions: Positions
+    plan: Plan
+    findings: tuple[Finding, ...] = ()
+    proposal: Plan = field(default_factory=Plan)
+    pairs: dict[str, str] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    cleared: tuple[str, ...] = ()
+    reset: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    lacking: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that stand against a restore."""
+        return tuple(f for f in self.findings if f.severity == "error")
+
+
+def as_plan(allow: Iterable[str | Edit] | str = (), plan: Plan | str | Iterable[str] | None = None) -> Plan:
+    """The edits of ``plan`` (a :class:`Plan`, its TOML or lines) and then those of ``allow``.
+
+    Raises :class:`PlanError` for what is no edit.
+    """
+    if plan is None:
+        first = Plan()
+    elif isinstance(plan, Plan):
+        first = plan
+    elif isinstance(plan, str) and "[" in plan and "=" in plan and "\n" in plan:
+        first = Plan.from_toml(plan)
+    else:
+        first = Plan.parse(plan)
+    given = [allow] if isinstance(allow, str) else list(allow)
+    more = tuple(edit if isinstance(edit, Edit) else Edit.parse(edit) for edit in given)
+    return Plan((*first.edits, *more), source=first.source, target=first.target)
+
+
+def fit(stored: Catalog, live: LiveCatalog, plan: Plan | None = None, *, name: str = "") -> Fit:
+    """Hold a checkpoint against a live model. ``name`` is what messages call the checkpoint.
+
+    Raises :class:`PlanError` where the plan cannot be carried out.
+    """
+    from .fit_findings import fit_findings
+
+    plan = plan or Plan()
+    scope = scope_of(stored, live, live.parts, plan)
+    accept = any(e.kind == "map-slots" and e.name == "*" for e in plan)
+    chosen = Plan(tuple(e for e in plan if not _is_container(e, scope)))
+
+    def recorded() -> Mapping[str, int]:
+        return _recorded_order(stored, scope, live, chosen)
+
+    placed = place_by_position(scope.entries, scope.optimizers, live, accept=accept, recorded=recorded)
+    entries = apply_edits(chosen, placed.entries, live)
+    optimizers = _owners_renamed(placed.optimizers, placed.entries, entries)
+    edited = EditedCatalog(stored, entries, optimizers=optimizers)
+    delta = compare_catalogs(edited, live, depth="header", names=(name or _title(stored), "the live model"))
+    found = Fit(edited, live, delta, scope, placed, plan)
+    _sort_out(found)
+    scheduler = "scheduler" in live.parts
+    if "optimizer" in live.parts:
+        pairs = list(paired_optimizers(optimizers, live.optimizers))
+        hyper = decide_hyperparameters(pairs, edited, live, plan, scheduler=scheduler)
+    else:
+        pairs, hyper = [], []
+    others, lacking = decide_settings(stored, live, plan, pairs)
+    found.decisions = (*hyper, *others)
+    found.lacking = lacking
+    fit_findings(found)
+    return found
+
+
+def _recorded_order(stored: Catalog, scope: Scope, live: LiveCatalog, plan: Plan) -> dict[str, int]:
+    """Live names of the file's weights -> their places in the file, where the names alone do not tell: the weights
+    matched as everything is, after the plan's edits. Uncertain matches prove nothing."""
+    weights = {n: e for n, e in scope.entries.items() if e.spec.role == "weight"}
+    edited = EditedCatalog(stored, apply_edits(Plan(tuple(e for e in plan if e.kind == "rename")), weights), optimizers=())
+    delta = compare_catalogs(edited, live, depth="header")
+    places = {pair.b: edited[pair.a].order for pair in delta.pairs if pair.certain}
+    return {name: place for name, place in places.items() if place is not None}
+
+
+def _owners_renamed(
+    optimizers: Sequence[OptimizerSpec], before: Mapping[str, Entry], after: Mapping[str, Entry]
+) -> tuple[OptimizerSpec, ...]:
+    """Parameter groups with the names that the plan's renames give their weights."""
+    now = {entry.base: name for name, entry in after.items() if entry.base is not None}
+    moved = {n: now[e.base] for n, e in before.items() if e.base in now and now[e.base] != n}
+    if not moved:
+        return tuple(optimizers)
+
+    def renamed(group: ParamGroup) -> ParamGroup:
+        return replace(group, owners=tuple(moved.get(name, name) for name in group.owners))
+
+    return tuple(replace(o, groups=tuple(map(renamed, o.groups))) for o in optimizers)
+
+
+def _is_container(edit: Edit, scope: Scope) -> bool:
+    """Whether a rename was what chose the container; it has been carried out by that."""
+    return edit.kind == "rename" and bool(scope.container) and edit.name == scope.container + "*"
+
+
+def _title(catalog: Catalog) -> str:
+    return catalog.files[0] if catalog.files else "memory"
+
+
+def _sort_out(found: Fit) -> None:
+    """What becomes of each tensor: restored, kept, cleared, reset, dropped."""
+    entries, live = found.stored.entries, found.live
+    kept, reset = [], []
+    for pair in found.delta.pairs:
+        entry = entries[pair.a]
+        if entry.parts:
+            found.pairs[pair.b] = pair.a
+        elif entry.why == "reset-slots":
+            reset.append(pair.b)
+        else:
+            kept.append(pair.b)
+    found.kept, found.reset = tuple(kept), tuple(reset)
+    used = {part.source for entry in entries.values() for part in entry.parts}
+    found.dropped = tuple(
+        entry.base or entry.spec.name
+        for entry in found.positions.entries.values()
+        if not any(part.source in used for part in entry.parts)
+    )
+    found.cleared = tuple(_without_state(found))
+    gone = {*found.cleared}
+    found.missing = tuple(
+        d.b for d in found.delta.differences if d.code == "T201" and d.b is not None and d.b not in gone
+    )
+    _tied(found, live)
+
+
+def _without_state(found: Fit) -> Iterable[str]:
+    """Slots of weights for which the checkpoint's optimizer, though it has the weight, has no state: PyTorch
+    makes state with the first gradient, so a weight that never had one has none."""
+    known = {name for o in found.stored.optimizers for g in o.groups for name in g.owners}
+    with_state = {
+        e.spec.owner for e in found.stored.entries.values() if e.spec.optimizer is not None and e.parts
+    }
+    matched = {pair.b for pair in found.delta.pairs}
+    to_b = {pair.a: pair.b for pair in found.delta.pairs}
+    known_live = {to_b.get(name, name) for name in known}
+    having = {to_b.get(name or "", name) for name in with_state}
+    for name, variable in found.live.variables.items():
+        spec = variable.spec
+        lazy = variable.virtual or variable.clear is not None
+        known_here = spec.owner in known_live and spec.owner not in having
+        if lazy and (known_here or spec.attributes.get("optional")) and spec.optimizer is not None and name not in matched:
+            yield name
+
+
+def _tied(found: Fit, live: LiveCatalog) -> None:
+    """Live tensors that are one object are restored by any of their names."""
+    groups: dict[str, list[str]] = {}
+    for spec in live.values():
+        if spec.shares is not None:
+            groups.setdefault(spec.shares, []).append(spec.name)
+    for names in groups.values():
+        have = next((name for name in names if name in found.pairs), None)
+        if have is not None:
+            found.missing = tuple(n for n in found.missing if n not in names)
+
+
+def uncovered(plan: Plan, found: Fit) -> list[Edit]:
+    """Edits of the plan that cover nothing: most likely a misspelt pattern."""
+    names = {*found.live, *found.live.settings, *(module.path for module in found.live.modules)}
+    for entry in found.positions.entries.values():
+        names |= {entry.spec.name, entry.base or entry.spec.name, entry.spec.owner or entry.spec.name}
+    hyper = {d.name.rsplit("/", 1)[-1] for d in found.decisions} | {d.name for d in found.decisions}
+    out = []
+    for edit in plan:
+        pool = names | hyper if edit.kind == "hyper" else names
+        if not any(matches(pattern, name) for pattern in edit.names for name in pool):
+            out.append(edit)
+    return out
+
+
+def differences_for_restore(found: Fit) -> list[Difference]:
+    """The differences that matter to a restore (not steps and hyperparameters, which are decisions)."""
+    gone = set(found.cleared)
+    return [
+        d
+        for d in found.delta.differences
+        if d.code not in ("O207", "O208", "T211", "T217")
+        and not (d.code in ("O204", "O205") and (d.b in gone or _optional(found.live, d.b)))
+    ]
+
+
+def _optional(live: LiveCatalog, name: str | None) -> bool:
+    """Whether a slot is one that may or may not come to be (a history that grows step by step)."""
+    return name is not None and name in live and bool(live[name].attributes.get("optional"))

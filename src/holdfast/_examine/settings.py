@@ -1,0 +1,292 @@
+"""Values that are no tensors: which of them a restore takes from the checkpoint, and which need a decision.
+
+The checkpoint's hyperparameter wins where a scheduler that is restored too owns the value, or where the values
+*configured* at construction agree (the current one then moved during training). A differing configured value
+needs a ``hyper:`` edit: loading would silently undo what the person has just changed in the code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .._compare.optimizers import HYPER_WORDS, SILENT_SETTINGS, same_setting, told
+from .._core.catalog import Catalog
+from .._core.pattern import matches
+from .._core.plan import Edit, Plan
+from .._core.spec import OptimizerSpec, ParamGroup
+from .._frameworks import LiveCatalog, Setting
+
+__all__ = [
+    "Decision",
+    "decide_hyperparameters",
+    "decide_settings",
+    "paired_optimizers",
+    "shown",
+    "values_of",
+]
+
+NO_VALUE = object()
+
+
+@dataclass(slots=True)
+class Decision:
+    """What happens to one live value.
+
+    ``take``: ``checkpoint`` (``value`` is set), ``live`` (it stays), ``given`` (a ``hyper:`` edit gives
+    ``value``), ``undecided`` (a finding asks for one). ``configured``: whether it is the configured value that
+    differs. ``setting`` is how to set it, ``None`` where a variable holds it (``variable``: its live name).
+    """
+
+    name: str
+    take: str
+    value: Any
+    live: Any
+    stored: Any
+    optimizer: str | None = None
+    group: int = 0
+    key: str = ""
+    setting: Setting | None = None
+    variable: str | None = None
+    scheduled: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether the live value becomes another one."""
+        return self.take in ("checkpoint", "given") and not same_setting(self.value, self.live)
+
+
+def values_of(stored: Catalog) -> Mapping[str, Any]:
+    """The plain values that a checkpoint holds beside its tensors, by path."""
+    values = stored.attributes.get("values")
+    return values if isinstance(values, Mapping) else {}
+
+
+# -- hyperparameters ------------------------------------------------------------------------------
+def decide_hyperparameters(
+    pairs: Sequence[tuple[OptimizerSpec, OptimizerSpec]],
+    stored: Catalog,
+    live: LiveCatalog,
+    plan: Plan,
+    *,
+    scheduler: bool,
+) -> list[Decision]:
+    """One decision for each hyperparameter that both sides have. ``scheduler``: whether one is restored."""
+    made = []
+    for one, other in pairs:
+        scalars_a, scalars_b = _scalars(stored, one.name), _scalars(live, other.name)
+        empty = ParamGroup()
+        for index, (mine, theirs) in enumerate(
+            zip(one.groups or (empty,), other.groups or (empty,), strict=False)
+        ):
+            was = {**_words(mine.configured), **_words(mine.current)}
+            now = {**_words(theirs.configured), **_words(theirs.current)}
+            first_a, first_b = _words(mine.configured), _words(theirs.configured)
+            if index == 0:
+                was = {**_words(scalars_a), **was}
+                now = {**_words(scalars_b), **now}
+            for key, value in was.items():
+                if key not in now or key in SILENT_SETTINGS:
+                    continue
+                setting = _setting(live, other.name, index, key)
+                variable = _variable(live, other.name, key) if setting is None else None
+                decision = Decision(
+                    key if len(other.groups) < 2 else f"{index}/{key}",
+                    "checkpoint",
+                    value,
+                    now[key],
+                    value,
+                    other.name,
+                    index,
+                    key,
+                    setting,
+                    variable,
+                    scheduled=scheduler and (setting.scheduled if setting is not None else False),
+                )
+                _judge(decision, first_a.get(key, value), first_b.get(key, now[key]), plan)
+                made.append(decision)
+                made += _initial(decision, first_a, live)
+    return made
+
+
+def _initial(decision: Decision, configured: Mapping[str, Any], live: LiveCatalog) -> Iterator[Decision]:
+    """The value that a scheduler keeps beside the current one (``initial_lr``) goes with it."""
+    if decision.setting is None or decision.take != "checkpoint" or decision.key not in configured:
+        return
+    front = decision.setting.name.removesuffix(decision.setting.key)
+    setting = live.settings.get(f"{front}initial_{decision.setting.key}")
+    if setting is not None:
+        value = configured[decision.key]
+        yield replace(
+            decision, name=f"initial_{decision.setting.key}", value=value, stored=value, live=setting.read(),
+            key=setting.key, setting=setting,
+        )  # fmt: skip
+
+
+def _judge(decision: Decision, stored: Any, live: Any, plan: Plan) -> None:
+    edit = _edit_for(plan, decision.name)
+    if edit is not None:
+        decision.take = edit.value if edit.value in ("checkpoint", "live") else "given"
+        if decision.take == "given":
+            decision.value = edit.value
+    elif decision.setting is None and decision.variable is None:
+        # nothing to set (a constructor's argument): what the code says stays, and must be the same
+        decision.take = "live" if same_setting(decision.stored, decision.live) else "undecided"
+    elif not decision.scheduled and not same_setting(stored, live):
+        decision.take = "undecided"
+    if decision.take == "live":
+        decision.value = decision.live
+
+
+def _edit_for(plan: Plan, name: str) -> Edit | None:
+    """The last ``hyper:`` edit that covers a name (with or without the group's number)."""
+    bare = name.rsplit("/", 1)[-1]
+    words = {name, bare, *(w for w, common in HYPER_WORDS.items() if common == bare)}
+    found = [e for e in plan if e.kind == "hyper" and any(matches(e.name, word) for word in words)]
+    return found[-1] if found else None
+
+
+def _words(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters by their common words; ``betas`` apart."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if key == "betas" and isinstance(value, (list, tuple)) and len(value) == 2:
+            found["beta_1"], found["beta_2"] = value
+        elif key != "initial_lr":
+            found[HYPER_WORDS.get(key, key)] = value
+    return found
+
+
+def _scalars(catalog: Catalog, optimizer: str) -> dict[str, Any]:
+    """Hyperparameters kept as scalar tensors."""
+    found = {}
+    for spec in catalog.values():
+        if spec.role != "hyperparameter" or spec.optimizer != optimizer or spec.shape not in ((), (1,)):
+            continue
+        values = np.asarray(catalog.read(spec.name)).reshape(-1)
+        if values.size == 1 and values.dtype.kind in "fiu":
+            found[spec.name.rsplit("/", 1)[-1].lstrip("_")] = values[0].item()
+    return found
+
+
+def _setting(live: LiveCatalog, optimizer: str, group: int, key: str) -> Setting | None:
+    for setting in live.settings.values():
+        if (
+            setting.role != "hyperparameter"
+            or setting.optimizer != optimizer
+            or setting.group not in (None, group)
+        ):
+            continue
+        if HYPER_WORDS.get(setting.key, setting.key) == key or (
+            setting.key == "betas" and key in ("beta_1", "beta_2")
+        ):
+            return setting
+    return None
+
+
+def _variable(live: LiveCatalog, optimizer: str, key: str) -> str | None:
+    for spec in live.values():
+        if spec.role == "hyperparameter" and spec.optimizer == optimizer:
+            word = spec.name.rsplit("/", 1)[-1].lstrip("_")
+            if HYPER_WORDS.get(word, word) == key:
+                return spec.name
+    return None
+
+
+# -- schedulers, scalers, counters -----------------------------------------------------------------
+_FRONTS = {
+    "scheduler": ("scheduler", "lr_scheduler", "lr_schedulers", "sched", "lr_sched"),
+    "scaler": ("scaler", "grad_scaler", "amp", "native_amp"),
+    "optimizer": ("optimizer", "optim"),
+}
+
+
+def decide_settings(
+    stored: Catalog, live: LiveCatalog, plan: Plan, pairs: Sequence[tuple[OptimizerSpec, OptimizerSpec]] = ()
+) -> tuple[list[Decision], dict[str, list[str]]]:
+    """Decisions for the values of schedulers, scalers and counters; and those that the checkpoint lacks, by
+    part. ``pairs``: optimizers that belong together, for numbers that are state of a weight."""
+    values = values_of(stored)
+    by_live = {other.name: (one, other) for one, other in pairs}
+    made: list[Decision] = []
+    lacking: dict[str, list[str]] = {}
+    for setting in live.settings.values():
+        if setting.role == "hyperparameter" and setting.part == "optimizer" and setting.group is not None:
+            continue
+        if any(e.kind in ("keep-live", "init") and matches(e.name, setting.name) for e in plan):
+            continue
+        value = _find(values, setting)
+        if value is NO_VALUE and setting.optimizer in by_live:
+            value = _of_weight(setting, *by_live[setting.optimizer])
+        if value is NO_VALUE:
+            lacking.setdefault(setting.part, []).append(setting.name)
+        else:
+            made.append(
+                Decision(
+                    setting.name, "checkpoint", value, setting.read(), value, key=setting.key, setting=setting
+                )
+            )
+    return made, lacking
+
+
+def _find(values: Mapping[str, Any], setting: Setting) -> Any:
+    for name in (setting.name, *setting.aliases):
+        if name in values:
+            return values[name]
+    head, _, rest = setting.name.partition("/")
+    if not rest:
+        return NO_VALUE
+    found = [
+        value
+        for name, value in values.items()
+        if name.endswith("/" + rest) and _is_front(name[: -len(rest) - 1], setting.part or head)
+    ]
+    return found[0] if len(found) == 1 else NO_VALUE
+
+
+def _of_weight(setting: Setting, one: OptimizerSpec, other: OptimizerSpec) -> Any:
+    """A number kept beside the slots of a weight (``optimizer/state/0/n_iter``), by the weight where both know theirs,
+    else by the position."""
+    position, _, word = setting.name.removeprefix(f"{other.name}/state/").partition("/")
+    values = one.attributes.get("values")
+    if not position.isdigit() or not isinstance(values, Mapping) or word not in values:
+        return NO_VALUE
+    here, there = ([n for g in o.groups for n in g.owners] for o in (one, other))
+    if here and int(position) < len(there):
+        if there[int(position)] not in here:
+            return NO_VALUE
+        position = str(here.index(there[int(position)]))
+    value = values[word]
+    return value.get(position, NO_VALUE) if isinstance(value, Mapping) else value
+
+
+def _is_front(front: str, part: str) -> bool:
+    """Whether the words before a value name that part (``lr_scheduler_state_dict``, ``lr_schedulers/0``)."""
+    words = [w for w in front.split("/") if not w.isdigit()]
+    last = words[-1] if words else ""
+    for ending in ("_state_dict", "_state"):
+        last = last.removesuffix(ending)
+    return last in _FRONTS.get(part, (part,))
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence."""
+    value = told(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def paired_optimizers(
+    stored: Sequence[OptimizerSpec], live: Sequence[OptimizerSpec]
+) -> Iterator[tuple[OptimizerSpec, OptimizerSpec]]:
+    """Optimizers that belong together: the only ones, or those of one name."""
+    if len(stored) == 1 and len(live) == 1:
+        yield stored[0], live[0]
+        return
+    there = {o.name: o for o in live}
+    yield from ((o, there[o.name]) for o in stored if o.name in there)

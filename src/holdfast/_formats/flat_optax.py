@@ -1,0 +1,160 @@
+"""optax states in files that hold names, shapes and bytes alone (safetensors, npz): which entry is what.
+
+People flatten ``{"params": ..., "opt_state": ...}`` with ``flax.traverse_util.flatten_dict`` (of
+``flax.serialization.to_state_dict``) and write the arrays. The path tells it all: behind ``opt_state`` stands the
+place in the chain, then the field of the state tuple (``mu``), then the weight's own path. Nothing is taken for
+optimizer state without such a word in front, a field that optax has, and weights in the same file that the
+field mirrors in path and shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
+from .._facts.optax_states import ELEMENTWISE, FACTORED, GRADIENTS, HYPERPARAMETERS, role_of_field
+from .._facts.optax_trees import Field, Place, Weights, Words
+
+__all__ = ["optax_state"]
+
+_ROOTS = frozenset({"opt_state", "opt_states", "optimizer_state", "optimizer", "optim", "opt"})
+_FIELDS = ELEMENTWISE | {name for _, name in FACTORED}
+_INNER = (
+    _FIELDS
+    | HYPERPARAMETERS
+    | {"inner_state", "inner_states", "inner_opt_state", "base_optimizer_state", "fast_state", "opt_state"}
+    | {"hyperparams_states", "count", "mini_step", "gradient_step", "skip_state", "rng_key", "key", "step"}
+    | {"notfinite_count", "last_finite", "total_notfinite", "steps_since_sync", "scale", "weight_sum"}
+    | {"step_count", "step_size", "max_lr", "b1", "t", "n", "g", "m", "v", "value", "learning_rate", "info"}
+)
+"""Fields of state tuples that a path inside a state can begin with (optax 0.2.8): no optimizer's name."""
+_SURE_ROOTS = frozenset({"opt_state", "opt_states", "optimizer_state"})
+_SURE_FIELDS = frozenset({"count", "gradient_step", "mini_step", "rng_key"}) | HYPERPARAMETERS
+"""Under a root that only optax's users write, these are optimizer state even where no field mirrors weights."""
+_SEEN = re.compile(
+    r"(?:^|[./])opt\w*[./](?:.*[./])?(?:" + "|".join(sorted(_FIELDS | _SURE_FIELDS)) + r")(?:[./]|$)"
+)
+_CLASSES: tuple[tuple[frozenset[str], str], ...] = (
+    (frozenset({"z"}), "ScheduleFree"),
+    (frozenset({"mu", "nu", "nu_max"}), "AMSGrad"),
+    (frozenset({"mu", "nu"}), "Adam"),
+    (frozenset({"v_row", "v_col"}), "Adafactor"),
+    (frozenset({"e_g", "e_x"}), "Adadelta"),
+    (frozenset({"sum_of_squares"}), "Adagrad"),
+    (frozenset({"nu"}), "RMSprop"),
+    (frozenset({"mu"}), "Lion"),
+    (frozenset({"trace"}), "SGD"),
+)
+"""Fields -> the class they suggest, the first that is there counts (AdamW keeps Adam's)."""
+
+
+def optax_state(specs: Iterable[TensorSpec]) -> tuple[list[TensorSpec], tuple[OptimizerSpec, ...]]:
+    """The specs with roles, owners and slots of optax state, and its optimizers; unchanged where there is none."""
+    given = list(specs)
+    if not any(_SEEN.search(spec.name) for spec in given):
+        return given, ()
+    areas: dict[Words, list[tuple[TensorSpec, Words]]] = {}
+    weights: dict[str, Words] = {}
+    for spec in given:
+        words = tuple(spec.name.split("/" if "/" in spec.name else "."))
+        root = next((at for at, word in enumerate(words[:3]) if word in _ROOTS), None)
+        if root is None:
+            if spec.role == "weight":
+                weights[spec.name] = words
+        else:
+            # a dict of states, one a network, puts its key in front of the place in the chain
+            named = words[root + 1 : root + 2]
+            start = root + 2 if named and not named[0].isdigit() and named[0] not in _INNER else root + 1
+            areas.setdefault(words[:start], []).append((spec, words[start:]))
+    found = Weights(weights)
+    shapes = {spec.name: spec.shape for spec in given}
+    changed: dict[str, TensorSpec] = {}
+    optimizers = []
+    for root_words, members in areas.items():
+        name = "optimizer" if root_words[-1] in _ROOTS else root_words[-1]
+        fields = _fields(name, members)
+        for one in fields.values():
+            one.find_root(found)
+        sure = _SURE_ROOTS & set(root_words) and any(field in _SURE_FIELDS for _, field in fields)
+        if not sure and not any(_mirrors(one, found, shapes) for one in fields.values()):
+            continue
+        optimizers.append(_optimizer(name, fields, found))
+        for spec, words in members:
+            changed[spec.name] = _described(spec, words, name, fields, found)
+    return [changed.get(spec.name, spec) for spec in given], tuple(optimizers)
+
+
+def _place(words: Words) -> Place:
+    """Cut a path inside the state: at the first field that mirrors weights, at the hyperparameters, else in
+    front of the last word."""
+    for at, word in enumerate(words):
+        if word in _FIELDS or word in HYPERPARAMETERS or word == "hyperparams_states":
+            state = next((state for state, field in FACTORED if field == word == "v"), "")
+            return Place(words[:at], state, word, words[at + 1 :])
+    return Place(words[:-1], "", words[-1] if words else "", ())
+
+
+def _fields(name: str, members: list[tuple[TensorSpec, Words]]) -> dict[tuple[Words, str], Field]:
+    fields: dict[tuple[Words, str], Field] = {}
+    for spec, words in members:
+        place = _place(words)
+        key = (place.above, place.field)
+        if key not in fields:
+            # v_row and v_col stand in FactoredState alone; mu and nu may be elementwise or not: shapes decide
+            state = "FactoredState" if place.field in ("v_row", "v_col", "v") else place.state
+            fields[key] = Field(name, Place(place.above, state, place.field, ()))
+        fields[key].leaves[place.below] = spec.name
+    return fields
+
+
+def _mirrors(field: Field, weights: Weights, shapes: dict[str, Any]) -> bool:
+    """Whether at least half of a field's leaves have their weight's path and, but for factored state, shape."""
+    if field.root is None:
+        return False
+    below = weights.below(field.root)
+    fit = sum(
+        path in below and (field.factored or shapes[leaf] == shapes[below[path]])
+        for path, leaf in field.leaves.items()
+    )
+    return 2 * fit >= len(field.leaves)
+
+
+def _described(
+    spec: TensorSpec, words: Words, name: str, fields: dict[tuple[Words, str], Field], weights: Weights
+) -> TensorSpec:
+    place = _place(words)
+    field = fields[place.above, place.field]
+    owner = weights.names.get((*field.root, *place.below)) if field.root is not None else None
+    if place.field in GRADIENTS:
+        return spec.with_(role="gradient", owner=owner, optimizer=name)
+    if owner is not None or field.elementwise or field.factored:
+        extra = {} if owner is not None else {"owner_unproved": True}
+        return spec.with_(
+            role="slot",
+            owner=owner,
+            slot=place.field,
+            optimizer=name,
+            attributes={**spec.attributes, **extra},
+        )
+    return spec.with_(role=role_of_field(place.field, spec.shape, spec.dtype), optimizer=name)
+
+
+def _optimizer(name: str, fields: dict[tuple[Words, str], Field], weights: Weights) -> OptimizerSpec:
+    owners: dict[str, None] = {}
+    slots: dict[str, None] = {}
+    for field in fields.values():
+        if field.root is None or field.place.field in GRADIENTS:
+            continue
+        slots[field.place.field] = None
+        for path in field.leaves:
+            owner = weights.names.get((*field.root, *path))
+            if owner is not None:
+                owners[owner] = None
+    return OptimizerSpec(
+        name,
+        class_likely=next((word for needed, word in _CLASSES if needed <= set(slots)), None),
+        groups=(ParamGroup(owners=tuple(owners)),),
+        slots=tuple(slots),
+    )

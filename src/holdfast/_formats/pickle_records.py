@@ -1,0 +1,194 @@
+"""Plain tensors as ``torch.save`` writes them, each read in one step instead of some thirty opcodes.
+
+A state dict is one such record after another: a name, then a call of ``torch._utils._rebuild_tensor_v2`` with the
+persistent id of the storage, offset, sizes, strides, ``requires_grad`` and empty hooks, each memoised under the
+next number (the opcodes that CPython's pickler writes at protocol 2 for torch/_tensor.py ``__reduce_ex__`` and
+torch/serialization.py ``persistent_id``). One expression takes a record apart. Nodes, memo, offsets and the meter
+come out as they do opcode by opcode, and whatever deviates by a byte is left to the opcodes.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING, Any
+
+from .pickle_nodes import Made, PersistentId
+
+if TYPE_CHECKING:
+    from .pickle_machine import Machine
+
+__all__ = ["REBUILD", "Records"]
+
+REBUILD = ("torch._utils", "_rebuild_tensor_v2")
+"""Module and name of the global that each record calls."""
+
+# Every alternative is told by its first byte and has a fixed length, so that there is only one way to match.
+_INT = rb"(?:K.|M..|J....)"
+_GET = rb"(h.|j....)"
+_PUT = rb"r(....)"
+_SIZES = rb"(I\x85|II\x86|III\x87|\((?:I){4,8}t)".replace(b"I", _INT)
+_RECORD = re.compile(
+    rb"\(\(%b%bX(.)\0\0\0([0-9]{1,20})%b%b(%b)t%bQ" % (_GET, _GET, _PUT, _GET, _INT, _PUT)
+    + rb"(%b)(?:%b%b%b%b|\)\))([\x88\x89])" % (_INT, _SIZES, _PUT, _SIZES, _PUT)
+    + rb"%b\)R%bt%bR%b" % (_GET, _PUT, _PUT, _PUT),
+    re.DOTALL,
+)
+_FIXED = b"((XrtrQ)RrtrRr"  # the opcodes that all records have
+_ITEMS = 5 + 6  # of the persistent id and of the arguments
+
+_SEVEN, _FIVE = struct.Struct("<7I").pack, struct.Struct("<5I").pack
+_U2, _U4, _I4 = (struct.Struct(f).unpack_from for f in ("<H", "<I", "<i"))
+_WIDTHS = {0x4B: 2, 0x4D: 3, 0x4A: 5}  # bytes of BININT1, BININT2, BININT
+_MOST_KEPT = 4096
+_AT_ONCE = 1 << 16  # paid before the machine looks at its meter again
+
+
+_Pieces = tuple[Any, Any, Any, int, int, "tuple[int, ...]", "tuple[int, ...]", bool, Any, int]
+"""What many records have in common, decoded: the word ``storage``, its class, the device, elements, offset, sizes,
+strides, ``requires_grad``, the class of the hooks; and what these opcodes cost."""
+
+
+class Records:
+    """The records of one machine's stream; ``cost`` is the price of each opcode, by its byte.
+
+    Pieces that refer to the memo are decoded once: :meth:`forget` is to be called when an entry changes.
+    """
+
+    def __init__(self, cost: list[int]) -> None:
+        self._cost = cost
+        self._known: dict[tuple[bytes, ...], _Pieces] = {}
+        self._fixed = sum(cost[op] for op in _FIXED) + 8 * _ITEMS
+        self._name, self._fetched = cost[0x58] + cost[0x72], cost[0x68]
+
+    def forget(self) -> None:
+        """Let go of what was decoded."""
+        self._known.clear()
+
+    def read(self, machine: Machine, rebuild: Any, pos: int) -> tuple[int, int]:
+        """Read records that follow one another; ``pos`` is behind the opcode that fetches ``rebuild``.
+
+        Gives the position of the next opcode and what was paid for; ``pos`` itself, with nothing changed, where
+        no record stands there. It may stop behind a record or behind the name of the next one.
+        """
+        data, memo, stack, base, known = machine.data, machine.memo, machine.stack, machine.base, self._known
+        persistents = machine.persistents
+        match, most, spent, fetched, done = _RECORD.match, len(data) - 10, 0, 0, pos
+        while (found := match(data, pos)) is not None:
+            groups = found.groups()
+            (
+                word,
+                kind,
+                length,
+                key,
+                p1,
+                place,
+                numel,
+                p2,
+                at,
+                sizes,
+                p3,
+                steps,
+                p4,
+                flag,
+                hooks,
+                p5,
+                p6,
+                p7,
+            ) = groups
+            given = (word, kind, place, numel, at, sizes, steps, flag, hooks)
+            pieces = known.get(given) or self._decode(given, memo)
+            if pieces is None or length[0] != len(key):
+                break
+            word, kind, place, elements, offset, shape, strides, grad, function, cost = pieces
+            n = len(memo)
+            if sizes is None:
+                in_turn = p1 + p2 + p5 + p6 + p7 == _FIVE(n, n + 1, n + 2, n + 3, n + 4)
+            else:
+                turns = _SEVEN(n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6)
+                in_turn = p1 + p2 + p3 + p4 + p5 + p6 + p7 == turns
+            if not in_turn:
+                break
+            done = found.end()
+            text = key.decode("ascii")
+            pid = (word, kind, text, place, elements)
+            storage = PersistentId(pid, base + found.end(8))
+            hook = Made(function, (), "REDUCE", base + found.start(16) - 2)
+            args = (storage, offset, shape, strides, grad, hook)
+            made = Made(rebuild, args, "REDUCE", base + done - 6)
+            memo += (
+                (text, pid, hook, args, made)
+                if sizes is None
+                else (text, pid, shape, strides, hook, args, made)
+            )
+            persistents.append(storage)
+            stack.append(made)
+            spent += fetched + cost + len(key)
+            # The next name, and whether a record follows it.
+            if (
+                spent > _AT_ONCE
+                or done > most
+                or data[done] != 0x58
+                or data[done + 2 : done + 5] != b"\0\0\0"
+            ):
+                break
+            pos = done + 5 + data[done + 1]
+            raw = data[done + 5 : pos]
+            if pos > most or data[pos] != 0x72 or _U4(data, pos + 1)[0] != len(memo) or not raw.isascii():
+                break
+            name = raw.decode("ascii")
+            stack.append(name)
+            memo.append(name)
+            done, spent = pos + 5, spent + self._name + len(raw)
+            index, pos = _fetch(data, done)
+            if not 0 <= index < len(memo) or memo[index] is not rebuild:
+                break
+            fetched = self._fetched
+        return done, spent
+
+    def _decode(self, given: tuple[bytes, ...], memo: list[Any]) -> _Pieces | None:
+        """The pieces of a record, or ``None`` where one refers to what is not in the memo."""
+        word, kind, place, numel, at, sizes, steps, flag, hooks = given
+        held = []
+        for raw in (word, kind, place, hooks):
+            index, _ = _fetch(raw, 0)
+            if index >= len(memo):
+                return None
+            held.append(memo[index])
+        numbers, costs = zip(*(_integers(raw, self._cost) for raw in (numel, at, sizes, steps)), strict=True)
+        (elements,), (offset,), shape, strides = numbers
+        cost = self._fixed + (0 if sizes is None else 2 * self._cost[0x72]) + sum(costs)
+        cost += sum(self._cost[raw[0]] for raw in (word, kind, place, hooks, flag))
+        if len(self._known) >= _MOST_KEPT:
+            self._known.clear()
+        made = (*held[:3], elements, offset, shape, strides, flag == b"\x88", held[3], cost)
+        self._known[given] = made
+        return made
+
+
+def _fetch(data: bytes, pos: int) -> tuple[int, int]:
+    """Memo entry and end of the BINGET or LONG_BINGET at ``pos``; entry -1 where another opcode stands there."""
+    if data[pos] == 0x68:
+        return data[pos + 1], pos + 2
+    return (_U4(data, pos + 1)[0], pos + 5) if data[pos] == 0x6A else (-1, pos)
+
+
+def _integers(raw: bytes | None, cost: list[int]) -> tuple[tuple[int, ...], int]:
+    """The integers of these opcodes, with or without a tuple around them, and the price; nothing: EMPTY_TUPLE."""
+    if raw is None:
+        return (), cost[0x29]
+    made: list[int] = []
+    pos, paid = 0, 0
+    while pos < len(raw):
+        op = raw[pos]
+        paid += cost[op]
+        if op == 0x4B:
+            made.append(raw[pos + 1])
+        elif op == 0x4D:
+            made.append(_U2(raw, pos + 1)[0])
+        elif op == 0x4A:
+            made.append(_I4(raw, pos + 1)[0])
+        elif op == 0x74:
+            paid += 8 * len(made)
+        pos += _WIDTHS.get(op, 1)
+    return tuple(made), paid

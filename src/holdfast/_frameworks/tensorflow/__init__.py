@@ -1,0 +1,1 @@
+"""TensorFlow without Keras: ``tf.train.Checkpoint``, ``tf.Module``, lists and dicts of ``tf.Variable``."""

@@ -1,0 +1,157 @@
+"""A torch tensor as numpy values: dtypes, zero-copy views, and setting it in place.
+
+Dtype names of torch are those of :mod:`holdfast._core.dtypes` (``torch.bfloat16`` -> ``bfloat16``;
+torch/csrc/utils/tensor_dtypes.cpp lists them). numpy lacks some of them; those go through integers of the same
+width, without a copy.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from ..._core.dtypes import DTYPES, carrier
+from ..._core.errors import NotStored, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["dtype_name", "from_numpy", "is_lazy", "memory_of", "put", "storage_of", "to_numpy", "values_of"]
+
+_NUMPY = frozenset(
+    {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "bool", "complex64", "complex128"}
+    | {"uint64", "uint32", "uint16", "uint8"}
+)
+_SAME_WIDTH = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_NATIVE = sys.byteorder == "little"
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """The table's name of a torch dtype (``torch.float8_e4m3fn`` -> ``"float8_e4m3fn"``)."""
+    return str(dtype).rsplit(".", 1)[-1]
+
+
+def is_lazy(tensor: Any) -> bool:
+    """Whether it is a parameter or buffer of a lazy module that has no shape yet
+    (torch/nn/parameter.py, ``UninitializedTensorMixin``)."""
+    return isinstance(tensor, (UninitializedParameter, UninitializedBuffer))
+
+
+def storage_of(tensor: Tensor) -> tuple[Any, ...] | None:
+    """What two views of the same elements have in common: storage, offset, shape, strides and dtype; ``None``
+    where a tensor has no storage to speak of (meta, sparse, wrapped)."""
+    if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.numel() == 0:
+        return None
+    try:
+        place = tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return None  # subclasses that wrap other tensors have no storage of their own
+    if not place:
+        return None
+    return place, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def _view(tensor: Tensor) -> np.ndarray:
+    """A CPU tensor's own memory as numpy, strides and all; writable."""
+    name = dtype_name(tensor.dtype)
+    if name in _NUMPY:
+        return tensor.numpy()
+    if name not in DTYPES:
+        raise NotStored("numpy has no way to hold this dtype", found=name)
+    kind = carrier(name)
+    if name == "complex32":
+        pairs = torch.view_as_real(tensor).numpy()
+        return pairs.view(kind)[..., 0]
+    return tensor.view(_SAME_WIDTH[kind.itemsize]).numpy().view(kind)
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """The values as a read-only array: zero-copy for plain CPU tensors (strided where they are), a copy
+    otherwise.
+
+    Raises :class:`NotStored` for tensors without values (meta device, lazy parameters).
+    """
+    if is_lazy(tensor):
+        raise NotStored("a lazy parameter has no values before the first call of its module")
+    tensor = tensor.detach()
+    if tensor.device.type == "meta":
+        raise NotStored("a tensor on the meta device has a shape and no values")
+    if tensor.is_quantized:
+        tensor = tensor.int_repr()
+    if tensor.is_conj():
+        tensor = tensor.resolve_conj()
+    if tensor.is_neg():
+        tensor = tensor.resolve_neg()
+    if tensor.device.type != "cpu":
+        tensor = tensor.cpu()
+    array = _view(tensor).view()
+    array.flags.writeable = False
+    return array
+
+
+def memory_of(tensor: Tensor) -> np.ndarray | None:
+    """The tensor's memory as a writable C-contiguous array; ``None`` for other devices, strides, layouts and
+    views that conjugate, and for tensors of inference mode (which may not be changed outside of it).
+
+    Autograd's version counter is moved, as an in-place operation would: whoever kept the old values for a
+    backward pass gets torch's own error rather than wrong gradients.
+    """
+    if is_lazy(tensor) or tensor.layout != torch.strided or tensor.device.type != "cpu" or not _NATIVE:
+        return None
+    plain = tensor.detach()
+    if not plain.is_contiguous() or plain.is_conj() or plain.is_neg() or plain.is_quantized:
+        return None
+    if plain.is_inference() or plain.numel() == 0 or type(plain) is not torch.Tensor:
+        return None
+    array = _view(plain)
+    if not array.flags.c_contiguous or not array.flags.writeable:
+        return None
+    torch.autograd.graph.increment_version(plain)
+    return array
+
+
+def from_numpy(array: np.ndarray, dtype: torch.dtype) -> Tensor:
+    """A CPU tensor of ``dtype`` over the values of ``array`` (the carrier of that dtype). It may share the
+    array's memory: copy from it, do not keep it."""
+    if not array.flags.writeable:
+        array = array.copy()  # torch warns of read-only memory
+    array = np.ascontiguousarray(array).reshape(array.shape)
+    name = dtype_name(dtype)
+    if name in _NUMPY:
+        return torch.from_numpy(array)
+    if name == "complex32":
+        pairs = array.reshape(*array.shape, 1).view(np.float16)
+        return torch.view_as_complex(torch.from_numpy(pairs))
+    width = array.dtype.itemsize
+    return torch.from_numpy(array.view(f"i{width}" if width > 1 else "u1")).view(dtype)
+
+
+def put(tensor: Tensor, array: np.ndarray) -> None:
+    """Set all values of a live tensor in place: identity, device, strides and gradients stay.
+
+    ``array`` has the tensor's shape and its dtype's carrier; it is not kept. Raises :class:`UsageError` where
+    shape or dtype differ.
+    """
+    expected = carrier(dtype_name(tensor.dtype))
+    if tuple(array.shape) != tuple(tensor.shape) or array.dtype != expected:
+        raise UsageError(
+            "the values do not fit the live tensor",
+            expected=f"{expected} {tuple(tensor.shape)}",
+            found=f"{array.dtype} {tuple(array.shape)}",
+        )
+    place = memory_of(tensor)
+    if place is not None:
+        place[...] = array
+        return
+    with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+        tensor.detach().copy_(from_numpy(array, tensor.dtype))
+
+
+def values_of(get: Callable[[], Tensor]) -> Callable[[], np.ndarray]:
+    """A reader for a tensor that is looked up when it is asked for."""
+    return lambda: to_numpy(get())

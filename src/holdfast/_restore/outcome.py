@@ -1,0 +1,112 @@
+"""What a restore did, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._core.finding import Finding, Proof
+from .._core.plan import Plan
+
+__all__ = ["Outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of :func:`holdfast.restore`.
+
+    Attributes
+    ----------
+    path: the checkpoint. restored: live names that now hold the checkpoint's values. kept: live names that kept
+        theirs because the plan says so. reset: optimizer state that starts anew. dropped: names in the file
+        that the plan left out. others: what else the file holds, by its first words, with the number of tensors.
+    total, nbytes, total_bytes: live tensors in scope, bytes restored, bytes of all of them.
+    values: hyperparameters and other plain values that were set: name -> (before, after).
+    proof: how much evidence the bytes had: ``sealed``, ``checksums``, ``partial``, ``structure-only``.
+    verified_bytes: bytes that agreed with evidence. digests: live name -> digest of its values now.
+    findings: what is worth knowing (notes and warnings), readiness of the next step included.
+    next_step: ``"the next step will run"``, or what stands against it. step: the optimizer's step restored.
+    plan: the edits that were carried out. objects: the restored objects by part; new ones where the framework's
+        values are immutable (JAX), else those that were passed.
+    """
+
+    path: str
+    restored: tuple[str, ...]
+    kept: tuple[str, ...] = ()
+    reset: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    others: tuple[tuple[str, int], ...] = ()
+    total: int = 0
+    nbytes: int = 0
+    total_bytes: int = 0
+    values: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    proof: Proof = "structure-only"
+    verified_bytes: int = 0
+    digests: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    next_step: str = ""
+    step: int | None = None
+    plan: Plan = field(default_factory=Plan)
+    objects: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Any:
+        """The restored model."""
+        return self.objects.get("model")
+
+    @property
+    def optimizer(self) -> Any:
+        """The restored optimizer."""
+        return self.objects.get("optimizer")
+
+    @property
+    def summary(self) -> str:
+        """One sentence: how much was restored, what was not, and whether the next step will run."""
+        share = 100.0 if not self.total_bytes else 100.0 * self.nbytes / self.total_bytes
+        amount = "all" if len(self.restored) == self.total else str(len(self.restored))
+        text = (
+            f"restored {amount} of {self.total} tensors"
+            if amount != "all"
+            else f"restored all {self.total} tensors"
+        )
+        text += f", {_percent(share)} of bytes"
+        said = []
+        if self.kept:
+            said.append(f"{_names(self.kept)} kept {_its(self.kept)} initial value{_s(self.kept)} (allowed)")
+        if self.reset:
+            said.append(f"{_names(self.reset)} start{'s' if len(self.reset) == 1 else ''} anew (allowed)")
+        if self.dropped:
+            said.append(f"{_names(self.dropped)} of the checkpoint left out (allowed)")
+        if self.next_step:
+            said.append(self.next_step)
+        return "; ".join([text, *said])
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+def _percent(share: float) -> str:
+    """One decimal, and never 100 % where something is missing."""
+    if share >= 100.0:
+        return "100 %"
+    return f"{min(share, 99.9):.1f} %"
+
+
+def _its(names: tuple[str, ...]) -> str:
+    return "its" if len(names) == 1 else "their"
+
+
+def _s(names: tuple[str, ...]) -> str:
+    return "" if len(names) == 1 else "s"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    """One name, or what several have in common."""
+    if len(names) == 1:
+        return f"`{names[0]}`"
+    first = names[0]
+    for cut in range(len(first), 0, -1):
+        if first[cut - 1] in "./" and all(name.startswith(first[:cut]) for name in names):
+            return f"`{first[:cut]}*`"
+    return f"{len(names)} tensors"

@@ -1,0 +1,148 @@
+"""Which way each tensor takes from the file into the live model.
+
+``direct``: its stored bytes are its values, and the live memory can be written: read there. ``scratch``: its stored
+bytes are its values, but they must be converted, or handed to the framework. ``decoded``: the reader must make the
+values (compressed, strided, big-endian, put together from slices, texts).
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from math import prod
+
+import numpy as np
+
+from .._core.catalog import Catalog
+from .._core.dtypes import carrier, dtype_of, known
+from .._core.errors import DamagedCheckpoint, PlanError, UsageError
+from .._core.spec import TensorSpec
+from .._integrity.files import Names
+from .._storage import Source
+
+__all__ = ["as_bytes", "fits", "let_go", "same_dtype", "same_file", "stored_run"]
+
+_SMALL = 192 << 10
+_SAMPLE = 4096
+
+
+def same_dtype(a: str, b: str) -> bool:
+    """Whether two dtype names mean the same values in the same bytes (``string`` and ``object`` both are texts)."""
+    return a == b or {a, b} == {"string", "object"}
+
+
+def fits(array: np.ndarray, spec: TensorSpec, tensor: str) -> np.ndarray:
+    """``array`` in C order. Raises :class:`PlanError` where its shape or dtype is not the live tensor's."""
+    found = dtype_of(array.dtype)
+    wanted = dtype_of(carrier(spec.dtype)) if known(spec.dtype) else spec.dtype
+    if tuple(array.shape) != tuple(spec.shape) or not same_dtype(found, wanted):
+        raise PlanError(
+            "the values do not fit the live tensor",
+            tensor=tensor,
+            expected=f"{wanted}{list(spec.shape)}",
+            found=f"{found}{list(array.shape)}",
+            remedy="Add the edit that settles it (cast:, slice:, transpose: ...) to the plan.",
+        )
+    return np.ascontiguousarray(array).reshape(spec.shape)
+
+
+def as_bytes(array: np.ndarray) -> memoryview:
+    """The memory of a C-contiguous, writable array as bytes. Raises :class:`UsageError` for any other."""
+    if not (array.flags.c_contiguous and array.flags.writeable and not array.dtype.hasobject):
+        raise UsageError("live memory that cannot be written as plain bytes", found=str(array.dtype))
+    return array.reshape(-1).view(np.uint8).data
+
+
+def stored_run(
+    catalog: Catalog, spec: TensorSpec, names: Names, opened: Callable[[str], Source]
+) -> tuple[Source, int, int] | None:
+    """``(source, offset, length)`` where the stored bytes of a tensor are its values, as they lie (native byte order,
+    C order); ``None`` where they are not, or where it cannot be proved.
+
+    The proof is that the reader hands out a view of just these bytes of the mapped file; small tensors are compared
+    whole. Raises what reading the tensor raises, and :class:`DamagedCheckpoint` where the file was replaced since it was opened.
+    """
+    runs = names.runs_of(spec.name)
+    if len(runs) != 1 or not names.is_plain(spec.name) or not known(spec.dtype) or sys.byteorder != "little":
+        return None
+    file, offset, length = runs[0]
+    kind = carrier(spec.dtype)
+    if (
+        kind.hasobject
+        or spec.attributes.get("byteorder") == "big"
+        or length != prod(spec.shape) * kind.itemsize
+    ):
+        return None
+    array = catalog.read(spec.name)
+    if (
+        array.dtype != kind
+        or not array.dtype.isnative
+        or not array.flags.c_contiguous
+        or array.nbytes != length
+    ):
+        return None
+    source = opened(file)
+    if length == 0 or _place_in_map(array, source.size) == offset:
+        return source, offset, length
+    if length <= _SMALL and array.tobytes() == source.read(offset, length):
+        return source, offset, length
+    return None
+
+
+def _mapping(array: np.ndarray) -> mmap.mmap | None:
+    """The file mapping that an array is a view of."""
+    base: object = array
+    for _ in range(64):
+        if isinstance(base, mmap.mmap):
+            return base
+        if isinstance(base, memoryview):
+            base = base.obj
+        else:
+            base = getattr(base, "base", None)
+        if base is None:
+            return None
+    return None
+
+
+def _place_in_map(array: np.ndarray, size: int) -> int | None:
+    """Where in its mapped file an array begins; ``None`` where it is no view of a mapping of the whole file."""
+    mapping = _mapping(array)
+    if mapping is None or len(mapping) != size:
+        return None
+    return array.ctypes.data - np.frombuffer(mapping, np.uint8).ctypes.data
+
+
+def let_go(array: np.ndarray) -> None:
+    """Give back the pages that reading a mapped file brought in: they come again from the cache when touched. So a
+    restore that decodes one mapped tensor after the other does not hold them all."""
+    mapping = _mapping(array)
+    if mapping is None or array.flags.writeable or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    with suppress(ValueError, OSError):  # closed meanwhile, or nothing to give back
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def same_file(catalog: Catalog, runs: Sequence[tuple[str, Source, int, int]]) -> None:
+    """Compare a few KiB of what the reader holds open with what is opened now: a file that another one has replaced
+    under the same name would be read at the places of the old one. Raises :class:`DamagedCheckpoint`."""
+    asked: dict[str, int] = {}
+    for tensor, source, offset, length in sorted(runs, key=lambda run: -run[3]):
+        if asked.setdefault(source.name, 0) >= 3:
+            continue
+        asked[source.name] += 1
+        array = catalog.read(tensor)
+        at = (length - min(length, _SAMPLE)) // 2
+        held = array.reshape(-1).view(np.uint8)[at : at + _SAMPLE]
+        agrees = held.tobytes() == source.read(offset + at, len(held))
+        del held
+        let_go(array)
+        if not agrees:
+            raise DamagedCheckpoint(
+                "the file was replaced or changed since it was opened",
+                file=source.name,
+                offset=offset + at,
+                tensor=tensor,
+                remedy="Wait until the program that writes it has finished, then restore again.",
+            )

@@ -1,0 +1,191 @@
+"""Reads runs to their places in one pass: by several threads from the page cache, by one reader with the hashing
+beside it from a disk.
+
+Measured on 2 GB (two processors): from the cache, two threads that each read and hash MiB by MiB take 1.3-1.5 times a
+raw read; from a disk, a single sequential reader beside a hashing thread keeps up with a raw read, where two readers
+take 1.6 times as long.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from .._integrity.workers import WINDOW, Shared, Stopped
+from .._storage import LocalFile
+from .runs import Part, Run
+
+__all__ = ["bring", "survey"]
+
+_AHEAD = 16  # leaves that the sequential reader may be ahead of the hashing: 64 MiB
+
+
+def survey(runs: Iterable[Run], *, jobs: int, shared: Shared, cold: bool) -> None:
+    """Read and hash runs without keeping their bytes; raises like :func:`bring`. Nothing live is touched.
+
+    From a disk one thread does both: it keeps up, and needs no memory beside its window.
+    """
+    parts = (part for run in runs for part in run.parts())
+    _Crew(parts, jobs=1 if cold else jobs, shared=shared, cold=False, dry=True).work(None)
+
+
+def bring(
+    runs: Iterable[Run],
+    *,
+    jobs: int,
+    shared: Shared,
+    cold: bool,
+    lend: Callable[[Run], bool],
+    begin: Callable[[Run], None],
+    arrive: Callable[[Run], None],
+) -> None:
+    """Read runs, in the order given, to their buffers, comparing what is read with its claims.
+
+    ``lend(run)`` sets the buffer of a run that is not direct when its turn comes; it may wait for memory to come free,
+    and gives ``False`` where everything stops.
+    ``begin(run)`` is called before the first byte of a direct run's buffer changes, never twice at once, and not
+    always from the calling thread. ``arrive(run)`` is called in the calling thread once a run that is not direct was
+    read and compared. Raises :class:`ChecksumMismatch`, :class:`Truncated` or what a callback raised, when all
+    threads have ended; nothing arrives after the first failure.
+    """
+    lock = threading.Lock()
+
+    def start(part: Part) -> None:
+        run = part.run
+        if run.direct and not run.begun:
+            with lock:
+                if not run.begun:
+                    begin(run)
+                    run.begun = True
+
+    def parts() -> Iterator[Part]:
+        for run in runs:
+            if not run.direct and not lend(run):
+                return
+            yield from run.parts()
+
+    _Crew(parts(), jobs=jobs, shared=shared, cold=cold, dry=False, start=start).work(arrive)
+
+
+class _Crew:
+    """The threads of one pass."""
+
+    def __init__(
+        self,
+        parts: Iterator[Part],
+        *,
+        jobs: int,
+        shared: Shared,
+        cold: bool,
+        dry: bool,
+        start: Callable[[Part], None] = lambda part: None,
+    ) -> None:
+        self._parts, self._jobs, self._shared = parts, max(1, jobs), shared
+        self._cold, self._dry, self._start = cold, dry, start
+        self._lock = threading.Lock()
+        self._filled: queue.Queue[Part | None] = queue.Queue(_AHEAD)
+        self._landed: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._failures: list[BaseException] = []
+
+    def work(self, landed: Callable[[Run], None] | None) -> None:
+        """Start the threads and serve what they bring until all have ended."""
+        if self._cold:
+            hashers = self._jobs  # the reader mostly waits for the disk
+            tasks = [lambda: self._read(hashers), *[self._hash] * hashers]
+        else:
+            tasks = [self._both] * self._jobs
+        threads = [
+            threading.Thread(target=self._guard, args=(task,), name=f"holdfast-{n}", daemon=True)
+            for n, task in enumerate(tasks)
+        ]
+        for thread in threads:
+            thread.start()
+        left = len(threads)
+        try:
+            while left:
+                run = self._next()
+                if run is None:
+                    left -= 1
+                elif landed is not None and not self._shared.stop.is_set():
+                    landed(run)
+        except BaseException:
+            self._shared.stop.set()
+            while left:
+                left -= self._next() is None
+            raise
+        finally:
+            for thread in threads:
+                thread.join(1)
+        if self._failures:
+            raise self._failures[0]
+
+    def _next(self) -> Run | None:
+        while True:
+            try:
+                return self._landed.get(timeout=0.5)  # in slices, so that an interrupt is heard everywhere
+            except queue.Empty:
+                continue
+
+    def _guard(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except Stopped:
+            return
+        except BaseException as failure:  # noqa: BLE001 - handed to the caller's thread, which raises it
+            self._failures.append(failure)
+            self._shared.stop.set()
+        finally:
+            self._landed.put(None)
+
+    def _take(self) -> Part | None:
+        with self._lock:
+            return None if self._shared.stop.is_set() else next(self._parts, None)
+
+    def _both(self) -> None:
+        window = memoryview(bytearray(WINDOW)) if self._dry else None
+        while (part := self._take()) is not None:
+            self._start(part)
+            self._finish(part, part.work(window, read=True))
+
+    def _finish(self, part: Part, last: bool) -> None:
+        self._shared.tell(part.length)
+        if last and not part.run.direct and not self._dry:
+            self._landed.put(part.run)
+
+    def _read(self, hashers: int) -> None:
+        told: set[int] = set()
+        try:
+            while (part := self._take()) is not None:
+                self._start(part)
+                source = part.run.source
+                if isinstance(source, LocalFile) and id(source) not in told and hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+                    told.add(id(source))
+                part.fill()
+                if not self._offer(part):
+                    return
+        finally:
+            for _ in range(hashers):
+                self._offer(None)
+
+    def _offer(self, part: Part | None) -> bool:
+        """Hand a part on, unless everything stops."""
+        while not self._shared.stop.is_set():
+            try:
+                self._filled.put(part, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def _hash(self) -> None:
+        while not self._shared.stop.is_set():
+            try:
+                part = self._filled.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if part is None:
+                return
+            self._finish(part, part.work(None, read=False))

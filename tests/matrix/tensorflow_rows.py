@@ -1,0 +1,5 @@
+"""Rows on TensorFlow objects without Keras."""
+
+from harness import Row
+
+ROWS: list[Row] = []
