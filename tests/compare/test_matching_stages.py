@@ -12,7 +12,7 @@ from holdfast._compare.draft import _shared
 from holdfast._compare.layouts import layout_of
 from holdfast._compare.names import canonical, leaf, spelled_alike, spelling, tail
 from holdfast._compare.pool import Pool
-from holdfast._compare.prefixes import _DEEPEST, _all_words, _longest_tails, _words_of
+from holdfast._compare.prefixes import _DEEPEST, _all_words, _longest_tails
 from holdfast._core.collector import collector_paused
 from holdfast._core.pattern import escape, matches, rewrite
 from holdfast._core.plan import Edit
@@ -26,7 +26,6 @@ NAMES = st.lists(st.lists(WORD, min_size=1, max_size=5).map(".".join), max_size=
 @given(NAMES, NAMES)
 def test_longest_tails(a: list[str], b: list[str]) -> None:
     words_a, words_b = _all_words(a), _all_words(b)
-    assert words_a == {name: _words_of(name) for name in a}
     expected = {}
     for name, parts in words_a.items():
         for length in range(min(len(parts), _DEEPEST), 0, -1):
@@ -37,6 +36,21 @@ def test_longest_tails(a: list[str], b: list[str]) -> None:
                     expected[name] = there[0], length
                 break
     assert (_longest_tails(words_a, words_b) if a and b else {}) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("layer_3.kernel", ("layer_", "3", "weight")),
+        ("h12/0/w", ("h", "12", "0", "w")),
+        ("a2b.c", ("a2b", "c")),
+        ("x4y7.bias", ("x", "4", "y", "7", "bias")),
+        ("m²", ("m²",)),
+        ("", ("",)),
+    ],
+)
+def test_words(name: str, words: tuple[str, ...]) -> None:
+    assert _all_words([name, "other.norm1.weight"])[name] == words
 
 
 def test_tails_are_cut_at_twelve_words() -> None:

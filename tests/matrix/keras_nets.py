@@ -85,7 +85,13 @@ def held(parts: Mapping[str, Any]) -> list[Held]:
     """What is live now and belongs into a checkpoint, in order; values copied."""
     catalog = live_catalog(**parts)
     return [
-        Held(v.spec.name, v.spec.role, v.spec.owner, v.spec.slot, None if v.read is None else np.array(v.read()))
+        Held(
+            v.spec.name,
+            v.spec.role,
+            v.spec.owner,
+            v.spec.slot,
+            None if v.read is None else np.array(v.read()),
+        )
         for v in catalog.variables.values()
         if v.spec.role not in ASIDE
     ]

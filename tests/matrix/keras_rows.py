@@ -117,7 +117,11 @@ def run(model: Callable[[], Any], optimizer: Callable[[], Any] | None = adam) ->
 
 
 def sound(
-    mutation: str, model: Callable[[], Any], optimizer: Callable[[], Any] = adam, systems: tuple[str, ...] = SYSTEMS, **more: Any
+    mutation: str,
+    model: Callable[[], Any],
+    optimizer: Callable[[], Any] = adam,
+    systems: tuple[str, ...] = SYSTEMS,
+    **more: Any,
 ) -> None:
     """Nothing has changed: exact, and training goes on bit for bit."""
     given = {"truth": by_place, "goes_on": True, **more}
@@ -203,13 +207,40 @@ def _frozen() -> Run:
 row("a layer frozen from the start", SYSTEMS, "exact", _frozen, _frozen, truth=by_place, goes_on=True)
 row("model alone from a training checkpoint", SYSTEMS, "exact", run(net), run(net, None), parts=("model",))
 row("weights-only file, model alone", SYSTEMS, "exact", run(net, None), run(net, None))
-row("dropout, whose generator no file has", SYSTEMS, "exact", run(lambda: net(dropout=0.5)), run(lambda: net(dropout=0.5)))
+row(
+    "dropout, whose generator no file has",
+    SYSTEMS,
+    "exact",
+    run(lambda: net(dropout=0.5)),
+    run(lambda: net(dropout=0.5)),
+)
 
 # -- structure -----------------------------------------------------------------------------------------------
 row("layer added at end", SYSTEMS, "refuse", run(net), run(lambda: net(adapter=True)), ("T201",))
-row("layer removed at end", SYSTEMS, "leftover", run(lambda: net(adapter=True), None), run(net, None), ("T202",))
-row("layer removed at end, with optimizer", SYSTEMS, "leftover", run(lambda: net(adapter=True)), run(net), ("T202",))
-row("layer removed in middle, same shape", WITH_NAMES, "leftover", run(lambda: net(between=1)), run(net), ("T202",))
+row(
+    "layer removed at end",
+    SYSTEMS,
+    "leftover",
+    run(lambda: net(adapter=True), None),
+    run(net, None),
+    ("T202",),
+)
+row(
+    "layer removed at end, with optimizer",
+    SYSTEMS,
+    "leftover",
+    run(lambda: net(adapter=True)),
+    run(net),
+    ("T202",),
+)
+row(
+    "layer removed in middle, same shape",
+    WITH_NAMES,
+    "leftover",
+    run(lambda: net(between=1)),
+    run(net),
+    ("T202",),
+)
 row(
     "layer removed in middle, same shape", ("tfck",), "refuse", run(lambda: net(between=1)), run(net),
     ("T202", "T210", "T205"), truth=None,
@@ -218,13 +249,22 @@ row(
     "layer removed in middle, same shape, no names", SYSTEMS, "refuse",
     run(lambda: plain(8, 8, 8, 3)), run(lambda: plain(8, 8, 3)), ("T202", "T210", "T205"), truth=None,
 )  # fmt: skip
-row("layer inserted in middle, same shape", SYSTEMS, "refuse", run(net), run(lambda: net(between=1)), ("T201", "T210", "T205"))
+row(
+    "layer inserted in middle, same shape",
+    SYSTEMS,
+    "refuse",
+    run(net),
+    run(lambda: net(between=1)),
+    ("T201", "T210", "T205"),
+)
 row(
     "layer inserted in middle, same shape, no names", SYSTEMS, "refuse",
     run(lambda: plain(8, 8, 3)), run(lambda: plain(8, 8, 8, 3)), ("T201", "T210", "T205"), truth=None,
 )  # fmt: skip
 row("units changed (more)", SYSTEMS, "lossy", run(net, None), run(lambda: net(hidden=12), None), ("T203",))
-row("units changed (fewer), with optimizer", SYSTEMS, "lossy", run(net), run(lambda: net(hidden=4)), ("T203",))
+row(
+    "units changed (fewer), with optimizer", SYSTEMS, "lossy", run(net), run(lambda: net(hidden=4)), ("T203",)
+)
 row("more classes", SYSTEMS, "lossy", run(net, None), run(lambda: net(classes=5), None), ("T203",))
 row("vocabulary grown", SYSTEMS, "lossy", run(words, None), run(lambda: words(15), None), ("T203",))
 row(
@@ -282,8 +322,17 @@ row(
     "two layers of one explicit name", WITHOUT_CONFIG, "exact",
     run(lambda: called(Named(twins=True))), run(lambda: called(Named(twins=True))), truth=by_place, goes_on=True,
 )  # fmt: skip
-row("tied at save, untied at load", SYSTEMS, "refuse", run(shared), run(lambda: shared(tied=False)), ("T201",))
-row("untied at save, tied at load", SYSTEMS, "leftover", run(lambda: shared(tied=False)), run(shared), ("T202",))
+row(
+    "tied at save, untied at load", SYSTEMS, "refuse", run(shared), run(lambda: shared(tied=False)), ("T201",)
+)
+row(
+    "untied at save, tied at load",
+    SYSTEMS,
+    "leftover",
+    run(lambda: shared(tied=False)),
+    run(shared),
+    ("T202",),
+)
 
 # -- dtypes --------------------------------------------------------------------------------------------------
 
@@ -296,7 +345,9 @@ row("dtype f32->f16", SYSTEMS, "lossy", _of("float32"), _of("float16"), ("T204",
 row("dtype f32->bf16", SYSTEMS, "lossy", _of("float32"), _of("bfloat16"), ("T204",))
 row("dtype f64->f32", SYSTEMS, "lossy", _of("float64"), _of("float32"), ("T204",))
 row("dtype f16->f32", SYSTEMS, "lossy", _of("float16"), _of("float32"), ("T204",))
-row("dtype f32->f16, with optimizer", SYSTEMS, "lossy", run(net), run(lambda: net(dtype="float16")), ("T204",))
+row(
+    "dtype f32->f16, with optimizer", SYSTEMS, "lossy", run(net), run(lambda: net(dtype="float16")), ("T204",)
+)
 row("mixed_float16 to float32, weights alone", SYSTEMS, "exact", _of("mixed_float16"), _of("float32"))
 
 # -- optimizers ----------------------------------------------------------------------------------------------
@@ -306,7 +357,15 @@ def sgd(momentum: float = 0.0) -> Callable[[], Any]:
     return lambda: keras.optimizers.SGD(0.01, momentum=momentum)
 
 
-def other(mutation: str, was: Callable[[], Any], now: Callable[[], Any], expect: str, *codes: str, systems: tuple[str, ...] = SYSTEMS, **more: Any) -> None:
+def other(
+    mutation: str,
+    was: Callable[[], Any],
+    now: Callable[[], Any],
+    expect: str,
+    *codes: str,
+    systems: tuple[str, ...] = SYSTEMS,
+    **more: Any,
+) -> None:
     row(mutation, systems, expect, run(net, was), run(net, now), codes, **more)
 
 
@@ -326,20 +385,64 @@ other(
 )  # fmt: skip
 other("betas changed", adam, lambda: adam(beta_1=0.5), "refuse", "O207", systems=WITH_CONFIG)
 other("betas changed", adam, lambda: adam(beta_1=0.5), "indistinguishable", systems=WITHOUT_CONFIG)
-other("epsilon of the optimizer changed", adam, lambda: adam(epsilon=1e-3), "refuse", "O207", systems=WITH_CONFIG)
+other(
+    "epsilon of the optimizer changed",
+    adam,
+    lambda: adam(epsilon=1e-3),
+    "refuse",
+    "O207",
+    systems=WITH_CONFIG,
+)
 other("weight decay added", adam, lambda: adam(weight_decay=0.1), "refuse", "O207", systems=WITH_CONFIG)
 other("clipnorm added", adam, lambda: adam(clipnorm=1.0), "refuse", "O207", systems=WITH_CONFIG)
 other("schedule in place of a rate", adam, lambda: adam(_schedule(0.01)), "refuse", "O207")
-other("a rate in place of a schedule", lambda: adam(_schedule(0.01)), adam, "refuse", "O207", systems=WITH_CONFIG)
-other("another schedule", lambda: adam(_schedule(0.01)), lambda: adam(_schedule(0.1)), "refuse", "O207", systems=WITH_CONFIG)
-other("another schedule", lambda: adam(_schedule(0.01)), lambda: adam(_schedule(0.1)), "indistinguishable", systems=WITHOUT_CONFIG)
+other(
+    "a rate in place of a schedule",
+    lambda: adam(_schedule(0.01)),
+    adam,
+    "refuse",
+    "O207",
+    systems=WITH_CONFIG,
+)
+other(
+    "another schedule",
+    lambda: adam(_schedule(0.01)),
+    lambda: adam(_schedule(0.1)),
+    "refuse",
+    "O207",
+    systems=WITH_CONFIG,
+)
+other(
+    "another schedule",
+    lambda: adam(_schedule(0.01)),
+    lambda: adam(_schedule(0.1)),
+    "indistinguishable",
+    systems=WITHOUT_CONFIG,
+)
 other("use_ema switched on", adam, lambda: adam(use_ema=True), "refuse", "T201", "O204", "O205", "O207")
 other("use_ema switched off", lambda: adam(use_ema=True), adam, "refuse", "T202", "O204", "O205", "O207")
-other("gradient accumulation switched on", adam, lambda: adam(gradient_accumulation_steps=2), "refuse", "T201", "O204", "O205", "O207")
+other(
+    "gradient accumulation switched on",
+    adam,
+    lambda: adam(gradient_accumulation_steps=2),
+    "refuse",
+    "T201",
+    "O204",
+    "O205",
+    "O207",
+)
 other("loss scale put around", adam, lambda: _scaled(adam()), "refuse", "O203", "T201", "O204", "O205")
 other("loss scale taken away", lambda: _scaled(adam()), adam, "refuse", "O203", "T202", "O204", "O205")
 row("optimizer state absent in ckpt", SYSTEMS, "refuse", run(net, None), run(net), ("O201",))
-row("optimizer state from before the first step", SYSTEMS, "refuse", run(net), run(net), ("O201", "O204", "O205"), steps=0)
+row(
+    "optimizer state from before the first step",
+    SYSTEMS,
+    "refuse",
+    run(net),
+    run(net),
+    ("O201", "O204", "O205"),
+    steps=0,
+)
 
 
 def _decayed(made: Run) -> None:
@@ -363,7 +466,14 @@ def _subset() -> Run:
 
 
 row("optimizer built over another order", SYSTEMS, "warn", run(net), _reordered, ("O309",))
-row("optimizer built over a subset", SYSTEMS, "refuse", run(net), _subset, ("O206", "O204", "O205", "T202", "O301"))
+row(
+    "optimizer built over a subset",
+    SYSTEMS,
+    "refuse",
+    run(net),
+    _subset,
+    ("O206", "O204", "O205", "T202", "O301"),
+)
 
 
 def _frozen_later() -> Run:
@@ -379,7 +489,14 @@ def _frozen_before_building() -> Run:
 
 
 row("layer frozen after the optimizer was built", SYSTEMS, "exact", run(net), _frozen_later)
-row("layer frozen before the optimizer is built", SYSTEMS, "refuse", run(net), _frozen_before_building, ("O204", "O205", "O206", "O202"))
+row(
+    "layer frozen before the optimizer is built",
+    SYSTEMS,
+    "refuse",
+    run(net),
+    _frozen_before_building,
+    ("O204", "O205", "O206", "O202"),
+)
 
 
 def _use_averages(made: Run) -> None:
@@ -394,12 +511,30 @@ row("averages written over the raw weights", SYSTEMS, "indistinguishable", run(n
     before=_use_averages, truth=None)  # fmt: skip
 
 # -- not built -----------------------------------------------------------------------------------------------
-row("not built yet at restore", WITHOUT_CONFIG, "refuse", run(lambda: called(Lazy())), run(Lazy), ("T224", "O310"), truth=None)
-row("not built yet at restore, model alone", WITHOUT_CONFIG, "refuse", run(lambda: called(Lazy()), None), run(Lazy, None), ("T224", "O310"), truth=None)
+row(
+    "not built yet at restore",
+    WITHOUT_CONFIG,
+    "refuse",
+    run(lambda: called(Lazy())),
+    run(Lazy),
+    ("T224", "O310"),
+    truth=None,
+)
+row(
+    "not built yet at restore, model alone",
+    WITHOUT_CONFIG,
+    "refuse",
+    run(lambda: called(Lazy()), None),
+    run(Lazy, None),
+    ("T224", "O310"),
+    truth=None,
+)
 
 
 # -- another function, the same tensors ------------------------------------------------------------------------
-def function(mutation: str, was: Callable[[], Any], now: Callable[[], Any], what: str = "refuse", code: str = "T218") -> None:
+def function(
+    mutation: str, was: Callable[[], Any], now: Callable[[], Any], what: str = "refuse", code: str = "T218"
+) -> None:
     """In the configuration of ``.keras`` and ``.h5``; elsewhere a seal knows."""
     row(mutation, WITH_CONFIG, what, run(was), run(now), (code,), truth=None)
     row(mutation, WITHOUT_CONFIG, "indistinguishable", run(was), run(now), (code,), sealed=what, truth=None)
@@ -431,7 +566,15 @@ def _permuted(made: Run) -> None:
     table.assign(np.asarray(table)[::-1])
 
 
-row("vocabulary rows permuted", SYSTEMS, "indistinguishable", run(words), run(words), before=_permuted, truth=None)
+row(
+    "vocabulary rows permuted",
+    SYSTEMS,
+    "indistinguishable",
+    run(words),
+    run(words),
+    before=_permuted,
+    truth=None,
+)
 
 
 def _with_nan(made: Run) -> None:
@@ -449,19 +592,39 @@ def _transposed(made: Run) -> None:
     kernel.assign(np.asarray(kernel).T)
 
 
-row("square weight transposed", SYSTEMS, "indistinguishable", run(net), run(net), before=_transposed, truth=None)
+row(
+    "square weight transposed",
+    SYSTEMS,
+    "indistinguishable",
+    run(net),
+    run(net),
+    before=_transposed,
+    truth=None,
+)
 
 # -- damage --------------------------------------------------------------------------------------------------
 _F = ("ChecksumMismatch", "Truncated", "DamagedCheckpoint", "CheckpointNotFound", "F101", "F102", "F103", "F108", "F109",
       "F111", "F112", "F113", "F124", "F125", "F128")  # fmt: skip
 
 
-def hurt(mutation: str, how: Callable[[Path], None], systems: tuple[str, ...] = SYSTEMS, expect: str = "refuse", **more: Any) -> None:
+def hurt(
+    mutation: str,
+    how: Callable[[Path], None],
+    systems: tuple[str, ...] = SYSTEMS,
+    expect: str = "refuse",
+    **more: Any,
+) -> None:
     row(mutation, systems, expect, run(net), run(net), _F, truth=None, hurt=how, **more)
 
 
 hurt("exponent bit flipped in tensor data", damage.flip_data, WITH_SUMS)
-hurt("exponent bit flipped in tensor data", damage.flip_data, WITHOUT_SUMS, "indistinguishable", sealed="refuse")
+hurt(
+    "exponent bit flipped in tensor data",
+    damage.flip_data,
+    WITHOUT_SUMS,
+    "indistinguishable",
+    sealed="refuse",
+)
 hurt("4 KB block zero-filled in data", damage.zero_block, WITH_SUMS)
 hurt("one byte truncated", damage.cut_one)
 hurt("half truncated", damage.cut_half)

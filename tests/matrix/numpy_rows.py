@@ -53,7 +53,12 @@ Change = Callable[[Tree, Tree], None]
 
 
 def row(
-    system: str, mutation: str, expect: str, change: Change, codes: tuple[str, ...] = (), optimizer: bool = False
+    system: str,
+    mutation: str,
+    expect: str,
+    change: Change,
+    codes: tuple[str, ...] = (),
+    optimizer: bool = False,
 ) -> Row:
     def make(folder: Path) -> Case:
         saved, live = tree(1), tree(2)
@@ -67,7 +72,9 @@ def row(
             parts["optimizer"] = live["optimizer"]
         here = flat(live)
         truth = {
-            n: v.astype(here[n].dtype) for n, v in flat(saved).items() if n in here and here[n].shape == v.shape
+            n: v.astype(here[n].dtype)
+            for n, v in flat(saved).items()
+            if n in here and here[n].shape == v.shape
         }
         return Case(path, parts, truth)
 

@@ -14,9 +14,10 @@ def rows() -> list[Row]:
 
     found += numpy_rows
     if find_spec("torch") is not None:
+        from torch_file_rows import ROWS as torch_file_rows
         from torch_rows import ROWS as torch_rows
 
-        found += torch_rows
+        found += torch_rows + torch_file_rows
     if find_spec("tensorflow") is not None:
         from keras_rows import ROWS as keras_rows
         from tensorflow_rows import ROWS as tensorflow_rows

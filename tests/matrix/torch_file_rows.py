@@ -33,7 +33,9 @@ def fresh(make: Callable[[], nn.Module], optimizer: Any = adam) -> Run:
     return Run(model, optimizer(model))
 
 
-def row(mutation: str, expect: str, make: Callable[[Path], Case], codes: tuple[str, ...] = (), **more: Any) -> Row:
+def row(
+    mutation: str, expect: str, make: Callable[[Path], Case], codes: tuple[str, ...] = (), **more: Any
+) -> Row:
     return Row(mutation, "torch several", expect, make, codes, **more)
 
 
@@ -144,7 +146,9 @@ def _layers() -> nn.Module:
     return stack((8, 8), (8, 8), (8, 3))
 
 
-def sharded(kind: str, change: Callable[[Path, list[Path], list[Path]], None] | None) -> Callable[[Path], Case]:
+def sharded(
+    kind: str, change: Callable[[Path, list[Path], list[Path]], None] | None
+) -> Callable[[Path], Case]:
     """Three shards with an index; ``change(folder, files, files of a later checkpoint)`` is the damage."""
 
     def make(folder: Path) -> Case:

@@ -297,7 +297,7 @@ def at_weight(path: Path) -> tuple[bytearray, int]:
 
 def flipped(path: Path) -> None:
     data, at = at_weight(path)
-    data[at + 3] ^= 0x40
+    data[at + 2] ^= 0x80  # the lowest bit of the exponent: twice or half the value, which nobody notices
     path.write_bytes(data)
 
 
@@ -530,6 +530,8 @@ MODEL_ROWS: list[Row] = [
     *each(ALL, "saved from torch.compile", "exact", wrap_saved=compiled, truth=bare_names),
     *each(ALL, "saved from compiled DataParallel", "exact", wrap_saved=compiled_parallel, truth=bare_names),
     *each(ALL, "into DataParallel", "exact", wrap=parallel),
+    *each(ALL, "saved from DataParallel, more classes", "lossy", ("T203",), wrap_saved=parallel, truth=bare_names, live=lambda: Net(classes=5)),
+    *each(ALL, "saved from DataParallel, layer removed at end", "leftover", ("T202",), wrap_saved=parallel, truth=bare_names, saved=Adapted, live=Net),
     *each(ALL, "into torch.compile", "exact", wrap=compiled),
 ]  # fmt: skip
 
@@ -584,7 +586,7 @@ OPTIMIZER_ROWS: list[Row] = [
 DAMAGE_ROWS: list[Row] = [
     *each(("torch", "torch weights", "lightning"), "exponent bit flipped in tensor data", "refuse", ("F102",), saved=large, damage=flipped, sealed="refuse"),
     *each(("torch", "torch weights", "lightning"), "4 KB block zero-filled in data", "refuse", ("F102",), saved=large, damage=block_zeroed),
-    *each(("safetensors", "torch legacy"), "exponent bit flipped in tensor data", "refuse", ("N107", "F102"), saved=large, damage=flipped, sealed="refuse"),
+    *each(("safetensors", "torch legacy"), "exponent bit flipped in tensor data", "indistinguishable", ("F102",), saved=large, damage=flipped, sealed="refuse"),
     *each(("safetensors", "torch legacy"), "4 KB block zero-filled in data", "warn", ("N103", "F102"), saved=large, damage=block_zeroed, sealed="refuse", truth=unknown),
     *each(ALL, "one byte truncated", "refuse", damage=cut(1)),
     *each(ALL, "half truncated", "refuse", damage=cut(0.5)),

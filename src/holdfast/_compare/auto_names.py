@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from .._core.spec import TensorSpec
-from .._facts.keras_layers import CHILDREN, MODELS, SUBLAYERS, VARIABLES, snake_case
+from .._facts.keras_layers import CHILDREN, COPIES, MODELS, SUBLAYERS, VARIABLES, counted_name, snake_case
 from .names import segments
 from .pool import Pool
 
-__all__ = ["automatic", "match_automatic", "pair_automatic"]
+__all__ = ["OWNED", "automatic", "match_automatic", "pair_automatic"]
 
 _NUMBERED = re.compile(r"^(.+?)_([1-9]\d*)$")
 _KERAS = frozenset({"keras", "tensorflow", ""})
@@ -26,23 +26,25 @@ _STEMS = frozenset(
     snake_case(name)
     for name in (*VARIABLES, *CHILDREN, *SUBLAYERS, *MODELS, "StackedRNNCells", "TFSMLayer", "FeatureSpace")
 )
-_OWNED = frozenset({"average", "gradient"})
+OWNED = frozenset({"average", "gradient"})
+"""Roles of tensors that belong to a weight and are as many as the weights."""
 
 
 def automatic(name: str, class_name: str) -> bool:
     """Whether ``name`` is what Keras calls an unnamed layer of that class, whatever the count
     (``dense_7`` of ``Dense``)."""
-    stem = snake_case(class_name)
-    return name == stem or (name.startswith(f"{stem}_") and name[len(stem) + 1 :].isdecimal())
+    return counted_name(name, class_name)
 
 
 def _stem(segment: str, stems: frozenset[str]) -> tuple[str, int] | None:
     """The class part and the count of a segment that may be automatic, or ``None``."""
-    if segment in stems:
+    front = next((word for word in COPIES if segment.startswith(word)), "")
+    plain = segment[len(front) :]
+    if plain in stems:
         return segment, 0
-    match = _NUMBERED.match(segment)
+    match = _NUMBERED.match(plain)
     if match is not None and match.group(1) in stems:
-        return match.group(1), int(match.group(2))
+        return front + match.group(1), int(match.group(2))
     return None
 
 
@@ -220,9 +222,9 @@ def match_automatic(pool: Pool) -> tuple[list[TensorSpec], list[TensorSpec]]:
     held = set(doubtful_a)
     owned: dict[tuple[str, str], list[str]] = {}
     for spec in pool.b.values():
-        if spec.role in _OWNED and spec.owner is not None:
+        if spec.role in OWNED and spec.owner is not None:
             owned.setdefault((spec.role, spec.owner), []).append(spec.name)
-    for spec in [s for s in pool.a.values() if s.role in _OWNED and s.owner is not None]:
+    for spec in [s for s in pool.a.values() if s.role in OWNED and s.owner is not None]:
         assert spec.owner is not None
         if spec.owner in pairs:
             found = owned.get((spec.role, pairs[spec.owner]), [])

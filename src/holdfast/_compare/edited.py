@@ -40,7 +40,8 @@ class Entry:
 
     ``parts``: what it is made of, joined along ``axis`` where there are several; none for a tensor that the
     catalog lacks and that keeps the value it has where it is wanted (``why``: the edit's kind). ``base``: the
-    name underneath, which patterns may use as well.
+    name underneath, and ``aka`` the name where it is wanted (another spelling, a wrapper's prefix): patterns may use
+    either as well.
     """
 
     spec: TensorSpec
@@ -48,6 +49,7 @@ class Entry:
     axis: int | None = None
     base: str | None = None
     why: str | None = None
+    aka: str | None = None
 
     @property
     def unchanged(self) -> bool:
@@ -60,8 +62,10 @@ class Entry:
         return replace(self, parts=parts, spec=self.spec.with_(**changes))
 
     def covered_by(self, pattern: str) -> bool:
-        """Whether a pattern covers this tensor, by its name or by that underneath."""
-        return matches(pattern, self.spec.name) or (self.base is not None and matches(pattern, self.base))
+        """Whether a pattern covers this tensor, by its name, by that underneath or by that where it is wanted."""
+        return any(
+            matches(pattern, name) for name in (self.spec.name, self.base, self.aka) if name is not None
+        )
 
 
 Entries = dict[str, Entry]

@@ -85,9 +85,8 @@ def axes_between(a: TensorSpec, b: TensorSpec, probe: Probe | None) -> Axes | No
         return None
     if a.shape != b.shape and sorted(a.shape) != sorted(b.shape):
         return None
-    if probe is None and (
-        (a.dialect == b.dialect and a.layout == b.layout and a.name == b.name) or layout_of(a) == layout_of(b)
-    ):
+    same_facts = a.name == b.name and a.dialect == b.dialect and a.layout == b.layout
+    if probe is None and (same_facts or layout_of(a) == layout_of(b)):
         return None  # only content could show a permutation within one convention
     possible = permutations(a, b)
     if not possible:

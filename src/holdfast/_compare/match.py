@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 
 from .._core.spec import TensorSpec
-from .auto_names import match_automatic
+from .auto_names import OWNED, match_automatic
 from .content import Fingerprint, Probe, narrower
 from .layouts import fits, permutations
 from .names import canonical, leaf, segments, spelled_alike, spelling
@@ -32,6 +32,7 @@ def match(pool: Pool, probe: Probe | None) -> None:
         _by_form(pool, lambda spec: (*spelling(spec.name)[:-1], leaf(spec.name)), "spelling")
     for specs, side in zip(unnamed, (pool.a, pool.b), strict=True):
         side.update((spec.name, spec) for spec in specs)
+    _by_owner(pool)
     if probe is not None:
         _by_content(pool, probe)
         rules_of_pairs([p for p in pool.pairs if p.by == "content"], pool)
@@ -74,10 +75,22 @@ def _by_alias(pool: Pool) -> None:
         }
         if len(found) == 1:
             claims.setdefault(found.pop(), []).append(b.name)
+    left = {spec.shape for spec in pool.a.values() if spec.name not in claims}
+    claiming = {name for claimants in claims.values() for name in claimants}
+    left |= {spec.shape for spec in pool.b.values() if spec.name not in claiming}
     for name, claimants in claims.items():
         # an alias that several tensors bear proves nothing for any of them
-        if len(claimants) == 1 and pool.a[name].shape == pool.b[claimants[0]].shape:
+        if len(claimants) != 1 or pool.a[name].shape != pool.b[claimants[0]].shape:
+            continue
+        if not (_only_place(pool.a[name], pool.b[claimants[0]]) and pool.a[name].shape in left):
             pool.take(name, claimants[0], "alias")
+
+
+def _only_place(a: TensorSpec, b: TensorSpec) -> bool:
+    """Whether two tensors share a numbered place of Keras's or TensorFlow's (``layers/dense_1``, ``_operations/3``) and
+    no name: where a tensor of the shape is missing or left over as well, the places may have moved."""
+    numbered = {"keras", "tensorflow"} >= {a.dialect, b.dialect}
+    return numbered and a.name not in (b.name, *b.aliases) and b.name not in a.aliases
 
 
 def _by_form(pool: Pool, form: Callable[[TensorSpec], Hashable], by: str) -> None:
@@ -86,6 +99,24 @@ def _by_form(pool: Pool, form: Callable[[TensorSpec], Hashable], by: str) -> Non
         return
     for _, a, b in list(pool.unique(form)):
         pool.take(a.name, b.name, by)
+
+
+def _by_owner(pool: Pool) -> None:
+    """Averages and accumulated gradients follow their weight, whatever the optimizer that keeps them is called."""
+    there: dict[tuple[str, str], list[str]] = {}
+    for spec in pool.b.values():
+        if spec.role in OWNED and spec.owner is not None:
+            there.setdefault((spec.role, spec.owner), []).append(spec.name)
+    if not there:
+        return
+    to_b = {pair.a.name: pair.b.name for pair in pool.pairs}
+    here: dict[tuple[str, str], list[str]] = {}
+    for spec in pool.a.values():
+        if spec.role in OWNED and spec.owner in to_b:
+            here.setdefault((spec.role, to_b[spec.owner or ""]), []).append(spec.name)
+    for key, names in here.items():
+        if len(names) == 1 and len(there.get(key, ())) == 1:
+            pool.take(names[0], there[key][0], "owner")
 
 
 # -- shapes and modules ----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from .._core.pattern import escape
 from .._core.plan import Edit
 from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
 from .._core.words import plural
+from .._facts.optimizers import KERAS_SLOTS
 from .names import segments
 from .pool import Pool
 
@@ -21,6 +23,7 @@ __all__ = [
     "HYPER_WORDS",
     "SILENT_SETTINGS",
     "belongs_to_optimizer",
+    "class_by_name",
     "match_slots",
     "optimizer_differences",
     "same_setting",
@@ -145,6 +148,49 @@ def match_slots(pool: Pool, a: Catalog, b: Catalog, to_b: Mapping[str, str]) -> 
         right = there.get(key, ())
         if len(left) == 1 and len(right) == 1:
             pool.take(left[0], right[0], "owner")
+    if len(a.optimizers) == len(b.optimizers) == 1:
+        _match_own_scalars(pool)
+
+
+def _match_own_scalars(pool: Pool) -> None:
+    """Step count, learning rate and the like of the only Keras optimizer, by the word that any of their names ends
+    with."""
+
+    def words(specs: Mapping[str, TensorSpec]) -> dict[tuple[str, str], list[str]]:
+        found: dict[tuple[str, str], list[str]] = {}
+        for spec in specs.values():
+            if spec.owner is None and spec.role in ("counter", "hyperparameter") and spec.dialect in _KERAS:
+                names = {n.partition("/.ATTRIBUTES/")[0] for n in (spec.name, spec.key, *spec.aliases)}
+                for holder, end in {("", *segments(n))[-2:] for n in names}:
+                    word = _SAME_WORD.get(end.lstrip("_"), end.lstrip("_"))
+                    for key in ((re.sub(r"_\d+$", "", holder), word), ("", word)):
+                        if not word.isdecimal() and spec.name not in found.setdefault(key, []):
+                            found[key].append(spec.name)
+        return found
+
+    here, there = words(pool.a), words(pool.b)
+    # with the object that holds it first: a loss scale wrapper and its inner optimizer both count
+    for key in sorted(here, key=lambda key: not key[0]):
+        left = [name for name in here[key] if name in pool.a]
+        right = [name for name in there.get(key, ()) if name in pool.b]
+        if len(left) == 1 and len(right) == 1:
+            pool.take(left[0], right[0], "owner")
+
+
+_KERAS = frozenset({"keras", "tensorflow"})
+_SAME_WORD = {"iterations": "iteration", "iter": "iteration"}
+
+
+def class_by_name(catalog: Catalog, optimizer: OptimizerSpec) -> str | None:
+    """The class in lower case that the name of a Keras optimizer tells, where the file does not record the class:
+    Keras calls it after its class (``adamw_1``), and its variables after it (``adamw_1/iteration``)."""
+    words = [optimizer.name]
+    for spec in catalog.values():
+        if spec.optimizer == optimizer.name and spec.role == "counter" and spec.dialect in _KERAS:
+            words += segments(spec.name)[-2:-1]
+    known = {name.lower() for name in KERAS_SLOTS}
+    stems = [re.sub(r"_\d+$", "", word).replace("_", "").lower() for word in words]
+    return next((stem for stem in stems if stem in known), None)
 
 
 def slot_differences(
@@ -176,6 +222,7 @@ def slot_differences(
             related=names,
         )
         return
+    yield from _left_counters(pool)
     back = {name: own for own, name in to_b.items()}
     for side, free, code_edit in (("a", pool.a, "drop"), ("b", pool.b, "reset-slots")):
         groups: dict[tuple[str, str], list[TensorSpec]] = {}
@@ -213,6 +260,25 @@ def slot_differences(
                     {"slot": slot, "owner": spec.owner, "shape": list(spec.shape)},
                     edit,
                 )
+
+
+def _left_counters(pool: Pool) -> Iterator[Difference]:
+    """Counts of an optimizer as a whole that one side lacks; those of a weight are told with its slots."""
+    for free, code in ((pool.b, "T201"), (pool.a, "T202")):
+        for spec in free.values():
+            if spec.role != "counter" or spec.owner is not None or spec.dialect not in _KERAS:
+                continue
+            if code == "T201" and not spec.attributes.get("virtual"):
+                continue  # a restore tells that by itself, of every framework
+            here, there = ("B", "A") if code == "T201" else ("A", "B")
+            yield Difference(
+                code,
+                None if code == "T201" else spec.name,
+                spec.name if code == "T201" else None,
+                f"the optimizer's {spec.name} is in {here} and not in {there}",
+                {"shape": list(spec.shape), "dtype": spec.dtype, "role": spec.role},
+                Edit("keep-live" if code == "T201" else "drop", (escape(spec.name),)),
+            )
 
 
 # -- the optimizers themselves ---------------------------------------------------------------------

@@ -78,6 +78,9 @@ def place_by_position(
             why = "the live optimizer lists these weights in another order than the model in the file"
             done.append(optimizer)
             continue
+        # by the file's spelling of the name where it has one, so that edits of a weight take its slots along
+        spelled = {canonical(e.spec.name): e.spec.name for e in now.values() if e.spec.role == "weight"}
+        owners = {place: spelled.get(canonical(name), name) for place, name in owners.items()}
         for entry in slots:
             owner = owners[entry.spec.attributes["position"]]
             spec = entry.spec

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
-from functools import lru_cache
+from collections.abc import Iterable
 
-from .._core.spec import TensorSpec
 from .layouts import fits
 from .names import spelling, tail
 from .pool import Pair, Pool
@@ -24,37 +22,23 @@ Rule = tuple[tuple[str, ...], tuple[str, ...]]
 """(head in A, head in B), in words."""
 
 _WORDS = re.compile(r"\d+|\D+")
-_NUMBERED = re.compile(r"[^\d./]\d+(?![^./])")  # a number at the end of a segment that has more in it
 _DEEPEST = 12
-
-
-def _words(spec: TensorSpec) -> tuple[str, ...]:
-    return _words_of(spec.name)
-
-
-@lru_cache(maxsize=65536)
-def _words_of(name: str) -> tuple[str, ...]:
-    """The spelling cut further at digits (``layer_3`` -> ``layer_``, ``3``), so that numbers are words of
-    their own."""
-    parts = spelling(name)
-    if not _NUMBERED.search(name):
-        return parts
-    out: list[str] = []
-    for part in parts:
-        if part[-1:].isdigit() and not part.isdigit():
-            out.extend(_WORDS.findall(part))
-        else:
-            out.append(part)
-    return tuple(out)
-
-
 _Words = dict[str, tuple[str, ...]]
 
 
-def _all_words(names: Collection[str]) -> _Words:
-    """The words of each name."""
-    words = _words_of if _NUMBERED.search("/".join(names)) else spelling
-    return {name: words(name) for name in names}
+def _all_words(names: Iterable[str]) -> _Words:
+    """The spelling of each name, cut further at digits (``layer_3`` -> ``layer_``, ``3``), so that numbers are
+    words of their own."""
+    words = {name: spelling(name) for name in names}
+    # names are many and their segments few, so those to be cut are looked for once
+    segments = set().union(*words.values())
+    cut = {part: _WORDS.findall(part) for part in segments if part[-1:].isdigit() and not part.isdigit()}
+    if cut:
+        whole = cut.keys().isdisjoint
+        for name, parts in words.items():
+            if not whole(parts):
+                words[name] = tuple(word for part in parts for word in cut.get(part, (part,)))
+    return words
 
 
 def _tails(words: _Words, length: int) -> dict[tuple[str, ...], str | None]:
@@ -131,8 +115,10 @@ def rules_of_pairs(pairs: Iterable[Pair], pool: Pool) -> None:
     if not pool:
         return
     heads: Counter[Rule] = Counter()
+    pairs = list(pairs)
+    words = _all_words([*(pair.a.name for pair in pairs), *(pair.b.name for pair in pairs), *pool.a, *pool.b])
     for pair in pairs:
-        a, b = _words(pair.a), _words(pair.b)
+        a, b = words[pair.a.name], words[pair.b.name]
         if a == b:
             continue
         shared = tail(a, b)
@@ -142,13 +128,13 @@ def rules_of_pairs(pairs: Iterable[Pair], pool: Pool) -> None:
     if not heads:
         return
     there: dict[tuple[str, ...], list[str]] = {}
-    for name, spec in pool.b.items():
-        there.setdefault(_words(spec), []).append(name)
+    for name in pool.b:
+        there.setdefault(words[name], []).append(name)
     targets: dict[tuple[str, ...], Counter[tuple[str, ...]]] = {}
     for (head, other), count in heads.items():
         targets.setdefault(head, Counter())[other] += count
     for name, spec in list(pool.a.items()):
-        parts = _words(spec)
+        parts = words[name]
         for cut in range(len(parts) - 1, -1, -1):
             choices = targets.get(parts[:cut])
             if not choices:

@@ -66,6 +66,7 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     chosen = _optimizers(stored, container, pairing)
     hidden = {o.name for o in stored.optimizers} - pairing.names.keys()
     entries: dict[str, Entry] = {}
+    copies = _COPIES - {_first_word(name) for name in names}
     left: Counter[str] = Counter()
     for spec in stored.values():
         spec = _as_live(spec, stored, live)
@@ -79,6 +80,8 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
             entries[spec.name] = Entry(_inside(spec, container), (Part(spec.name),), base=spec.name)
         elif "model" not in wanted or not spec.name.startswith(container):
             left[_first(spec.name)] += 1
+        elif not container and _first_word(spec.name) in copies:
+            left[_first_word(spec.name)] += 1
         else:
             inner = _inside(spec, container).with_(name=spec.name[len(container) :]) if container else spec
             entries[inner.name] = Entry(inner, (Part(spec.name),), base=spec.name)
@@ -111,6 +114,11 @@ def _chosen_by(plan: Iterable[Edit], stored: Catalog, names: set[str]) -> str | 
 
 def _first(name: str) -> str:
     return name.split("/", 1)[0]
+
+
+def _first_word(name: str) -> str:
+    """The first part of a flattened name, whichever separator joins them."""
+    return _first(name).split(".", 1)[0]
 
 
 def _inside(spec: TensorSpec, container: str) -> TensorSpec:

@@ -24,6 +24,8 @@ from .settings import Decision, decide_hyperparameters, decide_settings, paired_
 
 __all__ = ["Fit", "as_plan", "fit"]
 
+_AT_ONCE = frozenset({"keras", "tensorflow"})
+"""Frameworks whose optimizers make the state of all weights at once, before the first step."""
 _OWN = frozenset({"weight", "buffer", "average", "slot", "counter", "gradient"})
 
 
@@ -101,7 +103,7 @@ def fit(stored: Catalog, live: LiveCatalog, plan: Plan | None = None, *, name: s
         return _recorded_order(stored, scope, live, chosen)
 
     placed = place_by_position(scope.entries, scope.optimizers, live, accept=accept, recorded=recorded)
-    entries = apply_edits(chosen, placed.entries, live)
+    entries = apply_edits(chosen, _known_as(stored, placed, live, chosen), live)
     optimizers = _owners_renamed(placed.optimizers, placed.entries, entries)
     edited = EditedCatalog(stored, entries, optimizers=optimizers)
     delta = compare_catalogs(edited, live, depth="header", names=(name or _title(stored), "the live model"))
@@ -120,11 +122,29 @@ def fit(stored: Catalog, live: LiveCatalog, plan: Plan | None = None, *, name: s
     return found
 
 
+_OF_LIVE = frozenset(
+    {"hyper", "init", "keep-live", "reset-slots", "map-slots", "rename", "nonfinite", "function"}
+)
+"""Edits whose patterns are held against live names anyway, or (rename) change the name first."""
+
+
+def _known_as(stored: Catalog, placed: Positions, live: LiveCatalog, plan: Plan) -> dict[str, Entry]:
+    """The entries, each with the live name that it has without any edit, for the edits that name tensors."""
+    if all(edit.kind in _OF_LIVE for edit in plan):
+        return placed.entries
+    plain = EditedCatalog(stored, placed.entries, optimizers=placed.optimizers)
+    delta = compare_catalogs(plain, live, depth="header")
+    names = {pair.a: pair.b for pair in delta.pairs if pair.certain and pair.a != pair.b}
+    return {n: replace(e, aka=names[n]) if n in names else e for n, e in placed.entries.items()}
+
+
 def _recorded_order(stored: Catalog, scope: Scope, live: LiveCatalog, plan: Plan) -> dict[str, int]:
     """Live names of the file's weights -> their places in the file, where the names alone do not tell: the weights
     matched as everything is, after the plan's edits. Uncertain matches prove nothing."""
     weights = {n: e for n, e in scope.entries.items() if e.spec.role == "weight"}
-    edited = EditedCatalog(stored, apply_edits(Plan(tuple(e for e in plan if e.kind == "rename")), weights), optimizers=())
+    edited = EditedCatalog(
+        stored, apply_edits(Plan(tuple(e for e in plan if e.kind == "rename")), weights), optimizers=()
+    )
     delta = compare_catalogs(edited, live, depth="header")
     places = {pair.b: edited[pair.a].order for pair in delta.pairs if pair.certain}
     return {name: place for name, place in places.items() if place is not None}
@@ -184,6 +204,9 @@ def _sort_out(found: Fit) -> None:
 def _without_state(found: Fit) -> Iterable[str]:
     """Slots of weights for which the checkpoint's optimizer, though it has the weight, has no state: PyTorch
     makes state with the first gradient, so a weight that never had one has none."""
+    if found.live.framework in _AT_ONCE:
+        yield from _never_stepped(found)
+        return
     known = {name for o in found.stored.optimizers for g in o.groups for name in g.owners}
     with_state = {
         e.spec.owner for e in found.stored.entries.values() if e.spec.optimizer is not None and e.parts
@@ -196,7 +219,31 @@ def _without_state(found: Fit) -> Iterable[str]:
         spec = variable.spec
         lazy = variable.virtual or variable.clear is not None
         known_here = spec.owner in known_live and spec.owner not in having
-        if lazy and (known_here or spec.attributes.get("optional")) and spec.optimizer is not None and name not in matched:
+        if (
+            lazy
+            and (known_here or spec.attributes.get("optional"))
+            and spec.optimizer is not None
+            and name not in matched
+        ):
+            yield name
+
+
+def _never_stepped(found: Fit) -> Iterable[str]:
+    """State of an optimizer of Keras's that has made no step in the checkpoint: it is made with the first one, for all
+    weights at once, so that there is none yet."""
+    kept = {entry.spec.optimizer for entry in found.stored.entries.values() if entry.spec.role == "slot"}
+    if not any(o.step == 0 and o.name not in kept for o in found.stored.optimizers):
+        return
+    if len(found.stored.optimizers) != 1:
+        return
+    matched = {pair.b for pair in found.delta.pairs}
+    for name, variable in found.live.variables.items():
+        spec = variable.spec
+        if (
+            spec.optimizer is not None
+            and spec.role in ("slot", "counter", "gradient")
+            and name not in matched
+        ):
             yield name
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._compare.casting import Overflow, overflow
 from .._compare.draft import draft, fold_names
-from .._compare.optimizers import belongs_to_optimizer, plain_class
+from .._compare.optimizers import belongs_to_optimizer, class_by_name, plain_class
 from .._core.difference import DIFFERENCES, Difference
 from .._core.errors import HoldfastError
 from .._core.finding import Finding, Place
@@ -53,6 +53,7 @@ def fit_findings(found: Fit) -> None:
     against: list[Difference] = []
     groups: dict[Hashable, list[Difference]] = {}
     relevant = _following(_optimizer_class(found, differences_for_restore(found)), found)
+    relevant = [*relevant, *_counters(found, relevant)]
     for difference in relevant:
         groups.setdefault(_group(difference), []).append(difference)
     for members in groups.values():
@@ -571,23 +572,47 @@ def _optimizer_class(found: Fit, differences: list[Difference]) -> list[Differen
         slots_too = any(d.code == "O203" for d in differences)
         return [d for d in differences if not (slots_too and d.code == "O204")]
     one, other = plain_class(stored[0]), plain_class(live[0])
+    base = found.stored.base
+    only = base.optimizers[0] if len(base.optimizers) == 1 else None
+    named = None if stored[0].class_name or only is None else class_by_name(base, only)
+    one = named or one
     flags = [
         o.groups[0].current.get("decoupled_weight_decay") if o.groups else None for o in (stored[0], live[0])
     ]
     differs = None not in flags and flags[0] != flags[1]
     slots = [d for d in differences if d.code == "O204"]
-    if one is None or other is None or one == other or not (differs or slots or found.cleared):
+    if one is None or other is None or one == other or not (differs or slots or found.cleared or named):
         return differences
     made = Difference(
         "O203", stored[0].name, live[0].name, "",
         {
-            "a": stored[0].class_name or stored[0].class_likely, "b": live[0].class_name,
-            "by": "what it keeps of each weight" if slots else "decoupled_weight_decay of its groups",
+            "a": stored[0].class_name or named or stored[0].class_likely, "b": live[0].class_name,
+            "by": "its name" if named else "what it keeps of each weight" if slots
+            else "decoupled_weight_decay of its groups",
         },
         Edit("reset-slots", ("*",)),
         related=tuple(n for d in slots for n in (d.a, d.b) if n),
     )  # fmt: skip
-    return [d for d in differences if d.code != "O204"] + [made]
+    return [d for d in differences if d.code != "O204" and d.evidence.get("role") != "counter"] + [made]
+
+
+def _counters(found: Fit, told: Sequence[Difference]) -> Iterator[Difference]:
+    """Step counts of the live optimizer that the checkpoint does not have: left at their value, moments would be
+    corrected as if the run had just begun."""
+    if found.scope.unclear or any(d.code in ("O201", "O203") for d in told):
+        return
+    settled = {*found.pairs, *found.kept, *found.reset, *found.cleared, *(d.b for d in told)}
+    owners = {d.evidence.get("owner") for d in told} | {d.b for d in told}
+    for name, variable in found.live.variables.items():
+        spec = variable.spec
+        if spec.role != "counter" or spec.optimizer is None or variable.virtual or name in settled:
+            continue
+        if spec.owner is None or spec.owner not in owners:
+            yield Difference(
+                "O204", None, name, f"the count `{name}` is in B and not in A",
+                {"slot": name.rsplit("/", 1)[-1], "owner": spec.owner, "shape": list(spec.shape)},
+                Edit("reset-slots", (escape(spec.owner or name),)),
+            )  # fmt: skip
 
 
 def _following(differences: list[Difference], found: Fit) -> list[Difference]:

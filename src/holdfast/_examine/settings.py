@@ -8,6 +8,7 @@ needs a ``hyper:`` edit: loading would silently undo what the person has just ch
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from .._compare.optimizers import HYPER_WORDS, SILENT_SETTINGS, same_setting, told
 from .._core.catalog import Catalog
+from .._core.errors import HoldfastError, PlanError
 from .._core.pattern import matches
 from .._core.plan import Edit, Plan
 from .._core.spec import OptimizerSpec, ParamGroup
@@ -131,11 +133,19 @@ def _judge(decision: Decision, stored: Any, live: Any, plan: Plan) -> None:
     edit = _edit_for(plan, decision.name)
     if edit is not None:
         decision.take = edit.value if edit.value in ("checkpoint", "live") else "given"
+        if decision.take == "checkpoint" and isinstance(stored, Mapping) != isinstance(live, Mapping):
+            raise PlanError(
+                f"{decision.name} is a schedule on one side and a number on the other: neither becomes the other",
+                found=str(edit), expected=f"hyper:{decision.name}=live",
+                remedy="Construct the optimizer with what the checkpoint was saved with, or keep the live one.",
+            )  # fmt: skip
         if decision.take == "given":
             decision.value = edit.value
     elif decision.setting is None and decision.variable is None:
         # nothing to set (a constructor's argument): what the code says stays, and must be the same
         decision.take = "live" if same_setting(decision.stored, decision.live) else "undecided"
+    elif isinstance(decision.stored, Mapping) != isinstance(decision.live, Mapping):
+        decision.take = "undecided"  # a schedule on one side, a number on the other
     elif not decision.scheduled and not same_setting(stored, live):
         decision.take = "undecided"
     if decision.take == "live":
@@ -167,9 +177,12 @@ def _scalars(catalog: Catalog, optimizer: str) -> dict[str, Any]:
     for spec in catalog.values():
         if spec.role != "hyperparameter" or spec.optimizer != optimizer or spec.shape not in ((), (1,)):
             continue
-        values = np.asarray(catalog.read(spec.name)).reshape(-1)
+        try:
+            values = np.asarray(catalog.read(spec.name)).reshape(-1)
+        except HoldfastError:
+            continue  # damaged, which is told by itself, or not made yet
         if values.size == 1 and values.dtype.kind in "fiu":
-            found[spec.name.rsplit("/", 1)[-1].lstrip("_")] = values[0].item()
+            found[re.split("[./]", spec.name)[-1].lstrip("_")] = values[0].item()
     return found
 
 

@@ -24,6 +24,8 @@ __all__ = [
     "SURE_BUFFERS",
     "CONTAINERS",
     "MODELS",
+    "COPIES",
+    "counted_name",
     "snake_case",
     "class_of_group",
     "likely_variables",
@@ -202,6 +204,23 @@ def snake_case(class_name: str) -> str:
     for pattern, replacement in _SNAKE:
         text = pattern.sub(replacement, text)
     return text.lower()
+
+
+COPIES = ("forward_", "backward_")
+"""What ``Bidirectional`` puts before the names of its two copies of a layer (``keras/src/layers/rnn/bidirectional.py``)."""
+
+
+def counted_name(name: str, class_name: str) -> bool:
+    """Whether ``name`` is what Keras calls an unnamed layer of that class, whatever the count (``dense_7`` of
+    ``Dense``, ``forward_lstm_2`` of the ``LSTM`` in a ``Bidirectional``)."""
+    stem = snake_case(class_name)
+    for front in ("", *COPIES):
+        plain = name.removeprefix(front)
+        if name.startswith(front) and (
+            plain == stem or (plain.startswith(f"{stem}_") and plain[len(stem) + 1 :].isdecimal())
+        ):
+            return True
+    return False
 
 
 _BY_KEY = {snake_case(name): name for name in VARIABLES}

@@ -232,6 +232,10 @@ class LegacyReader:
         path = "optimizer_weights"
         node = (self.training or {}).get("optimizer_config") if isinstance(self.training, dict) else None
         class_name, config = optimizer_config(node)
+        wrapper: dict[str, Any] = {}
+        if class_name == "LossScaleOptimizer" and isinstance(config, dict) and "inner_optimizer" in config:
+            wrapper = {"wrapper": class_name}
+            class_name, config = optimizer_config(config["inner_optimizer"])
         names = self._texts(path, "weight_names") if path in self.file.groups else None
         listed: list[tuple[str, Dataset]] = []
         for name in names or ():
@@ -241,7 +245,7 @@ class LegacyReader:
         if not listed:
             if class_name:
                 self.optimizers.append(
-                    spec_of((config or {}).get("name") or class_name, class_name, config, State())
+                    spec_of((config or {}).get("name") or class_name, class_name, config, State(), **wrapper)
                 )
             return
         state = self._state(listed, weights, class_name, config)
@@ -261,7 +265,7 @@ class LegacyReader:
                 optimizer=title,
                 attributes=attributes,
             )
-        self.optimizers.append(spec_of(title, class_name, config, state))
+        self.optimizers.append(spec_of(title, class_name, config, state, **wrapper))
 
     def _state(
         self, listed: list[tuple[str, Dataset]], weights: list[Weight], class_name: str | None, config: Any
@@ -324,6 +328,8 @@ def _by_name(name: str, dataset: Dataset, weights: Mapping[str, Weight], class_n
             if key in weights:
                 return _slot(dataset, slot, weights[key])
     last = parts[-1]
+    if class_name == "Nadam" and dataset.shape == () and re.fullmatch(r"variable(_\d+)?", last):
+        return Slot(dataset, "counter", slot="u_product")  # keras/src/optimizers/nadam.py gives it no name
     known = (*known_slots(class_name, "keras-3"), "average", "gradient_accumulator")
     for slot in sorted(known, key=len, reverse=True):
         flat = last.removesuffix("_" + slot)

@@ -420,7 +420,11 @@ def spec_of(
         elif value is not None and slot.role == "hyperparameter":
             current[plain] = value
     configured = {k: v for k, v in (config or {}).items() if k not in ("name", "is_legacy_optimizer")}
-    owners = tuple(dict.fromkeys(s.owner for s in state.slots if s.owner and s.proved))
+    owned = [s for s in state.slots if s.role == "slot"]
+    sure = all(
+        s.owner and s.proved for s in owned
+    )  # half a list of owners would say that the others have none
+    owners = tuple(dict.fromkeys(s.owner for s in owned if s.owner)) if sure else ()
     names = tuple(dict.fromkeys(s.slot for s in state.slots if s.slot and s.role == "slot"))
     return OptimizerSpec(
         name=name,

@@ -14,7 +14,7 @@ keras/src/optimizers/base_optimizer.py and backend/tensorflow/optimizer.py.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 
 from .._core.spec import Role
@@ -33,6 +33,7 @@ from .tf_optimizer_graph import Optimizer, OwnVariable, find_optimizers
 __all__ = ["describe_objects"]
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+_DEEPEST = 200
 _METRICS = {"keras_api", "metrics", "_metrics", "_compile_metrics", "metric"}
 _GENERIC = re.compile(r"^$|^Variable(_\d+)?$|.*/\.ATTRIBUTES/.*|^unknown$")
 
@@ -52,11 +53,15 @@ def describe_objects(
     optimizers = find_optimizers(graph, full, {node: entries[key].shape for node, key in keys.items()})
     owned = {own.node for optimizer in optimizers for own in optimizer.variables}
     names = _names(graph, keys, full, owned, optimizers)
+    beside = _paths_beside(graph, {o.root for o in optimizers}, set(keys) - owned)
     found: dict[str, Description] = {}
     for node in _walk(graph, [o.root for o in optimizers]):
         key = keys.get(node)
         if key is not None and node not in owned:
             found[key] = _plain(names[node], key, entries[key], full.get(node, ""), variables.get(node))
+            other = beside.get(node)
+            if other is not None and other not in (names[node], _path_of(key)):
+                found[key].aliases = (*found[key].aliases, other)
     trainable = {node for optimizer in optimizers for node in optimizer.trainable}
     for node in trainable:
         if node in keys and keys[node] in found:
@@ -125,6 +130,29 @@ def _walk(graph: ObjectGraph, last: list[int]) -> Iterator[int]:
             yield node
             stack.extend(child for _, child in reversed(graph.nodes[node].children) if child not in seen)
     yield from (node for node in range(len(graph.nodes)) if node not in seen)
+
+
+def _paths_beside(graph: ObjectGraph, optimizers: set[int], wanted: set[int]) -> dict[int, str]:
+    """Node -> the path to it that leads through no optimizer. A weight that an optimizer lists is stored under the
+    optimizer, which is nearer to the root; where it stands in the model only this path tells."""
+    if not optimizers:
+        return {}
+    paths: dict[int, tuple[str, ...]] = {0: ()}
+    queue = deque([0] if graph.nodes else [])
+    while queue:
+        at = queue.popleft()
+        if len(paths[at]) >= _DEEPEST:
+            continue
+        for name, child in graph.nodes[at].children:
+            if child not in paths and child not in optimizers:
+                paths[child] = (*paths[at], name)
+                queue.append(child)
+    return {node: "/".join(map(_escaped, path)) for node, path in paths.items() if node in wanted}
+
+
+def _escaped(name: str) -> str:
+    """A name as it stands in a key (tensorflow/python/trackable/trackable_utils.py)."""
+    return name.replace(".", "..").replace("/", ".S")
 
 
 # -- names -------------------------------------------------------------------------------------------------

@@ -423,6 +423,9 @@ def _outcome(
         nbytes=sum(s.nbytes for s in counted if s.name in restored),
         total_bytes=sum(s.nbytes for s in counted),
         values=carried.values,
+        settings=sum(
+            d.setting is not None and d.optimizer is None and d.take == "checkpoint" for d in found.decisions
+        ),
         proof=carried.moved.proof,
         verified_bytes=carried.moved.verified_bytes,
         digests=carried.moved.digests,

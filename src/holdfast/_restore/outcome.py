@@ -8,6 +8,7 @@ from typing import Any
 
 from .._core.finding import Finding, Proof
 from .._core.plan import Plan
+from .._core.words import plural
 
 __all__ = ["Outcome"]
 
@@ -22,7 +23,8 @@ class Outcome:
         theirs because the plan says so. reset: optimizer state that starts anew. dropped: names in the file
         that the plan left out. others: what else the file holds, by its first words, with the number of tensors.
     total, nbytes, total_bytes: live tensors in scope, bytes restored, bytes of all of them.
-    values: hyperparameters and other plain values that were set: name -> (before, after).
+    values: hyperparameters and other plain values that became others: name -> (before, after). settings: how many
+        plain values (of schedulers, loss scalers, parameter groups) hold what the checkpoint says.
     proof: how much evidence the bytes had: ``sealed``, ``checksums``, ``partial``, ``structure-only``.
     verified_bytes: bytes that agreed with evidence. digests: live name -> digest of its values now.
     findings: what is worth knowing (notes and warnings), readiness of the next step included.
@@ -41,6 +43,7 @@ class Outcome:
     nbytes: int = 0
     total_bytes: int = 0
     values: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    settings: int = 0
     proof: Proof = "structure-only"
     verified_bytes: int = 0
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -63,14 +66,7 @@ class Outcome:
     @property
     def summary(self) -> str:
         """One sentence: how much was restored, what was not, and whether the next step will run."""
-        share = 100.0 if not self.total_bytes else 100.0 * self.nbytes / self.total_bytes
-        amount = "all" if len(self.restored) == self.total else str(len(self.restored))
-        text = (
-            f"restored {amount} of {self.total} tensors"
-            if amount != "all"
-            else f"restored all {self.total} tensors"
-        )
-        text += f", {_percent(share)} of bytes"
+        text = self._amount()
         said = []
         if self.kept:
             said.append(f"{_names(self.kept)} kept {_its(self.kept)} initial value{_s(self.kept)} (allowed)")
@@ -81,6 +77,25 @@ class Outcome:
         if self.next_step:
             said.append(self.next_step)
         return "; ".join([text, *said])
+
+    def _amount(self) -> str:
+        beside = f" and {plural(self.settings, 'value')}" if self.settings else ""
+        if not self.total:
+            return (
+                f"restored {plural(self.settings, 'value')}"
+                if self.settings
+                else "there was nothing to restore"
+            )
+        share = 100.0 if not self.total_bytes else 100.0 * self.nbytes / self.total_bytes
+        if len(self.restored) == self.total:
+            text = (
+                f"restored all {plural(self.total, 'tensor')}"
+                if self.total > 1
+                else "restored the one tensor"
+            )
+        else:
+            text = f"restored {len(self.restored)} of {plural(self.total, 'tensor')}"
+        return f"{text}{beside}, {_percent(share)} of bytes"
 
     def __str__(self) -> str:
         return self.summary

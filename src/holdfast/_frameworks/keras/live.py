@@ -23,7 +23,7 @@ from ..live import LiveCatalog, Setting, Variable
 from . import values
 from .names import Named, named
 from .objects import Holder, holders, not_built
-from .optimizers import OwnVariable, inner_of, optimizer_spec, own_variables, settings
+from .optimizers import OwnVariable, initial_of, inner_of, optimizer_spec, own_variables, settings
 from .readiness import duplicates, mark, readiness
 from .virtual import virtual_variables
 
@@ -219,7 +219,9 @@ class _Description:
                 yield _live(spec.with_(aliases=(*spec.aliases, *self._aliases(own.variable))), own.variable)
             for virtual in virtual_variables(optimizer, self._weights_of(part)):
                 spec = self._state_spec(part, virtual.own, virtual.shape, virtual.dtype)
-                yield Variable(replace(spec, attributes={"virtual": True}), None, virtual.write)
+                yield Variable(
+                    replace(spec, attributes={**spec.attributes, "virtual": True}), None, virtual.write
+                )
 
     def _state_spec(self, part: str, own: OwnVariable, shape: tuple[int, ...], dtype: str) -> TensorSpec:
         name = f"{part}/{own.path}"
@@ -240,6 +242,7 @@ class _Description:
             optimizer=self._spec_name(part),
             aliases=(own.path,),
             dialect="keras",
+            attributes=initial_of(self.optimizers[part], own),
         )
 
     def _spec_name(self, part: str) -> str:

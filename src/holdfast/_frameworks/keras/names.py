@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..._facts.keras_layers import snake_case
+from ..._facts.keras_layers import counted_name
 from .objects import Holder
 
 __all__ = ["Named", "automatic_name", "named"]
@@ -38,8 +38,7 @@ class Named:
 def automatic_name(thing: Any) -> bool:
     """Whether an object's name is the one that Keras would have counted out for its class
     (``keras/src/utils/naming.py``)."""
-    name, stem = str(getattr(thing, "name", "")), snake_case(type(thing).__name__)
-    return name == stem or (name.startswith(f"{stem}_") and name[len(stem) + 1 :].isdecimal())
+    return counted_name(str(getattr(thing, "name", "")), type(thing).__name__)
 
 
 def named(known: Iterable[Holder], prefix: str = "") -> list[Named]:

@@ -18,7 +18,15 @@ from ..._core.spec import OptimizerSpec, ParamGroup, Role
 from ..live import Setting
 from . import values
 
-__all__ = ["OwnVariable", "configured", "inner_of", "optimizer_spec", "own_variables", "settings"]
+__all__ = [
+    "OwnVariable",
+    "configured",
+    "initial_of",
+    "inner_of",
+    "optimizer_spec",
+    "own_variables",
+    "settings",
+]
 
 _NOT_STATE = frozenset({"_variables", "_trainable_variables", "_tracker", "_lock"})
 _LISTS: Mapping[str, tuple[Role, str]] = {
@@ -70,6 +78,16 @@ def own_variables(optimizer: Any) -> Iterator[OwnVariable]:
     for mark, (role, slot, owner, variable) in told.items():
         if mark not in place:
             yield OwnVariable(variable, role, slot, owner, None, str(variable.path))
+
+
+def initial_of(optimizer: Any, own: OwnVariable) -> dict[str, Any]:
+    """The value at which Keras makes a state variable, where that is not zero (``{"initial": ...}``): Adagrad's and
+    Ftrl's accumulator, Nadam's product of momenta."""
+    inner = inner_of(optimizer)
+    value = getattr(inner, "initial_accumulator_value", None)
+    if own.slot == "accumulator" and isinstance(value, (int, float)):
+        return {"initial": float(value)}
+    return {"initial": 1.0} if own.path.endswith("/u_product") else {}
 
 
 def _path(variable: Any, optimizer: Any) -> str:

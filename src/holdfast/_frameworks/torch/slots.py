@@ -139,7 +139,9 @@ def fill(slots: list[Slot]) -> None:
     for slot in slots:
         state = slot.optimizer.state.get(slot.param)
         if slot.path[0] == "al" and state and isinstance(state.get("al"), list):
-            state["al"].extend([None] * (slot.path[1] + 1 - len(state["al"])))  # LBFGS takes its length for granted
+            state["al"].extend(
+                [None] * (slot.path[1] + 1 - len(state["al"]))
+            )  # LBFGS takes its length for granted
     _in_order(slots)
 
 
