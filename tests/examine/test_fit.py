@@ -15,7 +15,8 @@ from holdfast._core.plan import Plan
 from holdfast._examine.fit import Fit, as_plan, fit
 from holdfast._frameworks import live_catalog
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 from torch import nn
 
 Adam = torch.optim.Adam

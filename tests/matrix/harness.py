@@ -96,6 +96,8 @@ def live_values(parts: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal bit for bit, shape and dtype included."""
     a, b = np.asarray(a), np.asarray(b)
+    if a.dtype.kind == b.dtype.kind == "O":  # texts: the bytes of such an array are addresses
+        return a.shape == b.shape and a.tolist() == b.tolist()
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 

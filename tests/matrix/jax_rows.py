@@ -373,8 +373,14 @@ ROWS: list[Row] = [
         ),
         nnx_row(system, "epsilon changed", "indistinguishable", ("T218",), live=lambda s: Net(s, epsilon=1e-2), sealed="refuse"),
         nnx_row(system, "dropout rate changed", "indistinguishable", ("T218",), live=lambda s: Net(s, rate=0.5), sealed="warn"),
-        nnx_row(system, "stride changed", "indistinguishable", ("T218",), saved=Conv, live=lambda s: Conv(s, strides=2), sealed="refuse"),
-        nnx_row(system, "padding changed", "indistinguishable", ("T218",), saved=Conv, live=lambda s: Conv(s, padding="VALID"), sealed="refuse"),
+        nnx_row(
+            system, "stride changed", "indistinguishable", ("T218",),
+            saved=Conv, live=lambda s: Conv(s, strides=2), sealed="refuse",
+        ),
+        nnx_row(
+            system, "padding changed", "indistinguishable", ("T218",),
+            saved=Conv, live=lambda s: Conv(s, padding="VALID"), sealed="refuse",
+        ),
         cut(system),
     )
 ]  # fmt: skip

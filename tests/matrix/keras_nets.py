@@ -147,6 +147,7 @@ def net(
     between: int = 0,
     adapter: bool = False,
     middle: bool = True,
+    layer_norm: bool = False,
     dtype: Any = None,
 ) -> Any:
     """Layers of one shape with names of their own, a normalisation with statistics, a head."""
@@ -157,7 +158,10 @@ def net(
         x = layers.Dense(8, activation, name=f"extra{number}", dtype=dtype)(x)
     if middle:
         x = layers.Dense(8, activation, name=decoder, dtype=dtype)(x)
-    x = layers.BatchNormalization(epsilon=epsilon, momentum=momentum, name="norm", dtype=dtype)(x)
+    if layer_norm:
+        x = layers.LayerNormalization(name="norm", dtype=dtype)(x)
+    else:
+        x = layers.BatchNormalization(epsilon=epsilon, momentum=momentum, name="norm", dtype=dtype)(x)
     x = layers.Dropout(dropout, name="drop", dtype=dtype)(x)
     if adapter:
         x = layers.Dense(8, name="adapter", dtype=dtype)(x)

@@ -182,9 +182,10 @@ for _name, _made in {
     "Lamb": lambda: keras.optimizers.Lamb(0.01),
     "Adafactor": lambda: keras.optimizers.Adafactor(0.01),
 }.items():
-    # Adafactor's factors follow from more than shapes: it is built first
+    # Adafactor's factors follow from more than shapes: it is built first. The legacy .h5 of Keras 3 cannot hold them
+    # (two variables get one name, and save raises)
     if _name == "Adafactor":
-        row(f"plain resume, {_name}", SYSTEMS, "exact", run(net, _made), lambda m=_made: build(Run(net(), m())),
+        row(f"plain resume, {_name}", ("tfck", "weights.h5", ".keras"), "exact", run(net, _made), lambda m=_made: build(Run(net(), m())),
             truth=by_place, goes_on=True)  # fmt: skip
     else:
         sound(f"plain resume, {_name}", net, _made)
@@ -283,11 +284,13 @@ def _was(new: str, old: str) -> Truth:
     )
 
 
-row("layer renamed only", WITH_NAMES, "refuse", run(net), run(_named_head("classifier")), ("T205",),
-    settles=True, truth=_was("classifier", "head"))  # fmt: skip
-# a bundle's names are object paths: the layer's name is not in it
-row("layer renamed only", ("tfck",), "exact", run(net), run(_named_head("classifier")),
+# the layer's place is in the file beside its name, and everything else agrees; in legacy .h5 only the name is
+row("layer renamed only", ("tfck", "weights.h5", ".keras"), "exact", run(net), run(_named_head("classifier")),
     truth=_was("classifier", "head"))  # fmt: skip
+row("layer renamed only", (".h5",), "refuse", run(net), run(_named_head("classifier")), ("T205",),
+    settles=True, truth=_was("classifier", "head"))  # fmt: skip
+row("layer renamed, another of its shape added", ("tfck", "weights.h5", ".keras"), "refuse", run(net),
+    run(lambda: net(decoder="other", between=1)), ("T201", "T205", "T210"), truth=None)  # fmt: skip
 
 _CROSS = {"encoder": "decoder", "decoder": "encoder"}
 
@@ -297,12 +300,20 @@ def _crossed_names() -> Any:
     return net(encoder="decoder", decoder="encoder")
 
 
-row("same-shape layers swapped, explicit names", WITH_NAMES, "exact", run(net), run(_crossed_names))
-row("same-shape layers swapped, explicit names", ("tfck",), "indistinguishable", run(net), run(_crossed_names),
-    sealed="refuse")  # fmt: skip
+row("same-shape layers swapped, explicit names", SYSTEMS, "exact", run(net), run(_crossed_names))
+# without an optimizer, whose slots bear them, a bundle has no names
+row("same-shape layers swapped, explicit names, weights alone", WITH_NAMES, "exact", run(net, None),
+    run(_crossed_names, None))  # fmt: skip
+row("same-shape layers swapped, explicit names, weights alone", ("tfck",), "indistinguishable", run(net, None),
+    run(_crossed_names, None), sealed="refuse")  # fmt: skip
 row(
-    "same-shape attributes set in the other order", WITHOUT_CONFIG, "exact",
-    run(lambda: called(Named())), run(lambda: called(Named(crossed=True))), goes_on=False,
+    "same-shape attributes set in the other order", ("tfck",), "exact",
+    run(lambda: called(Named())), run(lambda: called(Named(crossed=True))),
+)  # fmt: skip
+# the weights are told by their attributes; the optimizer's order is in no .weights.h5 of a subclassed model
+row(
+    "same-shape attributes set in the other order", ("weights.h5",), "indistinguishable",
+    run(lambda: called(Named())), run(lambda: called(Named(crossed=True))), truth=None,
 )  # fmt: skip
 row(
     "same-shape layers swapped in a list, explicit names", ("weights.h5",), "exact",
@@ -432,17 +443,19 @@ other(
     "O207",
 )
 other("loss scale put around", adam, lambda: _scaled(adam()), "refuse", "O203", "T201", "O204", "O205")
-other("loss scale taken away", lambda: _scaled(adam()), adam, "refuse", "O203", "T202", "O204", "O205")
+other("loss scale taken away", lambda: _scaled(adam()), adam, "leftover", "T202")
 row("optimizer state absent in ckpt", SYSTEMS, "refuse", run(net, None), run(net), ("O201",))
-row(
-    "optimizer state from before the first step",
-    SYSTEMS,
-    "refuse",
-    run(net),
-    run(net),
-    ("O201", "O204", "O205"),
-    steps=0,
-)
+
+
+def _stepped() -> Run:
+    made = Run(net(), adam())
+    train(made, 1)
+    return made
+
+
+row("optimizer state from before the first step", SYSTEMS, "exact", run(net), run(net), steps=0, goes_on=True)
+row("optimizer state from before the first step, live one stepped", SYSTEMS, "exact", run(net), _stepped,
+    steps=0, goes_on=True)  # fmt: skip
 
 
 def _decayed(made: Run) -> None:
@@ -555,6 +568,8 @@ row("the same layer code from elsewhere", ("tfck", ".keras"), "exact", run(lambd
     run(lambda: with_code(False)), sealed="exact")  # fmt: skip
 row("head count of MultiHeadAttention changed", SYSTEMS, "refuse", run(attention, None),
     run(lambda: attention(heads=4, key_dim=2), None), ("T203", "T206", "T218"), truth=None)  # fmt: skip
+row("another normalisation, without statistics", SYSTEMS, "refuse", run(lambda: net(layer_norm=True)), run(net),
+    ("T201",), truth=None)  # fmt: skip
 row("LSTM became GRU", SYSTEMS, "refuse", run(recurrent), run(lambda: recurrent(cell="GRU")),
     ("T201", "T203", "T202"), truth=None)  # fmt: skip
 
@@ -634,4 +649,13 @@ hurt("index: bit flipped mid", damage.flip_index, ("tfck",))
 hurt("index: deleted", damage.no_index, ("tfck",))
 hurt("one shard missing", damage.no_data, ("tfck",))
 hurt("data of another save", damage.other_data, ("tfck",))
-hurt("moving statistics absent", damage.no_statistics, WITHOUT_SUMS)
+row(
+    "moving statistics absent",
+    (".h5",),
+    "refuse",
+    run(net),
+    run(net),
+    ("T201",),
+    truth=None,
+    hurt=damage.no_statistics,
+)

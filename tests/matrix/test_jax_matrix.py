@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-for library in ("jax", "flax", "optax", "safetensors"):
-    pytest.importorskip(library)
+pytest.importorskip("jax")
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+pytest.importorskip("safetensors")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import Row, judge

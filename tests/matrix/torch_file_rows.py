@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from harness import Case, Row
 from torch import nn
+from torch_making import adam, sgd
 from torch_nets import Net, Run, seeded, stack, train, truth_of
-from torch_rows import adam, sgd
 
 Models = dict[str, nn.Module]
 

@@ -11,8 +11,9 @@ import pytest
 
 import holdfast
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("safetensors")
+import torch
 from safetensors.numpy import save_file
 from torch import nn
 

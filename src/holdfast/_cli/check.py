@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._core.errors import UsageError
 from .options import Settings, shared
+
+if TYPE_CHECKING:
+    from .._core.plan import Plan
 
 __all__ = ["command"]
 
@@ -67,14 +70,17 @@ def command(
 
     known_codes(settings)
     path, factory = _split(arguments)
-    wanted = Path(plan).read_text("utf-8") if plan is not None else None
+    if path is None:
+        _needs_checkpoint(allow, plan, write_plan, targets)
+    reader = _targets(targets)
+    wanted = _read_plan(plan) if plan is not None else None
     parts = parts_of(load_factory(factory, kwargs=keywords(given)))
     report = check(
         path,
         allow=allow,
         plan=wanted,
         depth=settings.depth,
-        target=_targets(targets),
+        target=reader,
         title=factory,
         **parts,
     )
@@ -110,7 +116,13 @@ def _split(arguments: tuple[str, ...]) -> tuple[str | None, str]:
         raise UsageError("one checkpoint and one factory", found=f"{len(arguments)} arguments")
     *paths, factory = arguments
     if not is_factory(factory):
-        hint = "`holdfast doctor` examines a checkpoint alone." if Path(factory).exists() else None
+        hint = None
+        if Path(factory).exists():
+            hint = "`holdfast doctor` examines a checkpoint alone."
+            if paths and is_factory(paths[0]):
+                hint = f"The checkpoint comes first: holdfast check {factory} {paths[0]}"
+        elif factory.endswith("()") and is_factory(factory[:-2]):
+            hint = f"Without the brackets: {factory[:-2]}; arguments are given as --arg NAME=VALUE."
         raise UsageError(
             "the last argument names no factory", expected="MODULE:FACTORY, such as train:make",
             found=factory, remedy=hint,
@@ -118,14 +130,40 @@ def _split(arguments: tuple[str, ...]) -> tuple[str | None, str]:
     return (paths[0] if paths else None), factory
 
 
-def _targets(texts: tuple[str, ...]) -> dict[str, str] | None:
-    found = {}
-    for text in texts:
-        name, equals, version = text.partition("==")
-        if not equals or not version:
-            raise UsageError("a target has the form NAME==VERSION", found=text, expected="keras==3.15.0")
-        found[name.strip().lower()] = version.strip()
-    return found or None
+def _targets(texts: Sequence[str]) -> dict[str, str] | None:
+    """The reader that is named, package -> version; :class:`UsageError` for an unknown one."""
+    if not texts:
+        return None
+    from .._facts.versions import parse_reader
+
+    return parse_reader(texts)
+
+
+def _needs_checkpoint(
+    allow: Sequence[str], plan: str | None, write_plan: str | None, targets: Sequence[str]
+) -> None:
+    """Options that say something of a checkpoint must not be passed over in silence where there is none."""
+    given = {"--allow": allow, "--plan": plan, "--write-plan": write_plan, "--target": targets}
+    useless = [option for option, value in given.items() if value]
+    if useless:
+        raise UsageError(
+            f"{useless[0]} speaks of a checkpoint, and none is named",
+            expected="holdfast check CKPT MODULE:FACTORY",
+        )
+
+
+def _read_plan(file: str) -> Plan:
+    """The plan in a file, as TOML or one edit a line."""
+    from .._core.errors import PlanError
+    from .._examine.fit import as_plan
+
+    try:
+        return as_plan(plan=Path(file).read_text("utf-8"))
+    except PlanError as error:
+        error.file = error.file or file
+        raise
+    except UnicodeDecodeError as error:
+        raise PlanError("this is no plan: the file is not text", file=file, offset=error.start) from error
 
 
 def _write_plan(edits: Sequence[str], path: str | None, factory: str, place: str, settings: Settings) -> None:

@@ -10,9 +10,13 @@ import contextlib
 import difflib
 import functools
 import importlib
+import importlib.util
+import inspect
 import os
+import re
 import sys
 import traceback
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, TracebackType
@@ -21,6 +25,7 @@ from typing import Any
 import click
 
 from .._core.errors import UsageError
+from .._frameworks.kinds import is_optimizer
 
 __all__ = ["PARTS", "is_factory", "keywords", "load_factory", "parts_of"]
 
@@ -67,6 +72,8 @@ def _made(where: str, path: str, text: str, args: Sequence[Any], kwargs: Mapping
     try:
         made = thing(*args, **kwargs)
     except (Exception, SystemExit) as error:
+        if isinstance(error, TypeError) and not _inside(error):
+            raise _not_called_so(text, error, thing) from error
         _show(error)
         raise UsageError(
             f"{text} raised {_named(error)}",
@@ -83,10 +90,31 @@ def _made(where: str, path: str, text: str, args: Sequence[Any], kwargs: Mapping
     return made
 
 
+def _not_called_so(text: str, error: TypeError, thing: Any) -> UsageError:
+    """The factory was never entered: its arguments do not fit."""
+    try:
+        signature = str(inspect.signature(thing))
+    except (TypeError, ValueError):
+        signature = "(...)"
+    return UsageError(
+        f"{text} cannot be called so: {error}",
+        expected=f"{text.rpartition(':')[2]}{signature}",
+        remedy="Arguments are given as --arg NAME=VALUE, or write a function that takes none.",
+    )
+
+
+def _inside(error: BaseException) -> bool:
+    """Whether it was raised within the user's code and not by the call itself."""
+    trace = error.__traceback__
+    return trace is not None and trace.tb_next is not None
+
+
 def is_factory(text: str) -> bool:
     """Whether a text has the form ``module:callable`` and is not a file of that name."""
     module, _, name = text.rpartition(":")
-    return bool(module) and name.replace(".", "").isidentifier() and not Path(text).exists()
+    if not module or (":" in module and not module.endswith(".py")):
+        return False
+    return all(word.isidentifier() for word in name.split(".")) and not Path(text).exists()
 
 
 def keywords(texts: Sequence[str]) -> dict[str, Any]:
@@ -108,7 +136,8 @@ def keywords(texts: Sequence[str]) -> dict[str, Any]:
 
 def parts_of(made: Any) -> dict[str, Any]:
     """What a factory returned, by part: a plain tuple or list as model, optimizer, scheduler, scaler; a dict with a
-    key ``model`` as it is; anything else is the model. Raises :class:`UsageError` for other tuples."""
+    key ``model``, or of nothing but these words, as it is; an optimizer alone as that; anything else is the model.
+    Raises :class:`UsageError` for other tuples, and for a dict that has an optimizer and no ``model``."""
     if type(made) in (tuple, list) and made:
         if len(made) > len(PARTS):
             raise UsageError(
@@ -116,24 +145,40 @@ def parts_of(made: Any) -> dict[str, Any]:
                 found=f"{len(made)} of them",
                 expected=", ".join(PARTS) + ", in this order; or a dict with these words",
             )
-        return {part: thing for part, thing in zip(PARTS, made, strict=False) if thing is not None}
-    if isinstance(made, dict) and made.get("model") is not None and all(isinstance(key, str) for key in made):
-        return {part: thing for part, thing in made.items() if thing is not None}
-    return {"model": made}
+        return _given(dict(zip(PARTS, made, strict=False)), made)
+    if isinstance(made, dict) and all(isinstance(key, str) for key in made):
+        if made.get("model") is not None or (made and made.keys() <= set(PARTS)):
+            return _given(made, made)
+        inside = [word for word, thing in made.items() if is_optimizer(thing)]
+        if inside:
+            raise UsageError(
+                f"the factory returned a dict with an optimizer (`{inside[0]}`) and no `model`",
+                found=", ".join(made)[:200],
+                expected="the words model, optimizer, scheduler, scaler; and others for what else is restored",
+            )
+    return {"optimizer" if is_optimizer(made) else "model": made}
 
 
-def _module(where: str, text: str) -> ModuleType:
+def _given(parts: Mapping[str, Any], made: Any) -> dict[str, Any]:
+    """The parts that are there."""
+    given = {part: thing for part, thing in parts.items() if thing is not None}
+    if not given:
+        raise UsageError("the factory returned nothing but None", found=repr(made)[:200])
+    return given
+
+
+def _module(where: str, text: str, file: Path | None = None) -> ModuleType:
+    """Import a module by its name, or from a file; every error in the words of the command line."""
     here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    if where.endswith(".py"):
+    _on_path(here)
+    if file is None and where.endswith(".py"):
         return _from_file(Path(where), text)
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(where)
+        return importlib.import_module(where) if file is None else _loaded(where, file)
     except ModuleNotFoundError as error:
         missing = error.name or ""
-        if where == missing or where.startswith(f"{missing}."):
+        if file is None and (where == missing or where.startswith(f"{missing}.")):
             file = Path(*where.split(".")).with_suffix(".py")
             raise UsageError(
                 f"no module named {missing}",
@@ -172,13 +217,64 @@ def _package(module: str) -> str:
 
 
 def _from_file(file: Path, text: str) -> ModuleType:
-    """The module in a file that is no part of a package; its folder is on ``sys.path``, as for a script."""
+    """The module in a file. Within a package it is imported as what it is there; else its folder is on ``sys.path``, as
+    for a script, and a file that imports what lies beside it by ``from .`` is taken as of a package without
+    ``__init__.py``."""
     if not file.is_file():
-        raise UsageError(f"no such file: {file}", found=text, expected=_EXPECTED)
-    folder = str(file.resolve().parent)
+        near = difflib.get_close_matches(file.name, [f.name for f in _siblings(file)], n=3)
+        raise UsageError(
+            f"no such file: {file}",
+            found=text,
+            expected=_EXPECTED,
+            remedy=f"Did you mean {' or '.join(str(file.parent / name) for name in near)}?" if near else None,
+        )
+    folder, name = file.resolve().parent, file.stem
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        folder, name = folder.parent, f"{folder.name}.{name}"
+    if "." not in name and _RELATIVE.search(file.read_text("utf-8", errors="replace")):
+        folder, name = folder.parent, f"{folder.name}.{name}"
+    _on_path(str(folder))
+    if "." in name:
+        module = _module(name, text)
+        if Path(module.__file__ or file).resolve() != file.resolve():
+            raise UsageError(
+                f"another package of the name {name.partition('.')[0]} comes first on sys.path",
+                expected=str(file),
+                found=module.__file__,
+            )
+        return module
+    known = getattr(sys.modules.get(name), "__file__", None)
+    if name in sys.modules and (known is None or Path(known).resolve() != file.resolve()):
+        name = f"{name}_at_{zlib.crc32(str(file.resolve()).encode()):08x}"  # json.py; a train.py of a library
+    return _module(name, text, file)
+
+
+_RELATIVE = re.compile(r"^[ \t]*from[ \t]+\.", re.MULTILINE)
+
+
+def _siblings(file: Path) -> list[Path]:
+    return list(file.parent.glob("*.py")) if file.parent.is_dir() else []
+
+
+def _loaded(name: str, file: Path) -> ModuleType:
+    """The module in a file, under a name, whatever else on ``sys.path`` has that name."""
+    known = sys.modules.get(name)
+    if known is not None:
+        return known
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _on_path(folder: str) -> None:
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    return _module(file.stem, text)
 
 
 def _named(error: BaseException) -> str:
@@ -186,12 +282,12 @@ def _named(error: BaseException) -> str:
 
 
 def _show(error: BaseException) -> None:
-    """Print the traceback from the first frame that is neither ours nor the import system's."""
+    """Print the traceback from the first frame that is neither ours nor the import system's; for a file that
+    Python cannot parse that is none, and the message tells the line."""
     trace: TracebackType | None = error.__traceback__
     while trace is not None and _skipped(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
-    shown = error.with_traceback(trace if trace is not None else error.__traceback__)
-    lines = traceback.format_exception(type(shown), shown, shown.__traceback__, chain=False)
+    lines = traceback.format_exception(type(error), error, trace, chain=False)
     click.echo("".join(lines), nl=False, err=True)
 
 

@@ -64,8 +64,9 @@ def architecture_differences(
         return
     if _same_names(a, b, tensors) and all(map(_alike, a, b)):
         return
-    left = Side(a, (*tensors, *left_over[0]))
-    right = Side(b, (*tensors.values(), *left_over[1]))
+    here, there = list(left_over[0]), list(left_over[1])
+    left = Side(a, (*tensors, *here))
+    right = Side(b, (*tensors.values(), *there))
     aligned = match_modules(left, right, tensors)
     held: list[Held] = []
     other_shape = {path for path, names in right.owned.items() if not set(names).isdisjoint(reshaped)}
@@ -73,7 +74,7 @@ def architecture_differences(
         if not _alike(left.modules[one], right.modules[two]):
             owned = bool(left.owned.get(one)) and bool(right.owned.get(two))
             held.append(Held(left.modules[one], right.modules[two], owned, two in other_shape))
-    yield from _functions(held)
+    yield from _functions(held, wiring=not here and not there)
     for side, paths, letter in ((left, aligned.only_a, "A"), (right, aligned.only_b, "B")):
         yield from _lonely(side, paths, letter)
     codes: dict[tuple[Any, ...], list[Held]] = {}
@@ -111,12 +112,15 @@ def _alike(a: ModuleSpec, b: ModuleSpec) -> bool:
     )
 
 
-def _functions(held: list[Held]) -> Iterator[Difference]:
-    """``T218`` of the pairs, equal changes told as one."""
+def _functions(held: list[Held], *, wiring: bool) -> Iterator[Difference]:
+    """``T218`` of the pairs, equal changes told as one. ``wiring``: whether a model's wiring counts; where layers with
+    tensors are missing or left over it follows from that, which is told by their tensors."""
     functions: dict[str, list[Held]] = {}
     changes: dict[str, Changes] = {}
     for pair in held:
         changed = _changes(pair.a, pair.b, pair.owned, pair.reshaped)
+        if not wiring:
+            changed.pop("wiring", None)
         if changed:
             mark = repr((pair.a.class_name, pair.b.class_name, sorted(changed.items())))
             functions.setdefault(mark, []).append(pair)
@@ -150,7 +154,7 @@ def _changes(a: ModuleSpec, b: ModuleSpec, owned: bool, reshaped: bool) -> Chang
             return {}  # a user's class under another name: its code tells, see _other_code
         effect = class_effect(a.class_name, b.class_name)
         return {"class": {"a": a.class_name, "b": b.class_name, "effect": effect}}
-    if _own(a) != _own(b):
+    if a.package and b.package and _own(a) != _own(b):
         names = [f"{module.package}.{module.class_name}" for module in (a, b)]
         return {"class": {"a": names[0], "b": names[1], "effect": "unknown"}}
     changed: Changes = {}
@@ -158,7 +162,7 @@ def _changes(a: ModuleSpec, b: ModuleSpec, owned: bool, reshaped: bool) -> Chang
         here, there = _held(a, key), _held(b, key)
         if here is _ABSENT or there is _ABSENT or _same(key, here, there):
             continue
-        effect = effect_of(a.class_name, key, own=_own(a))
+        effect = effect_of(a.class_name, key, own=_own(a if a.package else b))
         if (owned and kernel_decides(key, there)) or (
             reshaped and (key in _FOLLOWS_SHAPES or effect == "unknown")
         ):

@@ -92,6 +92,8 @@ def _tree(specs: Iterable[TensorSpec], stems: frozenset[str]) -> tuple[_Node, bo
         for place, segment in enumerate(path):
             if told is not None:
                 may_be = segment in told
+            elif spec.key.startswith(f"{spec.name}/.ATTRIBUTES/"):
+                may_be = False  # an object's path is made of attributes, whose names stand in the code
             elif len(path) == 1 and isinstance(spec.attributes.get("class"), str):
                 # the layer's own class is known: another class's word is a name that somebody chose
                 may_be = automatic(segment, spec.attributes["class"])

@@ -121,12 +121,14 @@ def compare_catalogs(
     differences += slot_differences(slots, a, b, to_b, settled)
     differences += optimizer_differences(a, b, to_b, _tensor_settings(a, b, probe))
     reshaped = {d.b for d in differences if d.code == "T203" and d.b is not None}
-    differences += architecture_differences(
-        a.modules, b.modules, to_b, left_over=(pool.a, pool.b), reshaped=reshaped
-    )
+    if a.modules:  # a live side describes its modules when asked for them, which takes its time
+        differences += architecture_differences(
+            a.modules, b.modules, to_b, left_over=_left_over(pool, a), reshaped=reshaped
+        )
 
-    rank = {name: position for position, name in enumerate((*b, *a))}
-    differences.sort(key=lambda d: (d.code, rank.get(d.name, len(rank))))
+    if len(differences) > 1:
+        rank = {name: position for position, name in enumerate((*b, *a))}
+        differences.sort(key=lambda d: (d.code, rank.get(d.name, len(rank))))
     matches = tuple(looked[id(pair)][0] for pair in (*pool.pairs, *slots.pairs))
     plan: Plan = draft(differences, list(a.values()), list(b.values()), source=names[0], target=names[1])
     return Delta(
@@ -141,6 +143,22 @@ def compare_catalogs(
         covered=tuple(covered + pool.covered),
         not_looked_at=tuple(_not_looked_at(depth, matches)),
     )
+
+
+def _left_over(pool: Pool, a: Catalog) -> tuple[list[str], list[str]]:
+    """Weights and buffers without a counterpart; those that a plan leaves out of A are among them."""
+    ambiguous_a = (n for group in pool.ambiguous for n in group.a)
+    ambiguous_b = (n for group in pool.ambiguous for n in group.b)
+    here = [n for n, s in pool.a.items() if s.role in _KEPT]
+    there = [n for n, s in pool.b.items() if s.role in _KEPT]
+    return [*here, *ambiguous_a, *getattr(a, "left_out", ())], [
+        *there,
+        *ambiguous_b,
+        *getattr(a, "not_stored", ()),
+    ]
+
+
+_KEPT = frozenset({"weight", "buffer"})
 
 
 def _same_facts(pair: Pair) -> bool:

@@ -92,6 +92,17 @@ class EditedCatalog(Catalog):
             faults=base.faults,
         )
 
+    @property
+    def left_out(self) -> list[str]:
+        """Weights and buffers underneath that the edits leave out."""
+        used = {part.source for entry in self.entries.values() for part in entry.parts}
+        return [s.name for s in self.base.values() if s.role in ("weight", "buffer") and s.name not in used]
+
+    @property
+    def not_stored(self) -> list[str]:
+        """Weights and buffers that the edits add and that have no values underneath."""
+        return [n for n, e in self.entries.items() if not e.parts and e.spec.role in ("weight", "buffer")]
+
     def read(self, name: str) -> np.ndarray:
         entry = self.entries[self[name].name]
         if not entry.parts:
@@ -187,7 +198,13 @@ def _one(edit: Edit, now: Entries, expected: Mapping[str, TensorSpec]) -> Entrie
         return {name: _mapped(edit, entry) for name, entry in now.items()}
     assert kind == "reset-slots"
     kept = {n: e for n, e in now.items() if not _resets(edit, e.spec)}
-    fresh = {n: Entry(s, why=kind) for n, s in expected.items() if _resets(edit, s) and n not in kept}
+    fresh: Entries = {}
+    for name, spec in expected.items():
+        if not _resets(edit, spec) or (name in kept and kept[name].spec.owner == spec.owner):
+            continue
+        # state named by its position: at this one the file may keep another weight's
+        free = name if name not in kept else f"live/{name}"
+        fresh[free] = Entry(spec if free == name else spec.with_(name=free), why=kind)
     return {**kept, **fresh}
 
 

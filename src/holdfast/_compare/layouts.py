@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from .._core.spec import TensorSpec
@@ -31,21 +32,26 @@ class Axes(NamedTuple):
 def layout_of(spec: TensorSpec) -> str | None:
     """``io`` (channels last), ``oi`` (channels first) or ``None`` where neither the spec nor its name
     tells."""
-    if spec.layout:
-        order = spec.layout.lower()
+    return _layout(spec.layout, spec.dialect, segments(spec.name)[-1])
+
+
+@lru_cache(maxsize=4096)
+def _layout(layout: str | None, dialect: str, last: str) -> str | None:
+    """The same by what it is told by; tens of thousands of tensors share a few such facts."""
+    if layout:
+        order = layout.lower()
         if order.endswith("io"):
             return CHANNELS_LAST
         if order.startswith("oi"):
             return CHANNELS_FIRST
-    last = segments(spec.name)[-1]
     if last not in KERNEL_LEAVES:
         return None
     proved = KERNEL_LEAVES[last]
     if proved is not None:
         return proved
-    if spec.dialect in _CHANNELS_LAST_DIALECTS:
+    if dialect in _CHANNELS_LAST_DIALECTS:
         return CHANNELS_LAST
-    return CHANNELS_FIRST if spec.dialect == "torch" and last == "weight" else None
+    return CHANNELS_FIRST if dialect == "torch" and last == "weight" else None
 
 
 def _permuted(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -57,15 +63,22 @@ def permutations(a: TensorSpec, b: TensorSpec) -> list[tuple[int, ...]]:
     rank = len(a.shape)
     if rank < 2 or rank != len(b.shape):
         return []
-    here, there = layout_of(a), layout_of(b)
+    return list(_ways(a.shape, b.shape, layout_of(a), layout_of(b)))
+
+
+@lru_cache(maxsize=4096)
+def _ways(
+    one: tuple[int, ...], other: tuple[int, ...], here: str | None, there: str | None
+) -> tuple[tuple[int, ...], ...]:
+    rank = len(one)
     both = ((CHANNELS_LAST, CHANNELS_FIRST), (CHANNELS_FIRST, CHANNELS_LAST))
     ways = sorted(both, key=lambda way: way != (here, there))
     found: list[tuple[int, ...]] = []
     for way in ways:
         for axes in PERMUTATIONS.get((*way, rank), ()):
-            if axes not in found and _permuted(a.shape, axes) == b.shape:
+            if axes not in found and _permuted(one, axes) == other:
                 found.append(axes)
-    return found
+    return tuple(found)
 
 
 def fits(a: TensorSpec, b: TensorSpec) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 
 from .._core.spec import TensorSpec
 from .auto_names import OWNED, match_automatic
@@ -24,6 +24,7 @@ __all__ = ["match"]
 
 def match(pool: Pool, probe: Probe | None) -> None:
     """Fill ``pool.pairs`` and ``pool.ambiguous`` from what is free; what stays free has no counterpart."""
+    _the_same(pool)
     unnamed = match_automatic(pool)
     _by_name(pool)
     _by_alias(pool)
@@ -48,6 +49,13 @@ def match(pool: Pool, probe: Probe | None) -> None:
     _collect_ambiguous(pool, probe, different)
 
 
+def _the_same(pool: Pool) -> None:
+    """What one description stands for on both sides (a tensor that a plan keeps as it is live): it says nothing of the
+    names around it."""
+    for name in [name for name, spec in pool.b.items() if pool.a.get(name) is spec]:
+        pool.take(name, name, "name")
+
+
 def _by_name(pool: Pool) -> None:
     for name in [name for name in pool.b if name in pool.a]:
         pool.take(name, name, "name")
@@ -69,9 +77,14 @@ def _by_alias(pool: Pool) -> None:
 
     here = others(pool.a)
     claims: dict[str, list[str]] = {}
+    common = _several(pair.a for pair in pool.pairs) | _several(pair.b for pair in pool.pairs)
     for b in pool.b.values():
         found = {
-            name for other in (b.name, b.key, *b.aliases) for name in here.get(other, ()) if name in pool.a
+            name
+            for other in (b.name, b.key, *b.aliases)
+            if other not in common
+            for name in here.get(other, ())
+            if name in pool.a
         }
         if len(found) == 1:
             claims.setdefault(found.pop(), []).append(b.name)
@@ -84,6 +97,12 @@ def _by_alias(pool: Pool) -> None:
             continue
         if not (_only_place(pool.a[name], pool.b[claimants[0]]) and pool.a[name].shape in left):
             pool.take(name, claimants[0], "alias")
+
+
+def _several(taken: Iterable[TensorSpec]) -> set[str]:
+    """Names that matched tensors bear beside their own: what is left does not own them (TensorFlow calls every
+    kernel ``kernel``)."""
+    return {other for spec in taken for other in (spec.key, *spec.aliases)}
 
 
 def _only_place(a: TensorSpec, b: TensorSpec) -> bool:

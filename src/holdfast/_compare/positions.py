@@ -57,6 +57,11 @@ def place_by_position(
         other = _other(optimizer, optimizers, live)
         slots = [e for e in now.values() if _by_position(e.spec, optimizer)]
         named = optimizer.attributes.get("owners_by") in _CERTAIN
+        if other is not None and not named and not accept and not any(g.owners for g in other.groups):
+            alike = _of_one_shape(slots, optimizer)
+            if alike:
+                doubtful += alike
+                why = "they have one shape, and no model was passed whose names could tell"
         if other is None or named or not _same_sizes(optimizer, other):
             done.append(optimizer)
             continue
@@ -75,12 +80,20 @@ def place_by_position(
         crossed = [] if accept or not slots else _could_be_crossed(optimizer, owners, shapes, now, recorded)
         if crossed:
             doubtful += crossed
-            why = "the live optimizer lists these weights in another order than the model in the file"
+            modelled = any(e.spec.role == "weight" for e in now.values())
+            why = (
+                "the live optimizer lists these weights in another order than the model in the file"
+                if modelled
+                else "they have one shape, and the file holds no model whose order could tell"
+            )
             done.append(optimizer)
             continue
         # by the file's spelling of the name where it has one, so that edits of a weight take its slots along
         spelled = {canonical(e.spec.name): e.spec.name for e in now.values() if e.spec.role == "weight"}
-        owners = {place: spelled.get(canonical(name), name) for place, name in owners.items()}
+        owners = {
+            place: name if name in now else spelled.get(canonical(name), name)
+            for place, name in owners.items()
+        }
         for entry in slots:
             owner = owners[entry.spec.attributes["position"]]
             spec = entry.spec
@@ -109,6 +122,25 @@ def _by_position(spec: TensorSpec, optimizer: OptimizerSpec) -> bool:
 def _same_sizes(a: OptimizerSpec, b: OptimizerSpec) -> bool:
     sizes = [len(g.positions) for g in a.groups]
     return bool(sizes) and sizes == [len(g.owners) for g in b.groups]
+
+
+def _of_one_shape(slots: Sequence[Entry], optimizer: OptimizerSpec) -> list[tuple[str, str]]:
+    """Positions of one group whose state has the same shapes, where the live weights have no names: an optimizer that
+    was passed alone."""
+    shapes: dict[int, set[tuple[str | None, tuple[int, ...]]]] = {}
+    for entry in slots:
+        if entry.spec.shape not in ((), (1,)):
+            place = entry.spec.attributes["position"]
+            shapes.setdefault(place, set()).add((entry.spec.slot, entry.spec.shape))
+    found = []
+    for group in optimizer.groups:
+        by_shape: dict[frozenset[tuple[str | None, tuple[int, ...]]], list[int]] = {}
+        for position in group.positions:
+            if position in shapes:
+                by_shape.setdefault(frozenset(shapes[position]), []).append(position)
+        for same in by_shape.values():
+            found += [(f"weight {first}", f"weight {second}") for first, second in pairwise(same)]
+    return found
 
 
 def _owners_by_position(stored: OptimizerSpec, live: OptimizerSpec) -> dict[int, str]:

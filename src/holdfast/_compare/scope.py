@@ -28,6 +28,8 @@ _COPIES = frozenset(
 )
 """Containers by which people keep a second, averaged copy beside the model (timm ``state_dict_ema``, basicsr
 ``params_ema``, torch.optim.swa_utils, flax train states)."""
+_BEGIN_AS_COPIES = tuple(sorted(_COPIES))
+"""For ``str.startswith``: most names are none of these, and need not be cut up."""
 _ENOUGH = 0.5
 
 
@@ -39,7 +41,8 @@ class Scope:
     ``optimizers``: those passed for, owners renamed alike. ``container``: what stood in front (``"model/"``),
     ``rivals``: other containers that fit as well, so that the choice is not proved. ``others``: what else the
     checkpoint holds, by its first words, with the number of tensors. ``unclear``: optimizers of the file (by name) that
-    could be several of the live ones.
+    could be several of the live ones. ``copy``: the container is one of an averaged copy, the file has no other that
+    fits, and no edit says that the copy is meant.
     """
 
     entries: Mapping[str, Entry]
@@ -48,6 +51,7 @@ class Scope:
     rivals: tuple[str, ...] = ()
     others: tuple[tuple[str, int], ...] = ()
     unclear: tuple[str, ...] = ()
+    copy: bool = False
 
 
 def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterable[Edit] = ()) -> Scope:
@@ -62,11 +66,13 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     told = _chosen_by(plan, stored, names)
     if told is not None:
         container, rivals = told, ()
+    own = any(spec.role == "weight" for spec in live.values())
+    averaged = own and not _COPIES.isdisjoint(container.lower().strip("/").split("/"))
     pairing = pair_optimizers(stored, live, container) if "optimizer" in wanted else Pairing({})
     chosen = _optimizers(stored, container, pairing)
     hidden = {o.name for o in stored.optimizers} - pairing.names.keys()
     entries: dict[str, Entry] = {}
-    copies = _COPIES - {_first_word(name) for name in names}
+    copies = _COPIES - {_first_word(name) for name in names if name.startswith(_BEGIN_AS_COPIES)}
     left: Counter[str] = Counter()
     for spec in stored.values():
         spec = _as_live(spec, stored, live)
@@ -78,14 +84,20 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
             if optimizer != spec.optimizer:
                 spec = replace(spec, optimizer=optimizer)
             entries[spec.name] = Entry(_inside(spec, container), (Part(spec.name),), base=spec.name)
+        elif any(rewrite(e.name, e.to[0], spec.name) is not None for e in named):
+            entries[spec.name] = Entry(spec, (Part(spec.name),), base=spec.name)
         elif "model" not in wanted or not spec.name.startswith(container):
             left[_first(spec.name)] += 1
-        elif not container and _first_word(spec.name) in copies:
+        elif not container and spec.name.startswith(_BEGIN_AS_COPIES) and _first_word(spec.name) in copies:
             left[_first_word(spec.name)] += 1
         else:
             inner = _inside(spec, container).with_(name=spec.name[len(container) :]) if container else spec
+            if averaged and inner.role == "average":
+                inner = inner.with_(role="weight", owner=None)
             entries[inner.name] = Entry(inner, (Part(spec.name),), base=spec.name)
-    return Scope(entries, chosen, container, rivals, tuple(left.items()), pairing.unclear)
+    return Scope(
+        entries, chosen, container, rivals, tuple(left.items()), pairing.unclear, averaged and told is None
+    )
 
 
 _ROLELESS = frozenset({"npz", "npy", "safetensors", "safetensors-sharded"})
@@ -107,9 +119,15 @@ def _chosen_by(plan: Iterable[Edit], stored: Catalog, names: set[str]) -> str | 
     for edit in plan:
         if edit.kind == "rename" and edit.to == ("*",) and edit.name.endswith("/*"):
             front = literal_of(edit.name[:-1])
-            if front and any(front + name in stored for name in names):
+            if front and (any(front + name in stored for name in names) or _holds(front, stored, names)):
                 return front
     return None
+
+
+def _holds(front: str, stored: Catalog, names: set[str]) -> bool:
+    """Whether live names stand below that container in other words (a wrapper's prefix in between)."""
+    forms = {canonical(name) for name in names}
+    return any(canonical(name[len(front) :]) in forms for name in stored if name.startswith(front))
 
 
 def _first(name: str) -> str:

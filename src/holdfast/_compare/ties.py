@@ -68,10 +68,12 @@ def _alias_of(spec: TensorSpec, other: Catalog) -> bool:
 
 def tie_differences(pool: Pool, a: Catalog, b: Catalog, probe: Probe | None) -> Iterator[Difference]:
     """What is tied on one side only. Free tensors that a tie explains are taken from the pool."""
-    to_b = {pair.a.name: pair.b.name for pair in pool.pairs}
-    to_a = {pair.b.name: pair.a.name for pair in pool.pairs}
     share_a = {spec.name: spec.shares for spec in a.values() if spec.shares is not None}
     share_b = {spec.name: spec.shares for spec in b.values() if spec.shares is not None}
+    if not share_a and not share_b:
+        return
+    to_b = {pair.a.name: pair.b.name for pair in pool.pairs}
+    to_a = {pair.b.name: pair.a.name for pair in pool.pairs}
 
     for names in _groups(b).values():
         present = [name for name in names if name in to_a]

@@ -44,10 +44,10 @@ def check(
         raise UsageError("no such depth", expected="header, structure or full", found=depth)
     if path is None:
         return examine_live(gradients=gradients, title=title, **parts)
-    live = live_catalog(**parts)
     wanted = as_plan(allow, plan)
-    where = the_one(path)
     with collector_paused():
+        live = live_catalog(**parts)
+        where = the_one(path)
         stored, _ = try_open(where)
         if stored is None:
             base = examine_target(where, depth=depth)
@@ -106,7 +106,10 @@ def examine_live(*, gradients: Any = None, title: str | None = None, **parts: An
 
 def readiness_findings(live: LiveCatalog, gradients: Any = None) -> list[Finding]:
     """What stands against the next step, by the readiness rules."""
-    faults: list[Fault] = [*live.faults, *live.readiness(gradients)]
+    noticed = {
+        id(fault) for fault in live.faults
+    }  # an adapter may tell again what it noticed while describing
+    faults: list[Fault] = [*live.faults, *(f for f in live.readiness(gradients) if id(f) not in noticed)]
     subject = Subject(_LIVE, None, None, "full", faults, {}, live=live)
     found = list(run_rules(subject, (), (), live=True))
     for fault in faults:  # a fact that rules on files know as well (a tensor without a value, a name twice)

@@ -261,6 +261,8 @@ def _tied(found: Fit, live: LiveCatalog) -> None:
 
 def uncovered(plan: Plan, found: Fit) -> list[Edit]:
     """Edits of the plan that cover nothing: most likely a misspelt pattern."""
+    if not plan.edits:
+        return []
     names = {*found.live, *found.live.settings, *(module.path for module in found.live.modules)}
     for entry in found.positions.entries.values():
         names |= {entry.spec.name, entry.base or entry.spec.name, entry.spec.owner or entry.spec.name}

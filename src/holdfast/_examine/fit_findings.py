@@ -25,6 +25,10 @@ from .settings import Decision, shown
 __all__ = ["fit_findings"]
 
 _HARDLY = 0.2
+_MOSTLY = 0.8
+_PATTERNS = 4
+_MANY = frozenset({"T201", "T202", "T203", "O204", "O205"})
+"""Kinds of difference that are told as one where it would take more than :data:`_PATTERNS` patterns to name them."""
 _FEW = 3
 _ASIDE = frozenset({"rng", "data-position", "metric", "other", "hyperparameter"})
 """Roles that a restore does not insist on."""
@@ -92,7 +96,7 @@ def _tell(members: Sequence[Difference], found: Fit) -> Iterator[tuple[list[Diff
     """Cut a group into what one pattern covers, and put each into words."""
     code = members[0].code
     teller = _TELLERS.get(code, _plainly)
-    if len(members) == 1:
+    if len(members) == 1 or code == "T216":  # the wrapper is the whole story, whatever the names
         told = teller(list(members), members[0].name, found)
         if told is not None:
             yield list(members), told
@@ -100,12 +104,29 @@ def _tell(members: Sequence[Difference], found: Fit) -> Iterator[tuple[list[Diff
     by_name = {d.name: d for d in members}
     universe = list(found.live) if members[0].b is not None else list(found.stored)
     left = dict(by_name)
+    cut: list[tuple[list[Difference], _Told]] = []
     for pattern, _ in fold_names(list(by_name), universe):
         same = [left.pop(name) for name in list(left) if matches(pattern, name)]
-        if same:
-            told = teller(same, pattern, found)
-            if told is not None:
-                yield same, told
+        told = teller(same, pattern, found) if same else None
+        if told is not None:
+            cut.append((same, told))
+    yield from cut if len(cut) <= _PATTERNS or code not in _MANY else [_together(cut, teller, found)]
+
+
+def _together(
+    cut: list[tuple[list[Difference], _Told]], teller: _Teller, found: Fit
+) -> tuple[list[Difference], _Told]:
+    """Differences of one kind that no few patterns cover, as one finding; the plan has their edits."""
+    same = [difference for members, _ in cut for difference in members]
+    names = "`, `".join(d.name for d in same[:3])
+    told = teller(same, f"{names}` … `{same[-1].name}", found)
+    first = cut[0][1]
+    assert told is not None
+    if first.edit is None:
+        return same, replace(told, edit=None)
+    lossy = "" if first.lossless else ", if that is meant"
+    remedy = f"Allow the plan's edits for them (`{first.edit}` and so on){lossy}."
+    return same, replace(told, edit=None, remedy=remedy)
 
 
 # -- words for each kind --------------------------------------------------------------------------------
@@ -549,10 +570,22 @@ def _another_model(found: Fit, made: list[Finding]) -> list[Finding]:
         return made
     misfits = [f for f in errors if f.code not in ("T204", "T206", "T207", "T208")]
     sure = {pair.b for pair in found.delta.pairs if pair.certain} - {n for f in misfits for n in f.tensors}
+    # one rule carries the names over: the same model, called otherwise
+    sure |= {pair.b for pair in found.delta.pairs if pair.by in ("rule", "module")}
     fitting = sum(spec.name in sure for spec in weights)
     stored = sum(e.spec.role == "weight" for e in found.positions.entries.values())
-    if fitting > _HARDLY * len(weights) or not stored:
+    if fitting > _HARDLY * len(weights) or fitting + _resized(found) >= _MOSTLY * max(len(weights), stored):
         return made
+    if not stored:
+        told = _ruled(
+            "another-model",
+            "the checkpoint holds no weights of a model"
+            + (", only the state of an optimizer" if found.stored.optimizers else ""),
+            seen=f"{len(found.stored)} tensors, none a weight",
+            expected=f"`{weights[0].name}` and {len(weights) - 1} more",
+            remedy="Restore the model from the file that holds it, and pass here only what this file is for.",
+        )
+        return [replace(told, related=tuple(errors)), *(f for f in made if f.severity != "error")]
     first = next(e.spec.name for e in found.positions.entries.values() if e.spec.role == "weight")
     told = _ruled(
         "another-model",
@@ -562,6 +595,19 @@ def _another_model(found: Fit, made: list[Finding]) -> list[Finding]:
         expected=f"`{weights[0].name}` and {len(weights) - 1} more",
     )
     return [replace(told, related=tuple(errors)), *(f for f in made if f.severity != "error")]
+
+
+def _resized(found: Fit) -> int:
+    """Weights of one name and as many axes on both sides that only have other sizes: the same model, wider."""
+    named = {pair.b for pair in found.delta.pairs if pair.by in ("name", "alias", "wrapper", "automatic")}
+    return sum(
+        d.code == "T203"
+        and d.b in named
+        and d.evidence.get("role", "weight") == "weight"
+        and found.live[d.b].role == "weight"
+        and len(d.evidence.get("a", ())) == len(d.evidence.get("b", ()))
+        for d in found.delta.differences
+    )
 
 
 # -- what is no difference of tensors -------------------------------------------------------------------
@@ -661,6 +707,19 @@ def _container(found: Fit) -> Iterator[Finding]:
             remedy=f"Say which: `rename:{escape(scope.container)}*->*`.",
             edit=f"rename:{escape(scope.container)}*->*",
         )
+    if scope.copy:
+        # to go on training from the average with the momenta of the raw weights is another run
+        resumes = "optimizer" in found.live.parts
+        edit = f"rename:{escape(scope.container)}*->*"
+        made = _own(
+            "T212",
+            f"the checkpoint holds no weights of the model itself, only `{scope.container}`, which by its name is an "
+            "averaged copy" + ("; the optimizer's state belongs to the raw weights" if resumes else ""),
+            remedy=f"Allow `{edit}` if the average is meant.",
+            edit=edit,
+            cause="resume-state" if resumes else "metrics",
+        )
+        yield made if resumes else replace(made, severity="warning")
 
 
 def _unclear_optimizers(found: Fit) -> Iterator[Finding]:
@@ -796,6 +855,14 @@ def _proposal(found: Fit, against: Sequence[Difference], hyper: Iterable[Finding
         Edit.parse(f.edit) for f in found.findings if f.severity == "error" and f.edit and f.code == "T218"
     ]
     if found.positions.doubtful:
+        more.append(Edit("map-slots", ("*",), ("*",)))
+    if found.live.unbuilt:  # what would be drawn up for a model without variables settles nothing
+        return Plan(found.plan.edits, source=found.delta.a, target=found.delta.b)
+    slugs = ("resume-part-missing", "other-role")
+    more += [
+        Edit.parse(f.edit) for f in found.findings if f.severity == "error" and f.edit and f.slug in slugs
+    ]
+    if any(d.code == "O206" for d in against):
         more.append(Edit("map-slots", ("*",), ("*",)))
     edits: dict[str, Edit] = {str(e): e for e in (*found.plan.edits, *drafted.edits, *more)}
     return Plan(

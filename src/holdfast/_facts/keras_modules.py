@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._core.modules import ModuleSpec
-from .keras_layers import MODELS
+from .keras_layers import CHILDREN, MODELS, SUBLAYERS, VARIABLES
 from .module_config import is_layer, keras_module_config
 
 __all__ = ["keras_modules"]
 
 _DEEPEST = 40
 _MOST = 200_000
+_KERAS_CLASSES = frozenset({*VARIABLES, *CHILDREN, *SUBLAYERS, *MODELS})
 _HOLDS_NO_FUNCTION = frozenset({"InputLayer", "Input"})
 
 
@@ -76,9 +77,12 @@ def _module(path: str, node: Mapping[str, Any], order: int) -> ModuleSpec:
     class_name = str(node["class_name"])
     options = _options(node)
     module, registered = node.get("module"), node.get("registered_name")
-    package = module.partition(".")[0] if isinstance(module, str) else "keras"
+    package = module.partition(".")[0] if isinstance(module, str) else ""
     if module is None and isinstance(registered, str) and ">" in registered:
         package = registered.partition(">")[0]
+    elif not package:
+        # Keras 1 and 2, and .h5 to this day, record no module; what is not a class of Keras's may be anybody's
+        package = class_name.rpartition(">")[0] or ("keras" if class_name in _KERAS_CLASSES else "")
     layers = options.get("layers")
     config = keras_module_config(options)
     if isinstance(layers, (list, tuple)) and class_name != "Sequential":

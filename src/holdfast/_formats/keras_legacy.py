@@ -259,7 +259,7 @@ class LegacyReader:
                 dataset,
                 f"optimizer/{name}",
                 slot.role,
-                (name,),
+                (name, f"optimizer/{title}/u_product") if slot.slot == "u_product" else (name,),
                 owner=slot.owner if slot.proved else None,
                 slot=slot.slot if slot.role == "slot" else None,
                 optimizer=title,

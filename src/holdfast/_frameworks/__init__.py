@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from .._core.errors import UsageError
+from .kinds import named, refuse_mixed_up
 from .live import LiveCatalog, Setting, Variable
 
 __all__ = ["ADAPTERS", "LiveCatalog", "Setting", "Variable", "adapter_of", "live_catalog"]
@@ -49,11 +50,13 @@ def live_catalog(**parts: Any) -> LiveCatalog:
 
     The first part that a framework recognises decides whose they are; a mapping of models
     (``model={"generator": g, "critic": c}``) is taken as one with their names as prefixes. Raises
-    :class:`UsageError` where nothing was given, or nothing is of a known kind.
+    :class:`UsageError` where nothing was given, nothing is of a known kind, or a part is plainly not what its word
+    says (a class, an optimizer as ``model=``).
     """
     given = {name: thing for name, thing in parts.items() if thing is not None}
     if not given:
         raise UsageError("no live object given", expected="model=, optimizer= or another part")
+    refuse_mixed_up(given)
     for name in sorted(given, key=lambda part: part != "model"):
         found = _adapter(given[name])
         if found is not None:
@@ -61,11 +64,10 @@ def live_catalog(**parts: Any) -> LiveCatalog:
             assert isinstance(catalog, LiveCatalog)
             return catalog
     name, thing = next(iter(given.items()))
-    kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
     raise UsageError(
         f"{name}= is of a kind that is not known",
-        found=kind,
+        found=named(thing),
         expected="a torch.nn.Module, a Keras model, a tf.train.Checkpoint or tf.Module, a JAX pytree or flax "
         "module, or a nested dict of numpy arrays",
-        remedy="Call it with the model itself (not its class, and not a path).",
+        remedy="Pass the model itself; a wrapper of your own around one is opened first (`wrapper.model`).",
     )

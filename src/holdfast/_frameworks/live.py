@@ -118,9 +118,10 @@ class LiveCatalog(Catalog):
         result: Callable[[], Mapping[str, Any]] | None = None,
         finish: Callable[[], None] | None = None,
     ) -> None:
-        """``modules`` may be a function that makes them when they are asked for; ``readiness(gradients)`` gives what stands against the next step; ``result()`` the objects after a
-        restore, by part (for frameworks whose values are immutable, new ones); ``finish()`` runs once after
-        all writes (to put back what the writes made stale)."""
+        """``modules`` may be a function that makes them when they are asked for; ``readiness(gradients)`` gives what
+        stands against the next step; ``result()`` the objects after a restore, by part (for frameworks whose values
+        are immutable, new ones); ``finish()`` runs once after all writes (to put back what they made stale).
+        """
         kept = list(variables)
         super().__init__((v.spec for v in kept), attributes=attributes, optimizers=optimizers, faults=faults)
         # the base class renames a tensor whose name is taken: names are read back from it, in order

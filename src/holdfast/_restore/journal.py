@@ -89,7 +89,7 @@ class Journal:
     def _kept(self, values: np.ndarray) -> np.ndarray:
         if self._folder is None or values.nbytes == 0 or values.dtype.hasobject:
             return np.array(values, copy=True, order="C")
-        place = os.path.join(self._folder.name, str(len(self._old)))
+        place = Path(self._folder.name) / str(len(self._old))
         kept = np.memmap(place, dtype=np.uint8, mode="w+", shape=(values.nbytes,))
         kept[:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         return kept.view(values.dtype).reshape(values.shape)
@@ -157,16 +157,16 @@ def signals_held() -> Iterator[None]:
     def hold(number: int, frame: object) -> None:
         waiting.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(number)
+    for held in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(held)
         if handler is None:
             continue  # set by something else than Python: it cannot be put back, so it is left alone
-        old[number] = signal.signal(number, hold)
+        old[held] = signal.signal(held, hold)
     try:
         yield
     finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+        for held, handler in old.items():
+            signal.signal(held, handler)
         for number in waiting:
             signal.raise_signal(number)
 

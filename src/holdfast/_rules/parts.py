@@ -103,7 +103,8 @@ def state_file_dangling(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 f"Put the prefix of a checkpoint that exists in {where}, or give that prefix to "
                 f"restore() itself."
             )
-        yield rule.from_fault(fault, remedy=remedy)
+        nothing = subject.catalog is None  # not even an older one stands in for it
+        yield rule.from_fault(fault, remedy=remedy, severity="error" if nothing else rule.severity)
 
 
 @rule("F115", "state-file-moved", severity="note", cause="not-found")

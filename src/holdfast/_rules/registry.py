@@ -165,7 +165,9 @@ def rule(
     remedy: str | None = None,
     live: bool = False,
 ) -> Callable[[Callable[[Rule, Subject], Iterable[Finding]]], Rule]:
-    """Register a rule; ``live`` for one that speaks only when live objects or a reader are known. Raises ``ValueError`` on a code or slug that is taken, or a rule without docstring."""
+    """Register a rule; ``live`` for one that speaks only when live objects or a reader are known.
+
+    Raises ``ValueError`` on a code or slug that is taken, or a rule without docstring."""
 
     def register(check: Callable[[Rule, Subject], Iterable[Finding]]) -> Rule:
         if code in _RULES or any(r.slug == slug for r in _RULES.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -26,6 +27,7 @@ STATISTICS = {
     "moving_mean": ("moving_mean", "moving_variance"),
     "moving_variance": ("moving_mean", "moving_variance"),
 }
+_STATISTICS = tuple(STATISTICS)
 
 
 @rule("T101", "name-clash", severity="error", cause="renamed")
@@ -109,8 +111,13 @@ def slice_coverage(rule: Rule, subject: Subject) -> Iterator[Finding]:
         yield rule.from_fault(fault)
 
 
+_WRAPPED = re.compile(r"(?:^|[./])(?:" + "|".join(map(re.escape, sorted(WRAPPERS))) + r")(?=[./]|$)")
+
+
 def canonical(name: str) -> str:
     """A name without wrapper segments."""
+    if _WRAPPED.search(name) is None:
+        return name
     return "/".join(
         ".".join(s for s in part.split(".") if s not in WRAPPERS)
         for part in name.split("/")
@@ -222,6 +229,8 @@ def statistics_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Example: ``{k: v for k, v in state.items() if k != "bn2.running_var"}``.
     """
     if subject.catalog is None:
+        return
+    if not any(name.endswith(_STATISTICS) for name in subject.catalog):
         return
     layers: dict[str, dict[str, TensorSpec]] = defaultdict(dict)
     for spec in subject.catalog.values():

@@ -89,7 +89,14 @@ def _part_namesakes(found: list[Named]) -> None:
     taken = set(count)
     for one in found:
         if count[one.name] > 1:
+            several = one.name
             longer = max(one.aliases, key=lambda alias: alias.count("/"), default=one.name)
+            if longer.count("/") <= several.count("/"):
+                # one layer's name twice in one place: none of the names tells them apart, only the place does
+                one.aliases = ()
+                if one.key:
+                    one.name = one.key
+                continue
             one.aliases = (*one.aliases, one.name)
             if longer not in taken:
                 taken.add(longer)

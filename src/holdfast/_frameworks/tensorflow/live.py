@@ -69,7 +69,8 @@ def describe(parts: Mapping[str, Any]) -> LiveCatalog:
     return LiveCatalog(
         variables,
         framework="tensorflow",
-        parts=parts,
+        # a Checkpoint object that holds an optimizer is both
+        parts=(*parts, "optimizer") if optimizers and "optimizer" not in parts else tuple(parts),
         settings=keras.settings(),
         optimizers=optimizers,
         unbuilt=unbuilt,

@@ -32,9 +32,12 @@ _CONVOLUTIONS = (torch.nn.Linear, torch.nn.Bilinear, torch.nn.modules.conv._Conv
 
 @dataclass(slots=True)
 class Model:
-    """One model described. ``parameters``: live parameter's id -> the name it bears (the first, where tied);
-    ``listed``: the parameters themselves in ``parameters()`` order; ``modules()``: what it is made of; ``versions``: module path -> state dict
-    version, as ``_metadata`` of a state dict has it."""
+    """One model described.
+
+    ``parameters``: live parameter's id -> the name it bears (the first, where tied); ``listed``: the parameters
+    themselves in ``parameters()`` order; ``modules()``: what it is made of; ``versions``: module path -> state dict
+    version, as ``_metadata`` of a state dict has it.
+    """
 
     prefix: str
     variables: list[Variable] = field(default_factory=list)
