@@ -51,6 +51,7 @@ def lay_out(folder: Path) -> None:
     shutil.copy(ZOO / "torch_state_dict" / "model.pt", folder / "model.pt")
     shutil.copy(ZOO / "safetensors" / "m.safetensors", folder / "model.safetensors")
     (folder / "train.py").write_text(FACTORY)
+    make_vault(folder / "runs" / "vault")
     damaged = folder / "damaged"
     damaged.mkdir()
     rotten = damaged / "bit rot.pt"
@@ -59,6 +60,19 @@ def lay_out(folder: Path) -> None:
     whole = (ZOO / "safetensors" / "m.safetensors").read_bytes()
     (damaged / "half.safetensors").write_bytes(whole[:-60])
     (damaged / "page.pt").write_text("<!DOCTYPE html><html><head><title>Sign in</title></head></html>\n")
+
+
+def make_vault(folder: Path) -> None:
+    """Three steps of a run, as its vault has them; the times are fixed so that the page stays the same."""
+    import numpy as np
+
+    import holdfast
+
+    model = {"encoder": {"kernel": np.ones((5, 4), np.float32)}}
+    with holdfast.Vault(folder) as vault:
+        for step, loss in ((100, 0.61), (200, 0.42), (300, 0.47)):
+            vault.save(step, model=model, metrics={"val_loss": loss}, blocking=True)
+        vault.pin(200)
 
 
 def payload(path: Path) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         DamagedCheckpoint,
         HoldfastError,
         LimitExceeded,
+        NothingToRestore,
         NotReadable,
         NotRecognised,
         NotStored,
@@ -26,15 +27,20 @@ if TYPE_CHECKING:
         PlanError,
         RestoreInterrupted,
         RestoreRefused,
+        SaveFailed,
         SealError,
         Truncated,
         UnknownTensor,
         UsageError,
+        VaultLocked,
     )
     from ._core.finding import CheckpointReport, Finding, Place, Report
     from ._core.plan import Edit, Plan
     from ._core.spec import OptimizerSpec, ParamGroup, TensorSpec
     from ._restore.outcome import Outcome
+    from ._vault.handle import SaveHandle
+    from ._vault.keep import Keep
+    from ._vault.vault import Checkpoint, Vault
 
 _HOME = {
     "Catalog": "_core.catalog",
@@ -65,6 +71,9 @@ _HOME = {
             "UsageError",
             "RestoreInterrupted",
             "RestoreRefused",
+            "SaveFailed",
+            "VaultLocked",
+            "NothingToRestore",
         ),
         "_core.errors",
     ),
@@ -79,6 +88,10 @@ _HOME = {
     "Edit": "_core.plan",
     "Plan": "_core.plan",
     "Outcome": "_restore.outcome",
+    "Vault": "_vault.vault",
+    "Checkpoint": "_vault.vault",
+    "SaveHandle": "_vault.handle",
+    "Keep": "_vault.keep",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -114,6 +114,8 @@ def examine(
     jobs: int | None = None,
     progress: Progress | None = None,
     recursive: bool = False,
+    scheduler: Any = None,
+    scaler: Any = None,
 ) -> Report:
     """Examine the checkpoints at ``path`` (or at several): verdict, proof and findings of each.
 
@@ -122,9 +124,10 @@ def examine(
     ``recursive`` takes every checkpoint below a folder. ``jobs`` is the number of threads (``None``: as many
     as help); ``progress`` is called with byte counts. No framework is imported, nothing of a file is run.
 
-    Without a path, ``model`` and ``optimizer`` are a live pair, and the question is whether the next
-    ``apply_gradients`` or ``step`` will run; ``gradients`` are those it will be given (a list in the order of
-    the trainable weights, or a tree like the parameters). Nothing is built, stepped or drawn.
+    Without a path, ``model`` and ``optimizer`` are a live pair (with ``scheduler`` and ``scaler``, where there are
+    such), and the question is whether the next ``apply_gradients`` or ``step`` will run; ``gradients`` are those it
+    will be given (a list in the order of the trainable weights, or a tree like the parameters). Nothing is built,
+    stepped or drawn.
 
     Raises :class:`CheckpointNotFound`, and :class:`UsageError` for a depth or code that does not exist, for
     objects of an unknown kind, and for a path together with live objects (that is :func:`check`); damage is in
@@ -133,7 +136,7 @@ def examine(
     from ._core.errors import UsageError
     from ._examine.examine import examine as run
 
-    if model is not None or optimizer is not None:
+    if any(part is not None for part in (model, optimizer, scheduler, scaler)):
         if path is not None:
             raise UsageError(
                 "a path and live objects together",
@@ -141,7 +144,9 @@ def examine(
             )
         from ._examine.check import examine_live
 
-        return examine_live(model=model, optimizer=optimizer, gradients=gradients)
+        return examine_live(
+            model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, gradients=gradients
+        )
     if path is None:
         raise UsageError("nothing to examine", expected="a path, or model= and optimizer=")
     return run(
@@ -149,10 +154,11 @@ def examine(
     )
 
 
-def compare(a: AnyPath | Catalog, b: AnyPath | Catalog, depth: str = "structure") -> Delta:
+def compare(a: Any, b: Any, depth: str = "structure") -> Delta:
     """Compare two checkpoints across formats: typed differences, and the plan that makes ``a`` into ``b``.
 
-    ``a`` and ``b`` are paths or open catalogs: ``a`` what is there, ``b`` what is expected. ``depth`` is
+    ``a`` and ``b`` are paths, open catalogs or live models (did that load take?): ``a`` what is there, ``b`` what is
+    expected. ``depth`` is
     ``"header"`` (names, shapes, dtypes), ``"structure"`` (also samples of the values) or ``"full"`` (every
     value, with distances).
 

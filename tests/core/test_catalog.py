@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,19 @@ def test_spec_derives_path_key_and_bytes() -> None:
     assert made.path == ("model", "layers", "0", "weight") and made.key == made.name and made.nbytes == 2
     assert made.with_(name="x.y", shape=(4, 4), dtype="float32").nbytes == 64
     assert made.with_(name="x.y").path == ("x", "y")
+
+
+def test_get_finds_what_look_up_finds_and_makes_no_error_for_the_rest() -> None:
+    catalog = Small([spec("a", key="raw/a", aliases=("x",)), spec("b", aliases=("x",))])
+    assert catalog.get("a") is catalog.get("raw/a") is catalog["a"]
+    assert catalog.get("x") is None, "several answer to it"
+    assert catalog.get("nope") is None
+    assert catalog.get("nope", 3) == 3
+
+
+def test_get_of_names_that_are_not_there_is_quick() -> None:
+    """A rule asks for a partner of every tensor; near misses are searched for an error alone."""
+    catalog = Small([spec(f"layer_{i}/kernel") for i in range(5000)])
+    start = time.perf_counter()
+    assert all(catalog.get(f"layer_{i}/recurrent_kernel") is None for i in range(5000))
+    assert time.perf_counter() - start < 2  # with the search it is a minute

@@ -239,7 +239,7 @@ class Heads(keras.layers.Layer):
         super().build(shape)
 
     def call(self, x: Any) -> Any:
-        rows, length, width = x.shape
+        _, length, width = x.shape
         q, k, v = (
             keras.ops.transpose(
                 keras.ops.reshape(part, (-1, length, self.heads, width // self.heads)), (0, 2, 1, 3)

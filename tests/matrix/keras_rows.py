@@ -185,8 +185,15 @@ for _name, _made in {
     # Adafactor's factors follow from more than shapes: it is built first. The legacy .h5 of Keras 3 cannot hold them
     # (two variables get one name, and save raises)
     if _name == "Adafactor":
-        row(f"plain resume, {_name}", ("tfck", "weights.h5", ".keras"), "exact", run(net, _made), lambda m=_made: build(Run(net(), m())),
-            truth=by_place, goes_on=True)  # fmt: skip
+        row(
+            f"plain resume, {_name}",
+            ("tfck", "weights.h5", ".keras"),
+            "exact",
+            run(net, _made),
+            lambda m=_made: build(Run(net(), m())),
+            truth=by_place,
+            goes_on=True,
+        )
     else:
         sound(f"plain resume, {_name}", net, _made)
 
@@ -305,7 +312,7 @@ row("same-shape layers swapped, explicit names", SYSTEMS, "exact", run(net), run
 row("same-shape layers swapped, explicit names, weights alone", WITH_NAMES, "exact", run(net, None),
     run(_crossed_names, None))  # fmt: skip
 row("same-shape layers swapped, explicit names, weights alone", ("tfck",), "indistinguishable", run(net, None),
-    run(_crossed_names, None), sealed="refuse")  # fmt: skip
+    run(_crossed_names, None), sealed="exact")  # fmt: skip
 row(
     "same-shape attributes set in the other order", ("tfck",), "exact",
     run(lambda: called(Named())), run(lambda: called(Named(crossed=True))),
@@ -360,6 +367,36 @@ row(
     "dtype f32->f16, with optimizer", SYSTEMS, "lossy", run(net), run(lambda: net(dtype="float16")), ("T204",)
 )
 row("mixed_float16 to float32, weights alone", SYSTEMS, "exact", _of("mixed_float16"), _of("float32"))
+
+
+def _placed_cast(saved: list[Any], parts: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """By place, in the live dtype."""
+    return {name: values.astype(np.float16) for name, values in by_place(saved, parts).items()}
+
+
+def _half(*units: int) -> Callable[[], Any]:
+    def model() -> Any:
+        layers = [keras.layers.Dense(n, dtype="float16") for n in units]
+        return keras.Sequential([keras.Input((8,)), *layers])
+
+    return model
+
+
+row("dtype f32->f16, automatic names", SYSTEMS, "lossy", run(lambda: plain(8, 8, 3), None), run(_half(8, 8, 3), None),
+    ("T204",), truth=_placed_cast)  # fmt: skip
+row("units changed, automatic names", SYSTEMS, "lossy", run(lambda: plain(8, 8, 3), None),
+    run(lambda: plain(12, 8, 3), None), ("T203",), truth=None)  # fmt: skip
+
+
+def _large(made: Run) -> None:
+    kernel = made.model.get_layer("head").kernel
+    values = np.array(kernel)
+    values[0, 0] = 70000.0
+    kernel.assign(values)
+
+
+row("dtype f32->f16, a weight of 70000", SYSTEMS, "refuse", _of("float32"), _of("float16"), ("T204",), before=_large,
+    truth=None)  # fmt: skip
 
 # -- optimizers ----------------------------------------------------------------------------------------------
 

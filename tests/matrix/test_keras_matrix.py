@@ -11,26 +11,31 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("keras")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import Row, judge  # noqa: E402
-from keras_rows import ROWS as KERAS  # noqa: E402
-from tensorflow_rows import ROWS as TENSORFLOW  # noqa: E402
+from harness import Row, judge
+from keras_rows import ROWS as KERAS
+from tensorflow_rows import ROWS as TENSORFLOW
 
 ROWS = [*KERAS, *TENSORFLOW]
 CASES = [(row, sealed) for row in ROWS for sealed in ((False, True) if row.sealed is not None else (False,))]
-SAMPLE = 3
-"""Every how manieth row runs always, beside the first of each mutation; all of them with the long tests."""
 
 
 def _parameters() -> list[object]:
-    found: list[object] = []
-    seen: set[str] = set()
-    for number, (row, sealed) in enumerate(CASES):
-        kept = number % SAMPLE == 0 and row.mutation not in seen
-        if kept:
-            seen.add(row.mutation)
-        name = f"{row.id}{' [sealed]' if sealed else ''}"
-        found.append(pytest.param(row, sealed, id=name, marks=() if kept else (pytest.mark.long,)))
-    return found
+    """Of each mutation one case always, of another format and seal each time, and the plain resumes; all of them with
+    the long tests."""
+    by_mutation: dict[str, list[int]] = {}
+    for number, (row, _) in enumerate(CASES):
+        by_mutation.setdefault(row.mutation, []).append(number)
+    kept = {numbers[k % len(numbers)] for k, numbers in enumerate(by_mutation.values())}
+    kept |= {number for number, (row, _) in enumerate(CASES) if row.mutation == "plain resume"}
+    return [
+        pytest.param(
+            row,
+            sealed,
+            id=f"{row.id}{' [sealed]' if sealed else ''}",
+            marks=() if number in kept else (pytest.mark.long,),
+        )
+        for number, (row, sealed) in enumerate(CASES)
+    ]
 
 
 @pytest.mark.parametrize(("row", "sealed"), _parameters())

@@ -91,7 +91,7 @@ def test_optimizer_of_another_order_does_not_cross_the_weights(saved_pair: tuple
     run, path = saved_pair
     theirs = pair(reordered)
     tf.train.Checkpoint(**theirs.parts()).restore(path).assert_consumed()
-    first, second, *_ = run.model.layers
+    _, second, *_ = run.model.layers
     assert np.array_equal(theirs.model.layers[0].kernel, second.kernel)  # crossed, and everything is consumed
     ours = pair(reordered)
     outcome = holdfast.restore(path, **ours.parts())

@@ -20,9 +20,10 @@ COMMANDS = {
     "seal": "Write a checkpoint's digests beside it, for verify.",
     "diff": "Compare two checkpoints, of any formats.",
     "check": "Will it load into this model, and will the next step run?",
+    "history": "List a vault's checkpoints.",
     "rule": "Explain a finding's code, or list all of them.",
 }
-LATER = ("restore", "run", "diagnose", "convert", "heal", "audit", "drill", "isolate", "history")
+LATER = ("restore", "run", "diagnose", "convert", "heal", "audit", "drill", "isolate")
 
 
 class Group(click.Group):

@@ -41,7 +41,8 @@ _STEPS = frozenset({"iteration", "iterations", "iter", "step", "count"})
 
 
 def compare(a: Any, b: Any, *, depth: str = "structure") -> Delta:
-    """Compare two checkpoints, given as paths or as catalogs; A is what is there, B what is expected.
+    """Compare two checkpoints, given as paths or as catalogs; A is what is there, B what is expected. Either may be a
+    live model: then the values tell whether it holds what the checkpoint does.
 
     ``depth``: ``"header"`` reads names, shapes, dtypes and order only; ``"structure"`` also samples of the
     values (512 of each tensor; the whole of those that are hard to match); ``"full"`` every value, with
@@ -58,6 +59,10 @@ def compare(a: Any, b: Any, *, depth: str = "structure") -> Delta:
         for side in (a, b):
             if isinstance(side, Catalog):
                 sides.append(side)
+            elif not isinstance(side, (str, os.PathLike)):
+                from .._frameworks import live_catalog
+
+                sides.append(live_catalog(model=side))
             else:
                 from .._layouts.opening import open_path
 
@@ -70,6 +75,8 @@ def compare(a: Any, b: Any, *, depth: str = "structure") -> Delta:
 def _title(given: Any, catalog: Catalog) -> str:
     if isinstance(given, (str, os.PathLike)):
         return os.fspath(given)
+    if not isinstance(given, Catalog):
+        return "the live model"
     return catalog.files[0] if catalog.files else "memory"
 
 
@@ -183,8 +190,9 @@ def _pools(a: Catalog, b: Catalog) -> tuple[Pool, Pool, list[str]]:
                 and (name not in other or spec.dtype in ("string", "variant"))
             ):
                 covered.append(name)
-            elif spec.optimizer is not None and spec.attributes.get("copy_of") in mine:
-                covered.append(name)  # a loss scale wrapper's file holds its inner optimizer twice
+            elif spec.attributes.get("copy_of") in mine and (spec.optimizer is not None or name not in other):
+                # a loss scale wrapper's file holds its inner optimizer twice, an exported model its variables
+                covered.append(name)
             elif belongs_to_optimizer(spec):
                 slots_here[name] = spec
             else:

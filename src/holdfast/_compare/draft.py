@@ -46,6 +46,8 @@ def draft(
     differences: Sequence[Difference], a: Sequence[TensorSpec], b: Sequence[TensorSpec], **names: str
 ) -> Plan:
     """The plan that settles these differences. ``names``: ``source`` and ``target`` of the plan."""
+    if not differences:
+        return Plan((), unsettled=(), **names)
     single: dict[str, list[Edit]] = {kind: [] for kind in _ORDER}
     unsettled = []
     for difference in differences:

@@ -7,6 +7,7 @@ code.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from . import steps
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["EditedCatalog", "Entry", "Part", "apply_edits", "entries_of"]
+__all__ = ["EditedCatalog", "Entry", "Part", "apply_edits", "entries_of", "short_names"]
 
 Step = Callable[["np.ndarray"], "np.ndarray"]
 
@@ -63,9 +64,20 @@ class Entry:
 
     def covered_by(self, pattern: str) -> bool:
         """Whether a pattern covers this tensor, by its name, by that underneath or by that where it is wanted."""
-        return any(
-            matches(pattern, name) for name in (self.spec.name, self.base, self.aka) if name is not None
-        )
+        names = (self.spec.name, self.base, self.aka, *short_names(self.spec))
+        return any(matches(pattern, name) for name in names if name is not None)
+
+
+def short_names(spec: TensorSpec) -> tuple[str, ...]:
+    """Aliases that are the end of the name: without what was counted per process (``head/kernel`` of
+    ``sequential_3/head/kernel``), as people write it in a pattern."""
+    found = [alias for alias in spec.aliases if spec.name.endswith(f"/{alias}")]
+    bare = _COUNTED.sub("", spec.name, count=1)
+    return tuple(found) if bare == spec.name or bare in found else (*found, bare)
+
+
+_COUNTED = re.compile(r"^(?:sequential|functional|model)(?:_\d+)?/(?=.+/)")
+"""What Keras calls a model without a name (``keras/src/utils/naming.py``, ``auto_name``)."""
 
 
 Entries = dict[str, Entry]
@@ -186,7 +198,11 @@ def _one(edit: Edit, now: Entries, expected: Mapping[str, TensorSpec]) -> Entrie
     if kind == "drop":
         return {n: e for n, e in now.items() if n not in hit and e.spec.owner not in hit}
     if kind in ("init", "keep-live"):
-        added = {n: Entry(s, why=kind) for n, s in expected.items() if matches(edit.name, n) and n not in now}
+        added = {
+            n: Entry(s, why=kind)
+            for n, s in expected.items()
+            if n not in now and any(matches(edit.name, name) for name in (n, *short_names(s)))
+        }
         return {**now, **added}
     if kind in ("transpose", "slice", "pad", "resize"):
         return {n: _shaped(edit, e) if _follows(n, e, hit, now) else e for n, e in now.items()}

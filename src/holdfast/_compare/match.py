@@ -88,15 +88,18 @@ def _by_alias(pool: Pool) -> None:
         }
         if len(found) == 1:
             claims.setdefault(found.pop(), []).append(b.name)
-    left = {spec.shape for spec in pool.a.values() if spec.name not in claims}
+    left = {spec.shape for spec in pool.a.values() if spec.name not in claims and spec.role in _KEPT}
     claiming = {name for claimants in claims.values() for name in claimants}
-    left |= {spec.shape for spec in pool.b.values() if spec.name not in claiming}
+    left |= {spec.shape for spec in pool.b.values() if spec.name not in claiming and spec.role in _KEPT}
     for name, claimants in claims.items():
         # an alias that several tensors bear proves nothing for any of them
         if len(claimants) != 1 or pool.a[name].shape != pool.b[claimants[0]].shape:
             continue
         if not (_only_place(pool.a[name], pool.b[claimants[0]]) and pool.a[name].shape in left):
             pool.take(name, claimants[0], "alias")
+
+
+_KEPT = frozenset({"weight", "buffer"})
 
 
 def _several(taken: Iterable[TensorSpec]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from .._facts.wrappers import DECORATIONS, SEGMENTS
+from .._facts.wrappers import ADAPTER_PARTS, DECORATIONS, SEGMENTS
 
 __all__ = ["canonical", "leaf", "segments", "spelled_alike", "spelling", "tail"]
 
@@ -50,10 +50,29 @@ def segments(name: str) -> tuple[str, ...]:
 def canonical(name: str) -> tuple[str, ...]:
     """The segments without those that wrappers add at any depth."""
     parts = segments(name)
-    if SEGMENTS.isdisjoint(parts):
+    if _ADDED.isdisjoint(parts):
         return parts
-    kept = tuple(part for part in parts if part not in SEGMENTS)
+    kept = tuple(part for part in _without_adapter(parts) if part not in SEGMENTS)
     return kept or parts
+
+
+_ADDED = SEGMENTS | ADAPTER_PARTS | {"base_layer"}
+
+
+def _without_adapter(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """As PEFT's files spell it: without the adapter's name and what wraps a layer of the base model."""
+    if ADAPTER_PARTS.isdisjoint(parts) and "base_layer" not in parts:
+        return parts
+    kept = [
+        part
+        for before, part in zip(("", *parts), parts, strict=False)
+        if not (before in ADAPTER_PARTS and part not in _LEAVES)
+        and part not in ("modules_to_save", "base_layer")
+    ]
+    return tuple(kept)
+
+
+_LEAVES = frozenset({"weight", "bias"})
 
 
 @lru_cache(maxsize=65536)

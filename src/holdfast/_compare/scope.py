@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .._core.catalog import Catalog
-from .._core.pattern import literal_of
+from .._core.pattern import literal_of, matches, rewrite
 from .._core.plan import Edit
 from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
 from .edited import Entry, Part
@@ -73,6 +73,9 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     hidden = {o.name for o in stored.optimizers} - pairing.names.keys()
     entries: dict[str, Entry] = {}
     copies = _COPIES - {_first_word(name) for name in names if name.startswith(_BEGIN_AS_COPIES)}
+    # an edit that carries tensors from elsewhere in the file to live names brings them into the scope
+    named = [e for e in plan if e.kind == "rename" and e.to[0].rstrip("*") and not _in(e.name, container)]
+    named = [e for e in named if any(matches(e.to[0], name) for name in names)]
     left: Counter[str] = Counter()
     for spec in stored.values():
         spec = _as_live(spec, stored, live)
@@ -130,6 +133,10 @@ def _holds(front: str, stored: Catalog, names: set[str]) -> bool:
     return any(canonical(name[len(front) :]) in forms for name in stored if name.startswith(front))
 
 
+def _in(pattern: str, container: str) -> bool:
+    return bool(container) and pattern.startswith(container)
+
+
 def _first(name: str) -> str:
     return name.split("/", 1)[0]
 
@@ -158,7 +165,7 @@ def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tu
         forms = {canonical(name) for name in names}
         votes += _votes(candidates, lambda inner: inner not in names and canonical(inner) in forms)
     if not votes:
-        return "", ()
+        return _usual(stored, candidates), ()
     most = max(votes.values())
     if most < _ENOUGH * len(names) and votes[""]:
         return "", ()
@@ -172,6 +179,19 @@ def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tu
         shapes = {c: _agreeing(stored, live, c) for c in left}
         left = [c for c in left if shapes[c] == max(shapes.values())]
     return left[0], tuple(left[1:])
+
+
+_USUAL = frozenset({"state_dict", "model_state_dict", "model_state", "model", "network", "net", "module"})
+"""Entries of a PyTorch checkpoint that hold the model (PyTorch's tutorial on saving, Lightning, DeepSpeed, timm)."""
+
+
+def _usual(stored: Catalog, candidates: Iterable[str]) -> str:
+    """The entry of a PyTorch checkpoint that holds the model by its name, where none of the live names tells: what
+    stands beside it (a callback's tensors) is no part of the model."""
+    if not stored.format.startswith("torch"):
+        return ""
+    found = {_first(name) for name in candidates if "/" in name} & _USUAL
+    return f"{found.pop()}/" if len(found) == 1 else ""
 
 
 def _agreeing(stored: Catalog, live: Catalog, container: str) -> int:

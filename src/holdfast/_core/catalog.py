@@ -10,7 +10,7 @@ import difflib
 from abc import abstractmethod
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .errors import AmbiguousTensor, UnknownTensor
 from .fault import Check, Fault
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .modules import ModuleSpec
 
 __all__ = ["Catalog"]
+
+T = TypeVar("T")
 
 
 class Catalog(Mapping[str, TensorSpec]):
@@ -114,6 +116,21 @@ class Catalog(Mapping[str, TensorSpec]):
                 "several tensors answer to that key", tensor=name, found=", ".join(found[:5])
             )
         return self._specs[found[0]]
+
+    @overload
+    def get(self, name: str) -> TensorSpec | None: ...
+    @overload
+    def get(self, name: str, default: T) -> TensorSpec | T: ...
+    def get(self, name: str, default: Any = None) -> Any:
+        """The tensor of that name, key or alias, else ``default``; also where several answer to it.
+
+        Mapping's own would make the error first, and with it a search for near misses among thousands of names.
+        """
+        spec = self._specs.get(name)
+        if spec is not None:
+            return spec
+        found = self._other_names().get(name, ())
+        return self._specs[found[0]] if len(found) == 1 else default
 
     def _other_names(self) -> dict[str, list[str]]:
         if self._others is None:

@@ -19,7 +19,10 @@ Every error says what happened, where, what was expected and found, and what to 
     ├── SealError               (ValueError)         a seal or record that cannot be read or written
     ├── UsageError              (ValueError)         an argument that makes no sense
     ├── RestoreRefused          (ValueError)         the checkpoint does not fit the live objects; nothing was changed
-    └── RestoreInterrupted      (RuntimeError)       a restore failed half-way and could not be undone
+    ├── RestoreInterrupted      (RuntimeError)       a restore failed half-way and could not be undone
+    ├── SaveFailed              (OSError)            a save could not be written; the checkpoints before it stand
+    ├── VaultLocked             (RuntimeError)       another writer is at work in the vault
+    └── NothingToRestore        (LookupError)        a vault holds no checkpoint that verifies and fits
 """
 
 from __future__ import annotations
@@ -49,6 +52,9 @@ __all__ = [
     "UsageError",
     "RestoreInterrupted",
     "RestoreRefused",
+    "SaveFailed",
+    "VaultLocked",
+    "NothingToRestore",
 ]
 
 
@@ -218,3 +224,27 @@ class RestoreInterrupted(HoldfastError, RuntimeError):
         shown = ", ".join(self.changed[:_SHOWN])
         more = f" and {len(self.changed) - _SHOWN} more" if len(self.changed) > _SHOWN else ""
         return f"{super().__str__()} Changed: {shown or 'nothing'}{more}"
+
+
+class SaveFailed(HoldfastError, OSError):
+    """A save could not be written. Every checkpoint committed before stands as it was.
+
+    ``number`` is the system's error number (``errno``), where a system call failed.
+    """
+
+    def __init__(self, message: str, *, number: int | None = None, **given: object) -> None:
+        super().__init__(message, **given)  # type: ignore[arg-type]
+        self.number = number
+        self.errno = number
+
+    __str__ = HoldfastError.__str__
+
+
+class VaultLocked(HoldfastError, RuntimeError):
+    """Another writer is at work in the vault."""
+
+
+class NothingToRestore(HoldfastError, LookupError):
+    """A vault was asked to restore, and holds no checkpoint that verifies and fits."""
+
+    __str__ = HoldfastError.__str__

@@ -11,9 +11,11 @@ backslashes) is the business of :mod:`holdfast._core.plan_text`.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["escape", "literal_of", "matches", "normalise", "rewrite", "stars", "units"]
+__all__ = ["covered", "escape", "literal_of", "matches", "normalise", "rewrite", "stars", "units"]
 
 _SPECIAL = re.compile(r"([*?\\])")
 
@@ -85,6 +87,24 @@ def _head(pattern: str) -> str | None:
 def matches(pattern: str, name: str) -> bool:
     """Whether the pattern covers the name."""
     return _compiled(pattern).fullmatch(name) is not None
+
+
+def covered(pattern: str, ordered: Sequence[str]) -> list[str]:
+    """Those names that the pattern covers, out of sorted ones: only those that begin as it does are looked at, so that
+    thousands of patterns can be asked of thousands of names."""
+    head = ""
+    for character, glob in units(pattern):
+        if glob:
+            break
+        head += character
+    found = []
+    for place in range(bisect_left(ordered, head), len(ordered)):
+        name = ordered[place]
+        if not name.startswith(head):
+            break
+        if matches(pattern, name):
+            found.append(name)
+    return found
 
 
 def rewrite(pattern: str, target: str, name: str) -> str | None:

@@ -14,7 +14,7 @@ from .._core.fault import Fault
 from .._core.finding import CheckpointReport, Finding, Report, Verdict
 from .._core.plan import Edit, Plan
 from .._frameworks import LiveCatalog, live_catalog
-from .._integrity.architecture import modules_of
+from .._integrity.architecture import called_by, modules_of
 from .._integrity.seal import find_seal
 from .._layouts.opening import the_one, try_open
 from .._layouts.target import Target
@@ -44,17 +44,28 @@ def check(
         raise UsageError("no such depth", expected="header, structure or full", found=depth)
     if path is None:
         return examine_live(gradients=gradients, title=title, **parts)
-    wanted = as_plan(allow, plan)
-    with collector_paused():
-        live = live_catalog(**parts)
-        where = the_one(path)
-        stored, _ = try_open(where)
-        if stored is None:
-            base = examine_target(where, depth=depth)
-            left = "the live model: there is nothing here to hold against it"
-            return Report((replace(base, not_looked_at=(*base.not_looked_at, left)),), command="check")
-        with stored:
-            return _hold(stored, live, where, wanted, depth, gradients, target, title)
+    with collector_paused():  # and everything let go of before it comes back and looks at all that was made
+        return _check(path, as_plan(allow, plan), depth, gradients, target, title, parts)
+
+
+def _check(
+    path: str | os.PathLike[str],
+    wanted: Plan,
+    depth: str,
+    gradients: Any,
+    target: Mapping[str, str] | None,
+    title: str | None,
+    parts: Mapping[str, Any],
+) -> Report:
+    live = live_catalog(**parts)
+    where = the_one(path)
+    stored, _ = try_open(where)
+    if stored is None:
+        base = examine_target(where, depth=depth)
+        left = "the live model: there is nothing here to hold against it"
+        return Report((replace(base, not_looked_at=(*base.not_looked_at, left)),), command="check")
+    with stored:
+        return _hold(stored, live, where, wanted, depth, gradients, target, title)
 
 
 def _hold(
@@ -69,8 +80,9 @@ def _hold(
 ) -> Report:
     """The report on an open checkpoint and a live catalog."""
     base = examine_target(where, depth=depth, catalog=stored)
-    stored.modules = modules_of(stored, find_seal(where))
-    found = fit(stored, live, wanted, name=where.path)
+    seal = find_seal(where)
+    stored.modules = modules_of(stored, seal)
+    found = fit(stored, live, wanted, name=where.path, called=called_by(seal))
     reader = dict(target) if target is not None else None
     subject = Subject(where, stored, None, depth, [], {}, live=live, reader=reader)
     versions = list(run_rules(subject, (), (), live=True))
@@ -106,10 +118,12 @@ def examine_live(*, gradients: Any = None, title: str | None = None, **parts: An
 
 def readiness_findings(live: LiveCatalog, gradients: Any = None) -> list[Finding]:
     """What stands against the next step, by the readiness rules."""
-    noticed = {
-        id(fault) for fault in live.faults
-    }  # an adapter may tell again what it noticed while describing
-    faults: list[Fault] = [*live.faults, *(f for f in live.readiness(gradients) if id(f) not in noticed)]
+    told = live.readiness(
+        gradients
+    )  # an adapter may tell again, and better, what it noticed while describing
+    known = {(fault.slug, fault.tensors or (fault.tensor,)) for fault in told}
+    before = [f for f in live.faults if (f.slug, f.tensors or (f.tensor,)) not in known]
+    faults: list[Fault] = [*before, *told]
     subject = Subject(_LIVE, None, None, "full", faults, {}, live=live)
     found = list(run_rules(subject, (), (), live=True))
     for fault in faults:  # a fact that rules on files know as well (a tensor without a value, a name twice)
@@ -136,9 +150,13 @@ def next_step(live: LiveCatalog, findings: Iterable[Finding]) -> str:
 def _report(
     base: CheckpointReport, found: Fit, versions: list[Finding], ready: list[Finding], title: str | None
 ) -> CheckpointReport:
+    if any(f.slug == "not-built" for f in found.findings):
+        ready = [f for f in ready if f.slug != "not-built"]  # the same fact, told of the checkpoint already
     findings = [*found.findings, *versions, *ready]
     findings = sorted(findings, key=lambda f: ("error", "warning", "note").index(f.severity))
-    fits = not any(f.severity == "error" for f in (*found.findings, *base.findings))
+    fixed = [f for f in ready if f.slug == "not-writable" and f.severity == "error"]
+    unfit = {n for f in (*found.errors, *fixed) for g in (f, *f.related) for n in g.tensors}
+    lost = _lost(found, base)
     left = tuple(s for s in base.not_looked_at if s != "whether it fits a model")
     closing = next_step(found.live, ready)
     return replace(
@@ -151,16 +169,24 @@ def _report(
             "model": title or found.live.framework,
             "framework": found.live.framework,
             "parts": list(found.live.parts),
-            "fits": fits,
-            "restores": len(
-                found.pairs.keys() - {n for f in found.errors for g in (f, *f.related) for n in g.tensors}
-            ),
+            "fits": not found.errors and not fixed,
+            "restores": len(found.pairs.keys() - unfit - lost),
+            "lost": len(lost),
             "of": sum(v.spec.role != "gradient" for v in found.live.variables.values()),
             "plan": [str(edit) for edit in found.proposal],
             "others": [{"name": name, "tensors": count} for name, count in found.scope.others],
             "next_step": closing,
         },
     )
+
+
+def _lost(found: Fit, base: CheckpointReport) -> set[str]:
+    """Live tensors whose values the file has lost."""
+    gone = set(base.lost or ())
+    if not gone:
+        return set()
+    entries = found.stored.entries
+    return {name for name, key in found.pairs.items() if any(p.source in gone for p in entries[key].parts)}
 
 
 class _NoStore:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from .._compare.compare import compare_catalogs
 from .._compare.delta import Delta
-from .._compare.edited import EditedCatalog, Entry, apply_edits
+from .._compare.edited import EditedCatalog, Entry, apply_edits, short_names
 from .._compare.positions import Positions, place_by_position
 from .._compare.scope import Scope, scope_of
 from .._core.catalog import Catalog
@@ -20,7 +20,14 @@ from .._core.pattern import matches
 from .._core.plan import Edit, Plan
 from .._core.spec import OptimizerSpec, ParamGroup
 from .._frameworks import LiveCatalog
-from .settings import Decision, decide_hyperparameters, decide_settings, paired_optimizers
+from .settings import (
+    Decision,
+    decide_hyperparameters,
+    decide_settings,
+    foreign_values,
+    paired_optimizers,
+    values_of,
+)
 
 __all__ = ["Fit", "as_plan", "fit"]
 
@@ -62,6 +69,7 @@ class Fit:
     missing: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
     lacking: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    foreign: Sequence[str] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -87,15 +95,23 @@ def as_plan(allow: Iterable[str | Edit] | str = (), plan: Plan | str | Iterable[
     return Plan((*first.edits, *more), source=first.source, target=first.target)
 
 
-def fit(stored: Catalog, live: LiveCatalog, plan: Plan | None = None, *, name: str = "") -> Fit:
-    """Hold a checkpoint against a live model. ``name`` is what messages call the checkpoint.
+def fit(
+    stored: Catalog,
+    live: LiveCatalog,
+    plan: Plan | None = None,
+    *,
+    name: str = "",
+    called: Mapping[str, str] | None = None,
+) -> Fit:
+    """Hold a checkpoint against a live model. ``name`` is what messages call the checkpoint, ``called`` what a seal
+    says its tensors were called in the model that was saved.
 
     Raises :class:`PlanError` where the plan cannot be carried out.
     """
     from .fit_findings import fit_findings
 
     plan = plan or Plan()
-    scope = scope_of(stored, live, live.parts, plan)
+    scope = _as_called(scope_of(stored, live, live.parts, plan), called or {})
     accept = any(e.kind == "map-slots" and e.name == "*" for e in plan)
     chosen = Plan(tuple(e for e in plan if not _is_container(e, scope)))
 
@@ -118,6 +134,7 @@ def fit(stored: Catalog, live: LiveCatalog, plan: Plan | None = None, *, name: s
     others, lacking = decide_settings(stored, live, plan, pairs)
     found.decisions = (*hyper, *others)
     found.lacking = lacking
+    found.foreign = foreign_values(stored, live, plan)
     fit_findings(found)
     return found
 
@@ -165,6 +182,30 @@ def _owners_renamed(
     return tuple(replace(o, groups=tuple(map(renamed, o.groups))) for o in optimizers)
 
 
+def _as_called(scope: Scope, called: Mapping[str, str]) -> Scope:
+    """The tensors under the names that a seal gives them, where those are names of their own."""
+    moved = {n: called[e.base] for n, e in scope.entries.items() if e.base is not None and e.base in called}
+    after = [moved.get(name, name) for name in scope.entries]
+    if not moved or len(set(after)) != len(after):
+        return scope
+
+    def renamed(entry: Entry, name: str) -> Entry:
+        spec = entry.spec
+        owner = moved.get(spec.owner, spec.owner) if spec.owner is not None else None
+        return replace(
+            entry, spec=replace(spec, name=name, aliases=tuple({*spec.aliases, spec.name} - {name}), owner=owner)
+        )
+
+    def owners(group: ParamGroup) -> ParamGroup:
+        return replace(group, owners=tuple(moved.get(n, n) for n in group.owners))
+
+    return replace(
+        scope,
+        entries={name: renamed(e, name) for name, e in zip(after, scope.entries.values(), strict=True)},
+        optimizers=tuple(replace(o, groups=tuple(map(owners, o.groups))) for o in scope.optimizers),
+    )
+
+
 def _is_container(edit: Edit, scope: Scope) -> bool:
     """Whether a rename was what chose the container; it has been carried out by that."""
     return edit.kind == "rename" and bool(scope.container) and edit.name == scope.container + "*"
@@ -204,6 +245,8 @@ def _sort_out(found: Fit) -> None:
 def _without_state(found: Fit) -> Iterable[str]:
     """Slots of weights for which the checkpoint's optimizer, though it has the weight, has no state: PyTorch
     makes state with the first gradient, so a weight that never had one has none."""
+    if not found.live.optimizers:
+        return
     if found.live.framework in _AT_ONCE:
         yield from _never_stepped(found)
         return
@@ -264,8 +307,11 @@ def uncovered(plan: Plan, found: Fit) -> list[Edit]:
     if not plan.edits:
         return []
     names = {*found.live, *found.live.settings, *(module.path for module in found.live.modules)}
+    names |= values_of(found.stored).keys()
+    names |= {name for spec in found.live.values() for name in short_names(spec)}
     for entry in found.positions.entries.values():
         names |= {entry.spec.name, entry.base or entry.spec.name, entry.spec.owner or entry.spec.name}
+        names |= {*short_names(entry.spec)}
     hyper = {d.name.rsplit("/", 1)[-1] for d in found.decisions} | {d.name for d in found.decisions}
     out = []
     for edit in plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from .._compare.optimizers import belongs_to_optimizer, class_by_name, plain_cla
 from .._core.difference import DIFFERENCES, Difference
 from .._core.errors import HoldfastError
 from .._core.finding import Finding, Place
-from .._core.pattern import escape, matches
+from .._core.pattern import covered, escape, matches
 from .._core.plan import Edit, Plan
 from .._core.spec import TensorSpec
 from .._rules.registry import rule_named
@@ -27,7 +28,7 @@ __all__ = ["fit_findings"]
 _HARDLY = 0.2
 _MOSTLY = 0.8
 _PATTERNS = 4
-_MANY = frozenset({"T201", "T202", "T203", "O204", "O205"})
+_MANY = frozenset({"T201", "T202", "T203", "T205", "O204", "O205"})
 """Kinds of difference that are told as one where it would take more than :data:`_PATTERNS` patterns to name them."""
 _FEW = 3
 _ASIDE = frozenset({"rng", "data-position", "metric", "other", "hyperparameter"})
@@ -73,6 +74,7 @@ def fit_findings(found: Fit) -> None:
     made += _lacking(found)
     made += _live_faults(found)
     made += _plan_notes(found)
+    made = [_with_neighbour(f, found) for f in made]
     made = _not_built(found, _another_model(found, made))
     found.findings = tuple(sorted(made, key=lambda f: ("error", "warning", "note").index(f.severity)))
     found.proposal = _proposal(found, against, hyper)
@@ -96,17 +98,18 @@ def _tell(members: Sequence[Difference], found: Fit) -> Iterator[tuple[list[Diff
     """Cut a group into what one pattern covers, and put each into words."""
     code = members[0].code
     teller = _TELLERS.get(code, _plainly)
-    if len(members) == 1 or code == "T216":  # the wrapper is the whole story, whatever the names
+    if len(members) == 1 or code == "T216" or _spelt(members[0]):  # one story, whatever the names
         told = teller(list(members), members[0].name, found)
         if told is not None:
             yield list(members), told
         return
     by_name = {d.name: d for d in members}
     universe = list(found.live) if members[0].b is not None else list(found.stored)
-    left = dict(by_name)
+    left, ordered = dict(by_name), sorted(by_name)
+    place = {name: number for number, name in enumerate(by_name)}
     cut: list[tuple[list[Difference], _Told]] = []
     for pattern, _ in fold_names(list(by_name), universe):
-        same = [left.pop(name) for name in list(left) if matches(pattern, name)]
+        same = [left.pop(n) for n in sorted(covered(pattern, ordered), key=place.__getitem__) if n in left]
         told = teller(same, pattern, found) if same else None
         if told is not None:
             cut.append((same, told))
@@ -236,14 +239,23 @@ def _with_pattern(edit: Edit, pattern: str) -> str:
 def _renamed(same: list[Difference], pattern: str, found: Fit) -> _Told | None:
     by, certain = same[0].evidence.get("by"), same[0].evidence.get("certain")
     one = same[0]
-    edits = draft(same, list(found.stored.values()), list(found.live.values())).edits
-    edit = str(edits[0]) if len(edits) == 1 else None
     first = f"`{one.a}` of the checkpoint is {'' if certain else 'likely '}`{one.b}` of the model"
     if len(same) > 1:
         first += f" (and {len(same) - 1} more)"
-    if certain and by in ("alias", "spelling", "wrapper"):
+    if _spelt(one):
         return _Told("note", first + ": the same name, spelt otherwise")
+    edits = draft(same, list(found.stored.values()), list(found.live.values())).edits
+    edit = str(edits[0]) if len(edits) == 1 else None
     return _Told("error", first + f": {_why(by)}", edit, True)
+
+
+def _spelt(difference: Difference) -> bool:
+    """Whether a tensor has the same name on either side, only spelt otherwise."""
+    return (
+        difference.code == "T205"
+        and bool(difference.evidence.get("certain"))
+        and difference.evidence.get("by") in ("alias", "spelling", "wrapper")
+    )
 
 
 def _why(by: Any) -> str:
@@ -581,11 +593,14 @@ def _another_model(found: Fit, made: list[Finding]) -> list[Finding]:
             "another-model",
             "the checkpoint holds no weights of a model"
             + (", only the state of an optimizer" if found.stored.optimizers else ""),
-            seen=f"{len(found.stored)} tensors, none a weight",
+            seen=", ".join(f"`{name}` ({count} tensors)" for name, count in found.scope.others)
+            or f"{len(found.stored)} tensors, none a weight",
             expected=f"`{weights[0].name}` and {len(weights) - 1} more",
             remedy="Restore the model from the file that holds it, and pass here only what this file is for.",
         )
         return [replace(told, related=tuple(errors)), *(f for f in made if f.severity != "error")]
+    if _several_times(found.delta.differences) > _HARDLY * len(weights):
+        return made
     first = next(e.spec.name for e in found.positions.entries.values() if e.spec.role == "weight")
     told = _ruled(
         "another-model",
@@ -607,6 +622,16 @@ def _resized(found: Fit) -> int:
         and found.live[d.b].role == "weight"
         and len(d.evidence.get("a", ())) == len(d.evidence.get("b", ()))
         for d in found.delta.differences
+    )
+
+
+def _several_times(differences: Sequence[Difference]) -> int:
+    """How many live tensors a name of the file could mean, each live name ending in it: two networks of one kind were
+    passed, and the file holds one."""
+    return sum(
+        len(d.candidates_b)
+        for d in differences
+        if d.code == "T210" and d.candidates_a and all(n.endswith(d.candidates_a[0]) for n in d.candidates_b)
     )
 
 
@@ -738,7 +763,7 @@ def _unclear_optimizers(found: Fit) -> Iterator[Finding]:
 
 def _hyperparameters(found: Fit) -> Iterator[Finding]:
     for decision in found.decisions:
-        if decision.optimizer is None:
+        if decision.optimizer is None and decision.take != "undecided":
             continue
         if decision.take == "undecided":
             fixed = decision.setting is None and decision.variable is None
@@ -750,7 +775,10 @@ def _hyperparameters(found: Fit) -> Iterator[Finding]:
 def _hyper_finding(decision: Decision, severity: str, fixed: bool, found: Fit) -> Finding:
     name, was, now = decision.name, shown(decision.stored), shown(decision.live)
     kind = DIFFERENCES["O207"]
-    message = f"{name} is {was} in the checkpoint and {now} in the live optimizer"
+    whose = (
+        "optimizer" if decision.optimizer is not None or decision.setting is None else decision.setting.part
+    )
+    message = f"{name} is {was} in the checkpoint and {now} in the live {whose}"
     remedy: str | None = (
         f"Say which counts: `hyper:{name}=checkpoint` ({was}) or `hyper:{name}=live` ({now})."
     )
@@ -768,7 +796,7 @@ def _hyper_finding(decision: Decision, severity: str, fixed: bool, found: Fit) -
         difference = Difference("O207", name, name, message, {"a": was, "b": now})
         loader = _framework_does(found, difference)
         if loader is not None:
-            evidence["framework"] = loader
+            evidence["framework"] = loader.replace("optimizer.load_state_dict", f"{whose}.load_state_dict")
     return Finding(
         "O207", kind.slug, severity, message, Place(tensor=None), evidence, kind.cause, remedy,  # type: ignore[arg-type]
         edit=f"hyper:{name}=live" if severity == "error" else None, tensors=(),
@@ -778,7 +806,11 @@ def _hyper_finding(decision: Decision, severity: str, fixed: bool, found: Fit) -
 def _lacking(found: Fit) -> Iterator[Finding]:
     """Parts that were passed and that the checkpoint has nothing of."""
     have = {d.setting.part for d in found.decisions if d.setting is not None and d.optimizer is None}
-    for part, names in found.lacking.items():
+    yield from _another_scheduler(found, have)
+    for part, every in found.lacking.items():
+        names = [n for n in every if part not in have or not found.live.settings[n].configured]
+        if not names:
+            continue
         if part in have or part in ("model", "optimizer"):
             severity, text = (
                 "note",
@@ -786,19 +818,73 @@ def _lacking(found: Fit) -> Iterator[Finding]:
             )
             text += f": {_list(names)}"
             if part == "model":
-                continue
+                counts = [n for n in names if found.live.settings[n].role == "counter"]
+                if not counts:
+                    continue
+                severity, text = "error", f"{_list(counts)} of the model is not in the checkpoint"
         else:
             severity = "error"
             text = f"{part}= was passed, and the checkpoint holds no state of a {part}"
         bad = severity == "error"
+        edit = f"keep-live:{escape(counts[0])}" if bad and part == "model" else f"keep-live:{part}/*"
         yield _ruled(
             "resume-part-missing",
             text,
             severity=severity,
             names=list(names[:20]),
-            remedy=f"Allow `keep-live:{part}/*`, or leave {part}= out." if bad else None,
-            edit=f"keep-live:{part}/*" if bad else None,
+            remedy=f"Allow `{edit}`, or leave {part}= out." if bad else None,
+            edit=edit if bad else None,
         )
+
+
+def _another_scheduler(found: Fit, have: set[str]) -> Iterator[Finding]:
+    """A scheduler of another class, or constructed with more than the checkpoint knows of."""
+    if found.foreign:
+        front = found.foreign[0].rpartition("/")[0]
+        edit = f"drop:{escape(found.foreign[0]) if len(found.foreign) == 1 else escape(front) + '/*'}"
+        yield _ruled(
+            "resume-part-missing",
+            f"the checkpoint's scheduler keeps {_list(found.foreign)}, for which the live one has no place: it is of "
+            "another class",
+            severity="error",
+            names=list(found.foreign[:20]),
+            remedy=f"Construct the scheduler as the run did, leave scheduler= out, or allow `{edit}`.",
+            edit=edit,
+        )
+    asked = [n for part in have for n in found.lacking.get(part, ()) if found.live.settings[n].configured]
+    if asked:
+        part = found.live.settings[asked[0]].part
+        front = asked[0].rpartition("/")[0]
+        edit = f"keep-live:{escape(asked[0]) if front == part else escape(front) + '/*'}"
+        yield _ruled(
+            "resume-part-missing",
+            f"the live {part} is constructed with {_list(asked)}, of which the checkpoint knows nothing",
+            severity="error",
+            names=asked[:20],
+            remedy=f"Construct it as the run did, or allow `{edit}` to leave that as it is.",
+            edit=edit,
+        )
+
+
+_BESIDE = {
+    "O201": ("optimizer.pt", "optimizer.bin", "optimizer.safetensors"),
+    "R201": ("scheduler.pt", "scheduler.bin"),
+}
+"""Files in which trainers keep that beside the model (transformers/trainer.py, accelerate/checkpointing.py)."""
+
+
+def _with_neighbour(finding: Finding, found: Fit) -> Finding:
+    """The finding with the file that holds what is missing, where one lies beside the checkpoint."""
+    if finding.severity != "error" or finding.code not in _BESIDE:
+        return finding
+    if finding.code == "R201" and "scheduler=" not in finding.message:
+        return finding
+    files = {Path(file) for file in found.stored.base.files}
+    beside = [file.parent / name for file in files for name in _BESIDE[finding.code]]
+    there = next((path for path in beside if path not in files and path.is_file()), None)
+    if there is None:
+        return finding
+    return replace(finding, remedy=f"`{there.name}` beside it holds it: restore that with a call of its own.")
 
 
 def _live_faults(found: Fit) -> Iterator[Finding]:
@@ -856,7 +942,8 @@ def _proposal(found: Fit, against: Sequence[Difference], hyper: Iterable[Finding
     ]
     if found.positions.doubtful:
         more.append(Edit("map-slots", ("*",), ("*",)))
-    if found.live.unbuilt:  # what would be drawn up for a model without variables settles nothing
+    if found.live.unbuilt or any(f.slug == "another-model" for f in found.findings):
+        # what would be drawn up for a model without variables, or for another one, settles nothing
         return Plan(found.plan.edits, source=found.delta.a, target=found.delta.b)
     slugs = ("resume-part-missing", "other-role")
     more += [

@@ -27,6 +27,7 @@ __all__ = [
     "Decision",
     "decide_hyperparameters",
     "decide_settings",
+    "foreign_values",
     "paired_optimizers",
     "shown",
     "values_of",
@@ -233,17 +234,48 @@ def decide_settings(
         if any(e.kind in ("keep-live", "init") and matches(e.name, setting.name) for e in plan):
             continue
         value = _find(values, setting)
+        if value is NO_VALUE:
+            value = _scalar_of(stored, setting)
         if value is NO_VALUE and setting.optimizer in by_live:
             value = _of_weight(setting, *by_live[setting.optimizer])
         if value is NO_VALUE:
             lacking.setdefault(setting.part, []).append(setting.name)
         else:
-            made.append(
-                Decision(
-                    setting.name, "checkpoint", value, setting.read(), value, key=setting.key, setting=setting
-                )
+            decision = Decision(
+                setting.name, "checkpoint", value, setting.read(), value, key=setting.key, setting=setting
             )
+            if setting.configured:
+                _judge(decision, value, decision.live, plan)
+            made.append(decision)
     return made, lacking
+
+
+_NO_STATE = frozenset({"verbose", "lr_lambdas", "lr_lambda"})
+"""Words of a scheduler's state that tell nothing: an option of older versions, and functions, in whose place
+``state_dict`` puts ``None`` (torch/optim/lr_scheduler.py, ``LambdaLR.state_dict``)."""
+
+
+def foreign_values(stored: Catalog, live: LiveCatalog, plan: Plan) -> list[str]:
+    """Values of the checkpoint's scheduler for which the live one has no place: a scheduler of another class. Private
+    words come and go with versions of torch and say nothing."""
+    values = values_of(stored)
+    mine = [s for s in live.settings.values() if s.part == "scheduler"]
+    fronts: dict[str, set[str]] = {}
+    for setting in mine:
+        for name in (setting.name, *setting.aliases):
+            if name in values and setting.key and name.endswith(setting.key):
+                fronts.setdefault(name[: -len(setting.key)], set()).add(setting.key.split("/", 1)[0])
+    known = {s.key.split("/", 1)[0] for s in mine}
+    found: dict[str, None] = {}
+    for front, used in fronts.items():
+        if not front or "last_epoch" not in used:
+            continue
+        for name in values:
+            word = name[len(front) :].split("/", 1)[0] if name.startswith(front) else ""
+            if word and word not in known and not word.startswith("_") and word not in _NO_STATE:
+                found[front + word] = None
+    dropped = [e.name for e in plan if e.kind == "drop"]
+    return [name for name in found if not any(matches(pattern, name) for pattern in dropped)]
 
 
 def _find(values: Mapping[str, Any], setting: Setting) -> Any:
@@ -259,6 +291,18 @@ def _find(values: Mapping[str, Any], setting: Setting) -> Any:
         if name.endswith("/" + rest) and _is_front(name[: -len(rest) - 1], setting.part or head)
     ]
     return found[0] if len(found) == 1 else NO_VALUE
+
+
+def _scalar_of(stored: Catalog, setting: Setting) -> Any:
+    """A plain number of the live side that the file keeps as a tensor of one element (``step`` of a flax train state in
+    safetensors or npz)."""
+    for name in (setting.name, *setting.aliases):
+        if name in stored and stored[name].shape in ((), (1,)):
+            try:
+                return np.asarray(stored.read(name)).reshape(-1)[0].item()
+            except HoldfastError:
+                return NO_VALUE  # damaged, which is told by itself
+    return NO_VALUE
 
 
 def _of_weight(setting: Setting, one: OptimizerSpec, other: OptimizerSpec) -> Any:

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._core.modules import ModuleSpec
-from .keras_layers import CHILDREN, MODELS, SUBLAYERS, VARIABLES
+from .keras_layers import CHILDREN, MODELS, SUBLAYERS, VARIABLES, WITHOUT_VARIABLES
 from .module_config import is_layer, keras_module_config
 
 __all__ = ["keras_modules"]
 
 _DEEPEST = 40
 _MOST = 200_000
-_KERAS_CLASSES = frozenset({*VARIABLES, *CHILDREN, *SUBLAYERS, *MODELS})
+_KERAS_CLASSES = frozenset({*VARIABLES, *CHILDREN, *SUBLAYERS, *MODELS, *WITHOUT_VARIABLES})
 _HOLDS_NO_FUNCTION = frozenset({"InputLayer", "Input"})
 
 

@@ -8,9 +8,10 @@ give equal mappings.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -35,7 +36,8 @@ rate gives the same outputs and another training; of settings that are not known
 
 # -- what a setting does -----------------------------------------------------------------------------------
 _INFERENCE = frozenset(
-    {"activation", "recurrent_activation", "nonlinearity", "mode", "function", "gate", "act", "hidden_act"}
+    {"vocabulary", "idf_weights"}
+    | {"activation", "recurrent_activation", "nonlinearity", "mode", "function", "gate", "act", "hidden_act"}
     | {
         "strides",
         "stride",
@@ -312,6 +314,9 @@ def keras_module_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def _keras_config(config: Mapping[str, Any], depth: int) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in config.items():
+        if key in _TABLES and isinstance(value, (list, tuple)) and value:
+            kept[key] = _table_digest(value)
+            continue
         if key in _KERAS_SILENT or key.endswith(_KERAS_SILENT_ENDING) or key.startswith("_"):
             continue
         if is_layer(value) or (isinstance(value, (list, tuple)) and any(map(is_layer, value))):
@@ -328,6 +333,17 @@ def _keras_config(config: Mapping[str, Any], depth: int) -> dict[str, Any]:
             continue
         kept[key] = plain
     return kept
+
+
+_TABLES = frozenset({"vocabulary", "idf_weights"})
+"""Long lists that decide which row of an embedding a word means (``keras/src/layers/preprocessing/*lookup.py``,
+``get_config``); a path in their place, or none, tells nothing."""
+
+
+def _table_digest(values: Sequence[Any]) -> str:
+    """The entries and their order, in a word."""
+    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+    return f"{len(texts)} entries, {hashlib.sha256(chr(0).join(texts).encode()).hexdigest()[:16]}"
 
 
 def is_layer(value: Any) -> bool:

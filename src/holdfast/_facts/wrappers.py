@@ -9,10 +9,20 @@ on top.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["CONTAINERS", "DECORATIONS", "SEGMENTS", "WRAPPERS", "Wrapper", "wrapper_of"]
+__all__ = [
+    "ADAPTER_PARTS",
+    "CONTAINERS",
+    "DECORATIONS",
+    "SEGMENTS",
+    "WRAPPERS",
+    "Wrapper",
+    "adapter_free",
+    "wrapper_of",
+]
 
 
 class Wrapper(NamedTuple):
@@ -100,6 +110,40 @@ WRAPPERS: tuple[Wrapper, ...] = (
     ),
 )
 
+ADAPTER_PARTS: frozenset[str] = frozenset(
+    {"lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector", "lora_E", "ranknum"}
+    | {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "lokr_w1", "lokr_w2", "ia3_l", "vera_lambda_b"}
+    | {"vera_lambda_d", "oft_r", "modules_to_save"}
+)
+"""Containers in which PEFT keeps one module or parameter per adapter, under the adapter's name
+(peft/tuners/*/layer.py, ``adapter_layer_names``; peft/utils/other.py, ``ModulesToSaveWrapper``)."""
+
+
+_ADAPTED = re.compile(rf"(?:^|\.)(?:base_layer|{'|'.join(sorted(ADAPTER_PARTS))})(?:\.|$)")
+
+
+def adapter_free(name: str) -> str | None:
+    """A live PEFT tensor's name as its files spell it: without the adapter's name
+    (peft/utils/save_and_load.py, ``get_peft_model_state_dict``), without ``modules_to_save``, and a wrapped layer's own
+    weights without ``base_layer``, as the base model has them. ``None`` where nothing of that is in it."""
+    if _ADAPTED.search(name) is None:
+        return None
+    kept: list[str] = []
+    parts = name.split(".")
+    at = 0
+    while at < len(parts):
+        part = parts[at]
+        if part in ADAPTER_PARTS and at + 1 < len(parts):
+            kept += [] if part == "modules_to_save" else [part]
+            at += 2  # the adapter's name
+            continue
+        if part != "base_layer":
+            kept.append(part)
+        at += 1
+    spelled = ".".join(kept)
+    return None if spelled == name else spelled
+
+
 SEGMENTS: frozenset[str] = frozenset(w.segments[0] for w in WRAPPERS if w.anywhere)
 """Segments that mean a wrapper at any depth."""
 
@@ -111,7 +155,6 @@ DECORATIONS: tuple[str, ...] = ("/.ATTRIBUTES/VARIABLE_VALUE", ":0")
 VARIABLE_VALUE_KEY) and the output number of a graph tensor."""
 
 
-@lru_cache(maxsize=4096)
 @lru_cache(maxsize=4096)
 def wrapper_of(segments: tuple[str, ...]) -> Wrapper | None:
     """The wrapper that adds exactly these segments; for several in a row, the outermost known one."""

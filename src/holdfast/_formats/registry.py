@@ -91,6 +91,7 @@ _MODULES: dict[str, Callable[[Source], bool] | None] = {
     "keras_h5": lambda s: (
         b"\x89HDF\r\n\x1a\n" in s.head((1 << 16) + 8)
     ),  # behind a user block of up to 64 KiB
+    "holdfast_step": _json,
     "keras_shards": _json,
     "torch_legacy": lambda s: s.head(1) in (b"\x80", b"L", b"I"),
     "shard_index": _json,

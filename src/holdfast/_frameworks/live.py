@@ -74,6 +74,8 @@ class Setting:
     optimizer, group, key: for hyperparameters: the :class:`OptimizerSpec`'s name, the group's index, the
         word (``"lr"``).
     scheduled: whether a scheduler that was passed along owns the value.
+    configured: whether it is what the object was constructed with (``T_max`` of a scheduler) and no state: the code
+        that says otherwise than the checkpoint means it.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Setting:
     group: int | None = None
     key: str = ""
     scheduled: bool = False
+    configured: bool = False
 
 
 class LiveCatalog(Catalog):

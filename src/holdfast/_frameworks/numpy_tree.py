@@ -51,6 +51,22 @@ def _leaves(
             yield at, tree, key, value
 
 
+def _read_only(names: list[str]) -> list[Fault]:
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return [
+        Fault(
+            "not-writable",
+            f"`{names[0]}`{more} {'are' if more else 'is'} read-only: nothing can be restored into "
+            f"{'them' if more else 'it'}",
+            tensor=names[0],
+            tensors=tuple(names),
+            attributes={"remedy": "Pass copies: array.copy()."},
+        )
+    ]
+
+
 def describe(parts: Mapping[str, Any]) -> LiveCatalog:
     """The catalog of the trees given by part. Weights are named by their path in ``model=``; other parts'
     leaves get the part's name in front, and arrays of ``optimizer=`` whose path ends in a weight's name, or
@@ -63,7 +79,7 @@ def describe(parts: Mapping[str, Any]) -> LiveCatalog:
     seen: dict[int, str] = {}
     weights: dict[str, TensorSpec] = {}
     optimizers: list[OptimizerSpec] = []
-    faults: list[Fault] = []
+    fixed: list[str] = []
     for part, tree in sorted(parts.items(), key=lambda item: item[0] != "model"):
         slots: dict[str, None] = {}
         for path, container, key, leaf in _leaves(tree, () if part == "model" else (part,)):
@@ -75,13 +91,7 @@ def describe(parts: Mapping[str, Any]) -> LiveCatalog:
                 elif spec.slot is not None:
                     slots[spec.slot] = None
                 if not leaf.flags.writeable:
-                    faults.append(
-                        Fault(
-                            "not-writable",
-                            "this array is read-only; nothing can be restored into it",
-                            tensor=name,
-                        )
-                    )
+                    fixed.append(name)
                 variables.append(_variable(spec, leaf))
             elif isinstance(leaf, _SCALARS):
                 settings.append(_setting(name, container, key, leaf, part))
@@ -95,7 +105,7 @@ def describe(parts: Mapping[str, Any]) -> LiveCatalog:
         parts=parts,
         settings=settings,
         optimizers=optimizers,
-        faults=faults,
+        faults=_read_only(fixed),
     )
 
 
@@ -135,10 +145,11 @@ def _owner(name: str, array: np.ndarray, weights: Mapping[str, TensorSpec]) -> t
     """The weight whose whole path stands in the slot's path, and what the rest says: ``m/encoder/kernel``,
     ``encoder/kernel/m``. The longest such weight; none where the shapes differ."""
     inner = name.split("/", 1)[-1]
-    best: str | None = None
-    for weight in weights:
-        if f"/{weight}/" in f"/{inner}/" and (best is None or len(weight) > len(best)):
-            best = weight
+    words = inner.split("/")
+    runs = (
+        "/".join(words[i : i + size]) for size in range(len(words), 0, -1) for i in range(len(words) - size + 1)
+    )
+    best = max((run for run in runs if run in weights), key=len, default=None)
     if best is None or weights[best].shape != array.shape:
         return None, None
     rest = f"/{inner}/".replace(f"/{best}/", "/", 1).strip("/")

@@ -14,7 +14,14 @@ from .._record.canonical import plain
 if TYPE_CHECKING:
     from .seal import Seal
 
-__all__ = ["architecture_record", "check_model", "modules_of", "modules_of_record"]
+__all__ = [
+    "architecture_record",
+    "called_by",
+    "check_model",
+    "modules_of",
+    "modules_of_record",
+    "names_given",
+]
 
 _MOST_TOLD = 5
 _CONTRADICTS = frozenset({"T201", "T203"})
@@ -22,9 +29,11 @@ _NOT_SAVED = frozenset({"rng", "metric", "other"})
 """What a live model has and a sound checkpoint of it need not: generators' states, variables of metrics."""
 
 
-def architecture_record(modules: Iterable[ModuleSpec]) -> dict[str, Any]:
+def architecture_record(
+    modules: Iterable[ModuleSpec], called: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The section ``architecture`` of a record: ``modules``, rows of ``path``, ``class``, ``package``, ``config``, and
-    ``code`` where there is a digest; in the order of construction."""
+    ``code`` where there is a digest; in the order of construction. ``called``: see :func:`names_given`."""
     rows = []
     for module in modules:
         row: dict[str, Any] = {"path": module.path, "class": module.class_name, "package": module.package}
@@ -33,7 +42,30 @@ def architecture_record(modules: Iterable[ModuleSpec]) -> dict[str, Any]:
         if module.code is not None:
             row["code"] = module.code
         rows.append(row)
-    return {"modules": rows}
+    return {"modules": rows, **({"called": dict(called)} if called else {})}
+
+
+def names_given(catalog: Catalog, live: Catalog) -> dict[str, str]:
+    """Names in the checkpoint -> names that people gave in the model, for tensors that the format stores under other
+    ones: ``tf.train.Checkpoint`` keeps ``model/_operations/1/_kernel`` of the layer called ``encoder``, which is all
+    that tells two layers of one shape apart."""
+    from .._compare.compare import compare_catalogs
+
+    pairs = compare_catalogs(catalog, live, depth="header").pairs
+    return {
+        pair.a: pair.b
+        for pair in pairs
+        if pair.certain and pair.a != pair.b and live[pair.b].attributes.get("explicit_name")
+    }
+
+
+def called_by(seal: Seal | None) -> dict[str, str]:
+    """What a seal says of names (:func:`names_given`); empty where it says nothing."""
+    section = seal.record.architecture if seal is not None and seal.record is not None else None
+    called = section.get("called") if isinstance(section, Mapping) else None
+    if not isinstance(called, Mapping):
+        return {}
+    return {k: v for k, v in called.items() if isinstance(k, str) and isinstance(v, str)}
 
 
 def modules_of_record(architecture: Mapping[str, Any] | None) -> tuple[ModuleSpec, ...]:

@@ -24,7 +24,7 @@ from .._record.schema import (
     load_record,
 )
 from .._storage import LocalFile, Store
-from .architecture import architecture_record, check_model
+from .architecture import architecture_record, check_model, names_given
 from .atomic import write_whole
 from .digesting import make_record
 from .files import Names
@@ -63,6 +63,8 @@ def find_seal(target: Target, seal_file: str | os.PathLike[str] | None = None) -
         if not Path(seal_file).is_file():
             raise SealError("no such seal", file=os.fspath(seal_file))
         return read_seal(seal_file, target.store)
+    if target.format is not None and target.format.name == "holdfast-step" and target.main is not None:
+        return read_seal(target.store.shown(target.main), target.store)  # its record is its seal
     places = [target.path]
     if target.main is not None:
         places.append(target.store.shown(target.main))
@@ -222,7 +224,9 @@ def write_seal(
             for row in proved.evidence
         ),
         damage=tuple(damage),
-        architecture=architecture_record(live.modules) if live is not None and live.modules else None,
+        architecture=architecture_record(live.modules, names_given(catalog, live))
+        if live is not None and live.modules
+        else None,
     )
     if _states(target.store, names.of_store) != before:
         raise SealError(

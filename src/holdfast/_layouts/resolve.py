@@ -22,6 +22,7 @@ from .folder_scan import Scan, scan_folder, target_of_file
 from .folders import PRIMARY, age, folder_format, is_run_folder
 from .shards import index_of_shard, siblings
 from .target import Target
+from .vault_steps import step_target
 
 __all__ = ["discover", "resolve"]
 
@@ -125,6 +126,9 @@ def _typed_file(store: Store, name: str) -> Target:
 def _typed_folder(store: Store, text: str, depth: int = 0) -> list[Target]:
     """What a folder means: a checkpoint as a whole, its one (or foremost) checkpoint, or those of a run."""
     entries = store.entries()
+    step = step_target(store, entries)
+    if step is not None:
+        return [step]
     whole = _whole_folder(store, entries)
     if whole is not None:
         return [whole]
@@ -258,6 +262,10 @@ def _walk(store: LocalFolder, depth: int, seen: set[tuple[int, int]]) -> Iterato
     if identity in seen:
         return
     seen.add(identity)
+    step = step_target(store, entries)
+    if step is not None:
+        yield step
+        return
     whole = _whole_folder(store, entries)
     if whole is not None:
         yield whole

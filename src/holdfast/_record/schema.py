@@ -17,14 +17,20 @@ end as well. Field by field (also on the docs page):
                     ``ceil(length / leaf_bytes)`` leaves).
 ``tensors``         every tensor: ``name``, ``key``, ``dtype``, ``shape``, ``role``, ``nbytes``, ``digest``
                     (of the canonical bytes; ``null`` where no bytes are stored), ``stored``: rows of
-                    ``file``, ``offset``, ``length``: where its bytes lie, compressed or not.
-``optimizers``      summary: name, class, step, slots, hyperparameters of each group.
+                    ``file``, ``offset``, ``length``: where its bytes lie, compressed or not. Records of our own
+                    saves also have ``slot``, ``optimizer``, ``trainable``, ``shares``, ``layout``, ``dialect`` and
+                    ``aliases``, as :class:`TensorSpec` has them.
+``optimizers``      summary: name, class, step, slots, hyperparameters of each group; ``owners`` of a group is their
+                    number in a seal and their names in a record.
 ``evidence``        which checksums agreed when the seal was written. ``damage``: what did not (only with
                     ``force``).
-``architecture``    where the model was at hand: ``modules``, rows of ``path`` (as tensor names begin), ``class``,
+``architecture``    where the model was at hand: ``called`` (names in the checkpoint -> those that people gave in the model,
+                    where the format keeps others) and ``modules``, rows of ``path`` (as tensor names begin), ``class``,
                     ``package`` (first segment of the class's module), ``config`` (what decides the function
                     besides the tensors) and ``code`` (digest of a user-written class's source, its scheme in
                     front).
+``snapshot``        ``proof``: how the values were held to one instant: ``protocol`` (training waits for ``save()``) or
+                    ``content`` (all live values were digested a second time, and agreed); ``tries``.
 ``digest``          of all the rest, see :mod:`holdfast._record.canonical`.
 
 How digests are made of leaves: :mod:`holdfast._integrity.digest`.
@@ -94,6 +100,13 @@ class TensorRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     role: str = "weight"
     owner: str | None = None
     stored: tuple[StoredRecord, ...] = ()
+    slot: str | None = None
+    optimizer: str | None = None
+    trainable: bool | None = None
+    shares: str | None = None
+    layout: str | None = None
+    dialect: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 class OptimizerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -141,6 +154,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     topology: dict[str, Any] | None = None
     lineage: dict[str, Any] | None = None
     timings: dict[str, Any] | None = None
+    snapshot: dict[str, Any] | None = None
     digest: str = ""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .delta_text import delta_lines
 from .escape import github_data, github_property, safe
+from .places import file_of
 
 __all__ = ["of"]
 
@@ -22,7 +23,7 @@ def of(document: Mapping[str, Any]) -> str:
     command = document.get("command")
     if command == "diff":
         return delta(delta_lines(document), str(document["b"]["path"]))
-    if command not in ("doctor", "verify"):
+    if command not in ("doctor", "verify", "check"):
         raise ValueError(f"annotations are findings; {command or 'inspect'} has none")
     return report(document)
 
@@ -48,7 +49,7 @@ def report(document: Mapping[str, Any]) -> str:
             if finding["remedy"]:
                 parts.append(str(finding["remedy"]))
             title = f"{finding['code']} {finding['slug']}"
-            file = place["file"] or checkpoint["path"]
+            file = file_of(finding, checkpoint)
             lines.append(_line(_COMMAND[finding["severity"]], file, title, "\n".join(map(safe, parts))))
     for error in document.get("errors", ()):
         lines.append(_line("error", error["path"] or "", "holdfast", safe(error["message"])))

@@ -322,10 +322,16 @@ def _fit(c: Mapping[str, Any], page: Page, verbose: bool) -> None:
     if "fits" in about:
         good = bool(about["fits"])
         text = f"{words.count(about['restores'])} of {words.plural(about['of'], 'live tensor')} would be restored"
+        lost = about.get("lost", 0)
+        if lost:
+            text += f"; {words.count(lost)} more {'is' if lost == 1 else 'are'} lost in the file"
         if not good:
             text += "; a restore refuses until the errors are settled"
         page.wrapped(
-            text, indent=2, label=("fits" if good else "does not fit", "good" if good else "error"), hang=15
+            text,
+            indent=2,
+            label=("fits" if good else "does not fit", "good" if good and not lost else "error"),
+            hang=15,
         )
         others = [
             f"{row['name']} ({words.plural(row['tensors'], 'tensor')})" for row in about.get("others") or ()

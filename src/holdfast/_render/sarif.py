@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from .._version import __version__
 from .delta_text import delta_lines
+from .places import file_of
 from .plain import plain
 from .rules_text import RuleLike, rule_document
 
@@ -28,13 +29,13 @@ def of(document: Mapping[str, Any], *, rules: Iterable[RuleLike] = ()) -> dict[s
     command = document.get("command")
     if command == "diff":
         return delta(delta_lines(document), str(document["b"]["path"]), version=__version__)
-    if command not in ("doctor", "verify"):
+    if command not in ("doctor", "verify", "check"):
         raise ValueError(f"SARIF holds findings; {command or 'inspect'} has none")
     return report(document, version=__version__, rules=rules)
 
 
 def report(document: Mapping[str, Any], *, version: str, rules: Iterable[RuleLike] = ()) -> dict[str, Any]:
-    """A ``doctor`` or ``verify`` document as a SARIF log; findings folded under another one are related
+    """A ``doctor``, ``verify`` or ``check`` document as a SARIF log; findings folded under another one are related
     locations.
     """
     known = {rule.code: rule for rule in rules}
@@ -102,7 +103,7 @@ def log(
 
 def _result(finding: Mapping[str, Any], checkpoint: Mapping[str, Any], index: int) -> dict[str, Any]:
     where = finding["where"]
-    file = where["file"] or checkpoint["path"]
+    file = file_of(finding, checkpoint)
     text = str(finding["message"])
     if finding["remedy"]:
         text += f"\n{finding['remedy']}"

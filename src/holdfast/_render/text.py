@@ -33,6 +33,10 @@ def draw(
         from . import delta_text
 
         delta_text.draw(document, page, verbose=verbose, quiet=quiet, most=most)
+    elif command == "history":
+        from . import history_text
+
+        history_text.draw(document, page, quiet=quiet)
     elif command == "seal":
         for entry in document["seals"]:
             page.line(

@@ -24,7 +24,7 @@ from .._examine.examine import examine_target, run_rules
 from .._examine.fit import Fit, as_plan, fit
 from .._examine.scan import scan_catalog
 from .._frameworks import LiveCatalog, Variable, live_catalog
-from .._integrity.architecture import modules_of
+from .._integrity.architecture import called_by, modules_of
 from .._integrity.seal import find_seal
 from .._layouts.opening import the_one, try_open
 from .._layouts.target import Target
@@ -65,10 +65,11 @@ def restore(
     base = examine_target(where, depth="structure", catalog=stored)
     damage = tuple(f for f in base.findings if f.severity == "error")
     if stored is None:
-        raise _refused(where, damage, wanted, live)
+        raise _unreadable(where, base.findings, wanted)
     with stored:
-        stored.modules = modules_of(stored, find_seal(where))
-        found = fit(stored, live, wanted, name=where.path)
+        seal = find_seal(where)
+        stored.modules = modules_of(stored, seal)
+        found = fit(stored, live, wanted, name=where.path, called=called_by(seal))
         findings = found.findings
         against = (*_concerning(damage, found), *findings)
         if any(f.severity == "error" for f in against):
@@ -95,6 +96,21 @@ def _refused(where: Target, findings: Iterable[Finding], plan: Plan, live: LiveC
     return RestoreRefused(
         f"nothing was restored: {what} stand{'s' if count == 1 else ''} against it",
         found,
+        plan,
+        file=where.path,
+    )
+
+
+def _unreadable(where: Target, findings: tuple[Finding, ...], plan: Plan) -> RestoreRefused:
+    """Nothing of it can be read: damaged beyond listing, of a format without a reader, or no checkpoint."""
+    errors = [f for f in findings if f.severity == "error"]
+    why = (errors or list(findings))[:1]
+    return RestoreRefused(
+        "nothing was restored: the checkpoint cannot be read"
+        + "".join(
+            f" ({f.message}{f'. {f.remedy}' if f.remedy else ''})" for f in why if f.severity != "error"
+        ),
+        tuple(findings),
         plan,
         file=where.path,
     )

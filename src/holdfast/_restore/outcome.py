@@ -30,7 +30,8 @@ class Outcome:
     findings: what is worth knowing (notes and warnings), readiness of the next step included.
     next_step: ``"the next step will run"``, or what stands against it. step: the optimizer's step restored.
     plan: the edits that were carried out. objects: the restored objects by part; new ones where the framework's
-        values are immutable (JAX), else those that were passed.
+        values are immutable (JAX), else those that were passed. passed_over: newer checkpoints of a vault that were
+        not taken, each with the reason.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Outcome:
     step: int | None = None
     plan: Plan = field(default_factory=Plan)
     objects: Mapping[str, Any] = field(default_factory=dict)
+    passed_over: tuple[tuple[str, str], ...] = ()
 
     @property
     def model(self) -> Any:
@@ -69,11 +71,21 @@ class Outcome:
         text = self._amount()
         said = []
         if self.kept:
-            said.append(f"{_names(self.kept)} kept {_its(self.kept)} initial value{_s(self.kept)} (allowed)")
+            said.append(
+                f"{_names(self.kept, self.restored)} kept {_its(self.kept)} initial value{_s(self.kept)} (allowed)"
+            )
         if self.reset:
-            said.append(f"{_names(self.reset)} start{'s' if len(self.reset) == 1 else ''} anew (allowed)")
+            said.append(
+                f"{_names(self.reset, self.restored)} start{'s' if len(self.reset) == 1 else ''} anew (allowed)"
+            )
         if self.dropped:
             said.append(f"{_names(self.dropped)} of the checkpoint left out (allowed)")
+        made = [str(edit) for edit in self.plan if edit.kind in _LOSSY]
+        if made:
+            more = f" and {len(made) - 3} more" if len(made) > 3 else ""
+            said.append(", ".join(f"`{edit}`" for edit in made[:3]) + f"{more} carried out (allowed)")
+        for name, why in self.passed_over:
+            said.append(f"{name} was passed over ({why})")
         if self.next_step:
             said.append(self.next_step)
         return "; ".join([text, *said])
@@ -101,6 +113,10 @@ class Outcome:
         return self.summary
 
 
+_LOSSY = frozenset({"cast", "slice", "pad", "resize"})
+"""Edits after which the live values are not those of the file."""
+
+
 def _percent(share: float) -> str:
     """One decimal, and never 100 % where something is missing."""
     if share >= 100.0:
@@ -116,12 +132,13 @@ def _s(names: tuple[str, ...]) -> str:
     return "" if len(names) == 1 else "s"
 
 
-def _names(names: tuple[str, ...]) -> str:
-    """One name, or what several have in common."""
+def _names(names: tuple[str, ...], others: tuple[str, ...] = ()) -> str:
+    """One name, or what several have in common; a pattern alone only where none of ``others`` is under it."""
     if len(names) == 1:
         return f"`{names[0]}`"
     first = names[0]
     for cut in range(len(first), 0, -1):
         if first[cut - 1] in "./" and all(name.startswith(first[:cut]) for name in names):
-            return f"`{first[:cut]}*`"
+            alone = not any(name.startswith(first[:cut]) for name in others)
+            return f"`{first[:cut]}*`" if alone else f"{len(names)} tensors under `{first[:cut]}*`"
     return f"{len(names)} tensors"

@@ -51,15 +51,17 @@ def edit_covers_nothing(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 @rule("T222", "not-writable", severity="error", cause="other", live=True)
 def not_writable(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A live array is read-only, so nothing can be restored into it.
+    """A live tensor cannot be set, so nothing can be restored into it.
 
     numpy marks arrays read-only that are views of files, of other frameworks' memory, or of immutable values.
+    Tensors of PyTorch's meta device have shapes and no memory.
 
-    Evidence: the array's name.
+    Evidence: the tensors' names.
 
-    What to do: pass a copy: ``array = array.copy()``.
+    What to do: pass a copy (``array = array.copy()``); give a meta model memory (``model.to_empty(device="cpu")``).
 
-    Example: ``np.load(path, mmap_mode="r")`` or ``np.asarray(jax_array)`` as a leaf of ``model=``.
+    Example: ``np.load(path, mmap_mode="r")`` or ``np.asarray(jax_array)`` as a leaf of ``model=``; a model made under
+    ``torch.device("meta")``.
     """
     yield from _handed_on(rule, subject)
 

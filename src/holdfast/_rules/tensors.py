@@ -27,7 +27,7 @@ STATISTICS = {
     "moving_mean": ("moving_mean", "moving_variance"),
     "moving_variance": ("moving_mean", "moving_variance"),
 }
-_STATISTICS = tuple(STATISTICS)
+_STATISTICS = (*STATISTICS, "num_batches_tracked")
 
 
 @rule("T101", "name-clash", severity="error", cause="renamed")

@@ -253,7 +253,7 @@ def test_meta_tensors_have_no_values():
     with torch.device("meta"):
         model = nn.Linear(2, 2)
     live = described(model=model)
-    assert [f.slug for f in live.faults] == ["not-stored"] and live.faults[0].tensors == ("weight", "bias")
+    assert [f.slug for f in live.faults] == ["not-writable"] and live.faults[0].tensors == ("weight", "bias")
     assert live.variables["weight"].write is None and live.variables["weight"].memory() is None
     with pytest.raises(holdfast.NotStored, match="meta"):
         live.read("weight")

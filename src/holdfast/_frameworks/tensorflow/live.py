@@ -223,7 +223,14 @@ class _KerasParts:
         from ..keras.readiness import readiness
 
         variables = self._model_variables()
-        trainable = [v for v in variables if values.plain(v).trainable and not self._frozen(v)]
+        # whole numbers (a step count) get no gradient, though tf.Variable calls them trainable
+        trainable = [
+            v
+            for v in variables
+            if values.plain(v).trainable
+            and not self._frozen(v)
+            and values.dtype_name(v).startswith(("float", "bfloat", "complex"))
+        ]
         single = len(self.optimizers) == 1
         found: list[Fault] = list(noticed)
         for _, optimizer in self.optimizers:

@@ -15,6 +15,8 @@ from ..._core.errors import NotReadable
 from ..._core.fault import Fault
 from ..._core.modules import ModuleSpec
 from ..._core.spec import Role, TensorSpec
+from ..._core.words import plural
+from ..._facts.wrappers import adapter_free
 from ..live import Setting, Variable
 from .layers import module_specs
 from .names import Names
@@ -77,6 +79,7 @@ def describe_model(
     layouts = _layouts(names)
     heads = _heads(prefix, part)
     state = _state(module)
+    adapted = any(map(adapter_free, state))
     groups = _shared(state)
     lazy: dict[str, None] = {}
     for key, value in state.items():
@@ -97,6 +100,7 @@ def describe_model(
         if made.average:
             role, owner = _averaged(role, bare, value, owners or {})
         inner = (bare,) if key == bare else (key, bare)
+        spelled = tuple(filter(None, map(adapter_free, inner))) if adapted else ()
         spec = TensorSpec(
             prefix + bare,
             tuple(value.shape),
@@ -104,7 +108,7 @@ def describe_model(
             key=prefix + key,
             role=role,
             owner=owner,
-            aliases=tuple([head + word for word in inner for head in heads]) + inner[:-1],
+            aliases=(*[head + word for word in (*inner, *spelled) for head in heads], *inner[:-1], *spelled),
             dialect="torch",
             layout=layouts.get(bare),
             trainable=value.requires_grad if kind == "parameter" else False,
@@ -123,8 +127,9 @@ def _notice(made: Model, without: list[str]) -> None:
     if without:
         made.faults.append(
             Fault(
-                "not-stored",
-                f"{len(without)} tensors of the model are on the meta device: they have shapes and no memory",
+                "not-writable",
+                f"{plural(len(without), 'tensor')} of the model {'is' if len(without) == 1 else 'are'} on the meta "
+                "device, which has shapes and no memory: nothing can be restored into it, nor trained",
                 tensor=without[0],
                 tensors=tuple(without),
                 attributes={"remedy": "Give the model memory first: model.to_empty(device='cpu')."},
@@ -134,8 +139,8 @@ def _notice(made: Model, without: list[str]) -> None:
         made.faults.append(
             Fault(
                 "not-built",
-                f"{len(made.unbuilt)} lazy modules have no parameters yet ({', '.join(made.unbuilt[:3])}): "
-                "their shapes come with the first call",
+                f"{plural(len(made.unbuilt), 'lazy module')} without parameters ({', '.join(made.unbuilt[:3])}): "
+                "the shapes come with the first call",
                 tensor=made.unbuilt[0],
                 tensors=tuple(made.unbuilt),
                 attributes={"remedy": "Call the model once on a batch of the right shape."},

@@ -9,6 +9,7 @@ set through its own ``load_state_dict``.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -202,7 +203,36 @@ def _setting(root: Any, name: str, part: str, local: str, path: tuple[Any, ...])
         part,
         aliases=_aliases(name, part, local),
         key=local,
+        configured=_fetch(root, path) is not None and _is_argument(root, path),
     )
+
+
+def _is_argument(root: Any, path: tuple[Any, ...]) -> bool:
+    """Whether it is kept under the name of an argument of the constructor of the scheduler that holds it
+    (``T_max``, ``milestones``, ``min_lrs`` of ``min_lr``): what the code asks for, and no state."""
+    word, holder = path[0], root
+    for place, key in enumerate(path[:-1]):
+        root = _step(root, key)
+        if is_scheduler(root):
+            word, holder = path[place + 1], root
+    if not isinstance(word, str) or word in _COUNTERS:
+        return False
+    arguments = _arguments(type(holder))
+    return any(form in arguments for form in (word, word.lstrip("_"), word.lstrip("_").removesuffix("s")))
+
+
+_NOT_KEPT = frozenset({"optimizer", "schedulers", "last_epoch", "verbose"})
+_ARGUMENTS: dict[type, frozenset[str]] = {}
+
+
+def _arguments(cls: type) -> frozenset[str]:
+    """What the class is constructed with, looked up once."""
+    if cls not in _ARGUMENTS:
+        try:
+            _ARGUMENTS[cls] = frozenset(inspect.signature(cls).parameters) - _NOT_KEPT
+        except (TypeError, ValueError):
+            _ARGUMENTS[cls] = frozenset()  # written in C, or hidden: nothing is known of it
+    return _ARGUMENTS[cls]
 
 
 def _tensor(

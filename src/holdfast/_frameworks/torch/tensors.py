@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy as _has_no_shape
 
 from ..._core.dtypes import DTYPES, carrier
 from ..._core.errors import NotStored, UsageError
@@ -39,7 +39,7 @@ def dtype_name(dtype: torch.dtype) -> str:
 def is_lazy(tensor: Any) -> bool:
     """Whether it is a parameter or buffer of a lazy module that has no shape yet
     (torch/nn/parameter.py, ``UninitializedTensorMixin``)."""
-    return isinstance(tensor, UninitializedTensorMixin)  # the classes themselves ask a metaclass each time
+    return bool(_has_no_shape(tensor))
 
 
 def storage_of(tensor: Tensor) -> tuple[Any, ...] | None:

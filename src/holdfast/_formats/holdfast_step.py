@@ -1,0 +1,250 @@
+"""A committed step of a vault: ``holdfast.json`` (the record) and the files that it names.
+
+The record says where each tensor's bytes lie; the tensor files are plain safetensors for everybody else. Plain values
+are in ``state.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._core.catalog import Catalog
+from .._core.dtypes import carrier, known
+from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, NotStored, Truncated
+from .._core.fault import Fault
+from .._core.modules import ModuleSpec
+from .._core.plain import unpack
+from .._core.spec import ROLES, OptimizerSpec, ParamGroup, Role, Stored, TensorSpec
+from .._storage import Source, Store
+from .registry import Format
+
+__all__ = ["FORMATS", "RECORD", "STATE", "StepCatalog", "open_step"]
+
+RECORD, STATE = "holdfast.json", "state.json"
+_LARGEST = 1 << 30
+
+
+def recognise_step(source: Source) -> bool:
+    """Whether this is a record of a save (not a seal, which says ``"kind": "seal"``)."""
+    head = source.head(512)
+    return head.lstrip().startswith(b"{") and b'"kind": "record"' in head and b'"schema_version"' in head
+
+
+class StepCatalog(Catalog):
+    """The tensors of one step."""
+
+    format = "holdfast-step"
+
+    def __init__(
+        self,
+        record: Any,
+        store: Store,
+        main: str,
+        values: Mapping[str, Any],
+        faults: list[Fault],
+        texts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.record = record
+        self._store = store
+        self._texts = texts or {}
+        self._sources: dict[str, Source] = {}
+        shown = {entry.name: store.shown(entry.name) for entry in record.files}
+        specs = [_spec(row, n, shown) for n, row in enumerate(record.tensors)]
+        attributes = {
+            "writer": f"Holdfast {record.holdfast}",
+            "values": dict(values),
+            **record.attributes,
+        }
+        super().__init__(
+            specs,
+            files=(store.shown(main), *shown.values()),
+            attributes=attributes,
+            optimizers=tuple(_optimizer(row, record.tensors) for row in record.optimizers),
+            faults=faults,
+        )
+        self.modules = tuple(_modules(record.architecture))
+        self._rows = {row.name: row for row in record.tensors}
+
+    def read(self, name: str) -> np.ndarray:
+        spec = self[name]
+        row = self._rows[spec.name]
+        if not known(spec.dtype):
+            raise NotStored("a dtype that has no array form", tensor=spec.name, found=spec.dtype)
+        kind = carrier(spec.dtype)
+        if kind.hasobject:
+            return self._read_texts(row)
+        count = int(np.prod(spec.shape, dtype=np.int64))
+        if (
+            len(row.stored) != 1
+            or row.stored[0].length != spec.nbytes
+            or count * kind.itemsize != spec.nbytes
+        ):
+            raise DamagedCheckpoint("the record's place of a tensor has another length", tensor=spec.name)
+        place = row.stored[0]
+        source = self._source(place.file)
+        if place.offset < 0 or place.offset + place.length > source.size:
+            raise Truncated(
+                "the tensor's bytes are not all there", file=source.name, offset=place.offset, tensor=spec.name,
+                expected=place.offset + place.length, found=source.size,
+            )  # fmt: skip
+        if not place.length:
+            return np.empty(spec.shape, kind)
+        return np.frombuffer(source.view(place.offset, place.length), kind).reshape(spec.shape)
+
+    def _read_texts(self, row: Any) -> np.ndarray:
+        first = row.name
+        if first not in self._texts and row.shares is not None:
+            first = next(
+                (r.name for r in self._rows.values() if r.shares == row.shares and r.name in self._texts),
+                first,
+            )
+        array = self._texts.get(first)
+        if not isinstance(array, np.ndarray) or array.shape != tuple(row.shape):
+            raise DamagedCheckpoint(
+                "state.json does not have these texts as the record has them", tensor=row.name,
+                expected=list(row.shape), found=list(getattr(array, "shape", ())),
+            )  # fmt: skip
+        copy: np.ndarray = array.copy()
+        return copy
+
+    def _source(self, name: str) -> Source:
+        if name not in self._sources:
+            self._sources[name] = self._store.open(name)
+        return self._sources[name]
+
+    def close(self) -> None:
+        for source in self._sources.values():
+            source.close()
+
+
+def _spec(row: Any, order: int, shown: Mapping[str, str]) -> TensorSpec:
+    role: Role = row.role if row.role in ROLES else "other"
+    return TensorSpec(
+        row.name,
+        tuple(row.shape),
+        row.dtype,
+        row.key,
+        role=role,
+        owner=row.owner,
+        slot=row.slot,
+        optimizer=row.optimizer,
+        aliases=tuple(row.aliases),
+        dialect=row.dialect,
+        layout=row.layout,
+        trainable=row.trainable,
+        order=order,
+        shares=row.shares,
+        nbytes=row.nbytes,
+        stored=tuple(Stored(shown.get(s.file, s.file), s.offset, s.length) for s in row.stored),
+    )
+
+
+def _optimizer(row: Any, tensors: Any) -> OptimizerSpec:
+    groups = tuple(
+        ParamGroup(
+            owners=tuple(group["owners"]) if isinstance(group.get("owners"), (list, tuple)) else (),
+            configured=group.get("configured") or {},
+            current=group.get("current") or {},
+        )
+        for group in row.groups
+    )
+    return OptimizerSpec(row.name, row.class_name, groups=groups, slots=tuple(row.slots), step=row.step)
+
+
+def _modules(architecture: Mapping[str, Any] | None) -> Iterator[ModuleSpec]:
+    rows = (architecture or {}).get("modules")
+    for n, row in enumerate(rows if isinstance(rows, list) else ()):
+        if (
+            isinstance(row, Mapping)
+            and isinstance(row.get("path"), str)
+            and isinstance(row.get("class"), str)
+        ):
+            yield ModuleSpec(
+                row["path"],
+                row["class"],
+                str(row.get("package", "")),
+                row.get("config") or {},
+                row.get("code"),
+                n,
+            )
+
+
+def open_step(source: Source, store: Store) -> Catalog:
+    """Open a step by its record. Raises :class:`DamagedCheckpoint` where the record cannot be trusted."""
+    from .._record.schema import load_record
+
+    if source.size > _LARGEST:
+        raise LimitExceeded("a record larger than any honest one", file=source.name, found=source.size)
+    try:
+        record = load_record(source.read(0, source.size), source.name)
+    except HoldfastError as error:
+        raise DamagedCheckpoint(
+            f"the step's record cannot be used: {error.message}",
+            file=source.name,
+            expected=error.expected,
+            found=error.found,
+            remedy="The tensor files beside it can be opened by themselves; another step of the vault may be whole.",
+        ) from error
+    faults: list[Fault] = []
+    for entry in record.files:
+        faults += _file_faults(store, entry, record)
+    state = _state(store, faults) if any(entry.name == STATE for entry in record.files) else {}
+    main = source.name.rsplit("/", 1)[-1]
+    return StepCatalog(record, store, main, state.get("values", {}), faults, state.get("texts"))
+
+
+def _file_faults(store: Store, entry: Any, record: Any) -> Iterator[Fault]:
+    names = tuple(t.name for t in record.tensors if any(s.file == entry.name for s in t.stored))
+    if not store.exists(entry.name):
+        yield Fault("part-missing", f"{entry.name} is not there", file=store.shown(entry.name), tensors=names)
+        return
+    source = store.open(entry.name)
+    try:
+        if source.size < entry.size:
+            yield Fault(
+                "truncated", f"{entry.name} has {source.size:,} of {entry.size:,} bytes", file=source.name,
+                seen=source.size, expected=entry.size, tensors=names,
+            )  # fmt: skip
+    finally:
+        source.close()
+
+
+def _state(store: Store, faults: list[Fault]) -> dict[str, dict[str, Any]]:
+    """``values`` and ``texts`` of state.json, by name."""
+    if not store.exists(STATE):
+        return {}
+    source = store.open(STATE)
+    try:
+        if source.size > _LARGEST:
+            raise LimitExceeded("larger than any honest state.json", file=source.name, found=source.size)
+        document = json.loads(source.read(0, source.size))
+        found = {}
+        for section in ("values", "texts"):
+            rows = document.get(section, {})
+            if not isinstance(rows, dict):
+                raise TypeError(f"{section} is no object")
+            found[section] = {name: unpack(value) for name, value in rows.items()}
+    except LimitExceeded:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, HoldfastError) as error:
+        faults.append(Fault("malformed", f"state.json cannot be read: {error}", file=source.name))
+        return {}
+    finally:
+        source.close()
+    return found
+
+
+FORMATS = (
+    Format(
+        "holdfast-step",
+        "step of a Holdfast vault",
+        recognise_step,
+        open_step,
+        (".json",),
+        family="holdfast",
+    ),
+)

@@ -1,0 +1,96 @@
+"""The content proof: what was copied is what was there, all of it at one instant.
+
+After every tensor is copied the live objects are described and digested a second time. Where each copy agrees with its
+source *then*, all sources had these values at the instant in between: nothing was torn. Between the two readings lies a
+pause in which every other thread may run, so that a writer that happens to be suspended in the middle of its update
+shows itself. (One that holds still for longer than the pause, half way through, cannot be told from one that is done.)
+
+PyTorch's version counters would be cheaper and do not tell: fused optimizers, ``.data``, numpy views and BatchNorm
+leave them as they are.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from .._core.errors import NotStored, SaveFailed
+from .._core.spec import TensorSpec
+from .._integrity.digest import digest_array
+from .payload import Payload
+
+__all__ = ["PAUSE", "disagreeing", "structure"]
+
+PAUSE = 0.05
+"""Seconds between the copies and the second reading."""
+
+Structure = dict[str, tuple[tuple[int, ...], str, str | None, tuple[str, ...]]]
+
+
+def structure(payload: Payload) -> Structure:
+    """What of a payload must not change while it is saved: names, shapes, dtypes, ties, and the other names of each."""
+
+    def of(
+        spec: TensorSpec, others: tuple[TensorSpec, ...]
+    ) -> tuple[tuple[int, ...], str, str | None, tuple[str, ...]]:
+        return tuple(spec.shape), spec.dtype, spec.shares, tuple(s.name for s in others)
+
+    return {item.spec.name: of(item.spec, item.others) for item in payload.items()}
+
+
+def disagreeing(held: Payload, now: Payload) -> list[str]:
+    """Names whose held value is not the live one; ``held.digests`` is filled with what was proved.
+
+    ``now`` is gathered anew from the live objects, after the pause. Raises :class:`SaveFailed` where their structure is
+    another than it was.
+    """
+    before, after = structure(held), structure(now)
+    if before != after:
+        raise _changed(before, after)
+    torn = []
+    held.digests.clear()
+    for copy, live in zip(held.items(), now.items(), strict=True):
+        name = copy.spec.name
+        try:
+            second = digest_array(np.asarray(live.read()))
+        except NotStored:  # donated or deleted meanwhile: what was there is there no more
+            torn.append(name)
+            continue
+        first = digest_array(np.asarray(copy.read()))
+        if first == second:
+            held.digests[name] = first
+        else:
+            torn.append(name)
+    torn += [name for name in {**held.values, **now.values} if _value(held, name) != _value(now, name)]
+    return torn
+
+
+_NOTHING = object()
+
+
+def _value(payload: Payload, name: str) -> object:
+    return payload.values.get(name, _NOTHING)
+
+
+def pause(seconds: float = PAUSE) -> None:
+    """Let every other thread run."""
+    time.sleep(seconds)
+
+
+def _changed(before: Structure, after: Structure) -> SaveFailed:
+    names = [n for n in {**before, **after} if before.get(n) != after.get(n)]
+    first = names[0]
+
+    def say(found: Structure) -> str:
+        entry = found.get(first)
+        return "not there" if entry is None else f"{entry[1]}{list(entry[0])}"
+
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return SaveFailed(
+        f"the structure changed while it was saved: {first}{more}; nothing was written",
+        tensor=first,
+        expected=say(before),
+        found=say(after),
+        remedy="Save where nothing else builds, converts or replaces parts of the model.",
+    )

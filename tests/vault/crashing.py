@@ -1,0 +1,203 @@
+"""The crash sweep: every operation of a save goes wrong in every way, and the vault is looked at afterwards."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_dtypes import bfloat16
+
+from holdfast import Keep, Vault
+from holdfast._core.errors import SaveFailed
+from holdfast.testing import DroppingSink, Killed
+
+ENTRIES = {"w": ((5, 3), np.float32), "b": ((7,), np.float64), "half": ((2, 2), bfloat16), "none": ((0, 3), np.int8)}
+
+
+def state(tag: int) -> dict[str, np.ndarray]:
+    """A small model whose every value tells which save it belongs to."""
+    made = {
+        name: (np.arange(int(np.prod(shape))).reshape(shape) + 16 * tag).astype(dtype)
+        for name, (shape, dtype) in ENTRIES.items()
+    }
+    return made | {"tag": np.array([tag], np.int64)}
+
+
+def tag_of(vault: Vault, **which: Any) -> int:
+    """Restore into a fresh model and say which save it is. Fails where it is not exactly one."""
+    model = {name: np.zeros_like(value) for name, value in state(0).items()}
+    outcome = vault.restore(model=model, **which)
+    assert outcome is not None
+    assert not outcome.passed_over, outcome.passed_over
+    tag = int(model["tag"][0])
+    for name, value in state(tag).items():
+        assert model[name].tobytes() == value.tobytes(), f"{name} is not the {name} of save {tag}"
+    return tag
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A vault with earlier saves (step and tag), and one more save that goes wrong."""
+
+    name: str
+    before: tuple[tuple[int, int], ...]
+    step: int
+    keep: Keep = field(default_factory=Keep)
+    blocking: bool = True
+    leftover: bool = False
+
+    @property
+    def earlier(self) -> dict[str, int]:
+        return {f"step-{step:08d}": tag for step, tag in self.before}
+
+    @property
+    def new(self) -> str:
+        name = f"step-{self.step:08d}"
+        return f"{name}.2" if name in self.earlier else name
+
+    def prepare(self, path: Path) -> None:
+        if self.before:
+            with Vault(path) as vault:
+                for step, tag in self.before:
+                    vault.save(step, model=state(tag), blocking=True)
+        if self.leftover:
+            folder = path / ".partial-step-00000007-0badcafe"
+            folder.mkdir()
+            (folder / "model.safetensors").write_bytes(b"half")
+
+    def run(self, path: Path, sink: DroppingSink) -> BaseException | None:
+        """Save; gives what reached the caller."""
+        error: BaseException | None = None
+        vault = Vault(path, self.keep, sink=sink)
+        try:
+            vault.save(self.step, model=state(NEW), extra={"note": "x"}, blocking=self.blocking)
+        except (SaveFailed, Killed) as failed:
+            error = failed
+        try:
+            vault.close()
+        except (SaveFailed, Killed) as failed:
+            assert error is None, "the failure was raised twice"
+            error = failed
+        return error
+
+
+NEW = 5
+SCENARIOS = (
+    Scenario("first", (), 1),
+    Scenario("plain", ((1, 1), (2, 2)), 3),
+    Scenario("overwriting", ((1, 1),), 1),
+    Scenario("pruning", ((1, 1), (2, 2)), 3, Keep(last=1)),
+    Scenario("background", ((1, 1),), 2, blocking=False),
+    Scenario("after a crash", ((1, 1),), 2, leftover=True),
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong, and whether the power fails with it (``names`` as in :meth:`DroppingSink.crash`)."""
+
+    name: str
+    fault: dict[str, Any]
+    crash: str | None = None
+
+    @property
+    def harmless(self) -> bool:
+        """Whether a save must get over it."""
+        fault = self.fault
+        return fault["action"] in ("short", "slow", "hang") or (
+            fault.get("error") == errno.EINTR and not fault.get("forever")
+        )
+
+
+def _troubles() -> Iterator[Trouble]:
+    for error in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EINTR):
+        for forever in (False, True):
+            name = f"{errno.errorcode[error]} {'for ever' if forever else 'once'}"
+            yield Trouble(name, {"action": "fail", "error": error, "forever": forever})
+    yield Trouble("short write once", {"action": "short"})
+    yield Trouble("short writes", {"action": "short", "forever": True})
+    yield Trouble("disk fills up", {"action": "fill"})
+    yield Trouble("slow", {"action": "slow", "seconds": 0.001})
+    yield Trouble("hangs, then goes on", {"action": "hang"})
+    yield Trouble("killed", {"action": "kill"})
+    yield Trouble("power cut", {"action": "kill"}, "synced")
+    yield Trouble("power cut, names first", {"action": "kill"}, "all")
+
+
+TROUBLES = tuple(_troubles())
+
+
+def operations(scenario: Scenario) -> list[tuple[str, str]]:
+    """The operations of a save in which nothing goes wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "run")
+        scenario.prepare(path)
+        sink = DroppingSink(path)
+        assert scenario.run(path, sink) is None
+        return sink.operations
+
+
+def examine_point(scenario: Scenario, trouble: Trouble, at: int) -> str:
+    """One save whose ``at``-th operation goes wrong: ``"saved"``, ``"raised"`` (nothing new is there) or ``"raised, new
+    step whole"``. Fails (AssertionError) where anything is lost, wrong, half-visible or untold."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "run")
+        scenario.prepare(path)
+        sink = DroppingSink(path, at=at, **trouble.fault)
+        release = threading.Timer(0.01, sink.release.set)
+        if trouble.fault["action"] == "hang":
+            release.start()
+        error = scenario.run(path, sink)
+        release.cancel()
+        if trouble.harmless:
+            assert error is None, f"a save did not get over it: {error!r}"
+        if error is None and scenario.blocking | (trouble.crash is None):
+            sink.crash("synced")  # what was called saved outlasts a power cut
+        elif trouble.crash is not None:
+            sink.crash(trouble.crash)  # type: ignore[arg-type]
+        gc.collect(0)
+        return _afterwards(scenario, path, error)
+
+
+def _afterwards(scenario: Scenario, path: Path, error: BaseException | None) -> str:
+    allowed = scenario.earlier | {scenario.new: NEW}
+    with Vault(path) as vault:
+        found = {c.name: c.fault for c in vault}
+        assert not any(found.values()), f"half-visible: {found}"
+        assert found.keys() <= allowed.keys(), f"never saved: {found.keys() - allowed.keys()}"
+        for name in found:
+            assert tag_of(vault, step=name) == allowed[name], f"{name} holds another save"
+        committed = scenario.new in found
+        if error is None:
+            assert committed, "called saved, and is not there"
+        if not committed or scenario.keep.everything:
+            assert scenario.earlier.keys() <= found.keys(), "an earlier checkpoint is lost"
+        if found:
+            newest = NEW if committed else max(scenario.earlier.values())
+            assert tag_of(vault) == newest
+        vault.save(9, model=state(9), blocking=True)
+    with Vault(path) as vault:
+        assert tag_of(vault) == 9
+        assert len(vault) == len(found) + 1
+    left = [entry.name for entry in path.iterdir() if entry.name.startswith(".")]
+    assert not left, f"left lying: {left}"
+    return "saved" if error is None else "raised, new step whole" if committed else "raised"
+
+
+def sweep(scenario: Scenario, trouble: Trouble, count: int, stride: int = 1, first: int = 1) -> Counter[str]:
+    """All points of one row (or each ``stride``-th from ``first``), counted by outcome. Fails naming the point."""
+    seen: Counter[str] = Counter()
+    for at in range(first, count + 1, stride):
+        try:
+            seen[examine_point(scenario, trouble, at)] += 1
+        except AssertionError as wrong:
+            raise AssertionError(f"{scenario.name}, {trouble.name}, operation {at}: {wrong}") from wrong
+    return seen
