@@ -75,3 +75,24 @@ def test_get_of_names_that_are_not_there_is_quick() -> None:
     start = time.perf_counter()
     assert all(catalog.get(f"layer_{i}/recurrent_kernel") is None for i in range(5000))
     assert time.perf_counter() - start < 2  # with the search it is a minute
+
+
+def test_a_changed_spec_is_as_if_made_anew() -> None:
+    one = TensorSpec(
+        "a/b", (2, 3), "float32", key="raw", role="slot", owner="w", order=3, attributes={"x": 1}
+    )
+    assert one.path == ("a", "b")
+    assert one.with_() == one
+    other = one.with_(name="c.d", dtype="float64", owner=None)
+    assert (other.name, other.path, other.nbytes, other.owner, other.key) == (
+        "c.d",
+        ("c", "d"),
+        48,
+        None,
+        "raw",
+    )
+    assert other == TensorSpec("c.d", (2, 3), "float64", key="raw", role="slot", order=3, attributes={"x": 1})
+    assert one.with_(shape=(), nbytes=7).nbytes == 7
+    assert (one.name, one.owner, one.nbytes) == ("a/b", "w", 24)
+    with pytest.raises(TypeError, match="no colour"):
+        one.with_(colour="red")

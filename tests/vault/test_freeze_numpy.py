@@ -54,7 +54,7 @@ def test_every_dtype_shape_and_order_comes_back(tmp_path: Path) -> None:
         name = str(np.dtype(kind)).replace(">", "big-")
         model[name] = {
             "c": base, "f": np.asfortranarray(base), "strided": base[:, ::2], "odd": base[0, :3],
-            "none": base[:0], "scalar": base[0, 0].reshape(()), "one": base[:1, :1],
+            "none": base[:0], "scalar": np.array(base[0, 0]), "one": base[:1, :1],
         }  # fmt: skip
     model["specials"] = np.array([np.nan, np.inf, -np.inf, -0.0, 5e-324])
     with Vault(tmp_path / "run") as vault:
@@ -67,7 +67,9 @@ def test_every_dtype_shape_and_order_comes_back(tmp_path: Path) -> None:
                     assert found.dtype == values.dtype.newbyteorder("<")
                     assert found.tobytes() == values.astype(found.dtype).tobytes(), (kind, form)
             assert not stored.faults
-        fresh = {k: {f: np.zeros_like(x) for f, x in v.items()} for k, v in model.items() if isinstance(v, dict)}
+        fresh = {
+            k: {f: np.zeros_like(x) for f, x in v.items()} for k, v in model.items() if isinstance(v, dict)
+        }
         fresh["specials"] = np.zeros(5)
         vault.restore(model=fresh, allow=["nonfinite:specials"])
     for kind, arrays in fresh.items():
@@ -91,7 +93,10 @@ def test_texts_are_given_back(tmp_path: Path) -> None:
         model["fixed"][:] = "x"
         sink.open.set()
         handle.wait()
-        fresh = {k: np.zeros_like(v) if v.dtype.kind != "O" else np.full(v.shape, "", object) for k, v in model.items()}
+        fresh = {
+            k: np.zeros_like(v) if v.dtype.kind != "O" else np.full(v.shape, "", object)
+            for k, v in model.items()
+        }
         outcome = vault.restore(model=fresh)
     for name, values in expected.items():
         assert fresh[name].dtype == values.dtype
@@ -115,21 +120,176 @@ def test_extra_nests_and_what_json_cannot_say(tmp_path: Path) -> None:
     extra = {
         "epoch": 3, "best": float("inf"), "nan": float("nan"), "z": 1 - 2j, "raw": b"\0\xff", "none": None, "yes": True,
         "deep": {"list": [1, [2.5, {"k": "v"}], array[:1], np.zeros((0, 3))], "array": array, "empty": {}, "void": []},
-        "odd keys": {1: "one", "1": "text", (2, 3): "pair"}, "a/b": {"c": 1}, "$float": "not ours",
+        "odd": {1: "one", "1": "text", "$float": "not ours"}, "slash": {"a/b": {"c": 1}, "a": {"b/c": 2}},
         "names": np.array(["x", "yz"]), "half": np.float16(0.1), "brain": ml_dtypes.bfloat16(1.5),
-        "big": np.arange(10000),
+        "big": np.arange(10000), "fixed": np.arange(3),
     }  # fmt: skip
+    view = extra["fixed"].view()
+    view.flags.writeable = False
     sink = Gate(tmp_path / "run")
     with Vault(tmp_path / "run", sink=sink) as vault:
-        handle = vault.save(1, model=tree(), extra=extra)
+        handle = vault.save(1, model=tree(), extra={**extra, "fixed": view})
         array[:] = -1
         extra["big"][:] = -1
+        extra["fixed"][:] = -1
         extra["deep"]["list"].append("late")
         sink.open.set()
         path = handle.wait()
     with holdfast.open(path) as stored:
-        values = stored.attributes["values"]
-        if "extra" in values:  # odd keys at the top: the whole nest is one value
-            found = values["extra"]
-        raise_if = found
-    assert raise_if["epoch"] == 3
+        found = stored.attributes["values"]
+        assert np.array_equal(stored.read("extra/deep/array"), np.arange(6.0).reshape(2, 3))
+        assert np.array_equal(stored.read("extra/big"), np.arange(10000))
+        assert np.array_equal(stored.read("extra/fixed"), np.arange(3))
+    for name in ("epoch", "best", "z", "raw", "none", "yes", "half"):
+        assert found[f"extra/{name}"] == extra[name], name
+        assert type(found[f"extra/{name}"]) in (type(extra[name]), float)
+    assert np.isnan(found["extra/nan"])
+    assert found["extra/brain"].dtype == ml_dtypes.bfloat16
+    assert found["extra/brain"] == 1.5
+    rows = found["extra/deep/list"]
+    assert rows[:2] == [1, [2.5, {"k": "v"}]]
+    assert rows[2].tolist() == [[0.0, 1.0, 2.0]]
+    assert rows[3].shape == (0, 3)
+    assert len(rows) == 4
+    assert (found["extra/deep/empty"], found["extra/deep/void"]) == ({}, [])
+    assert found["extra/odd"] == extra["odd"]
+    assert found["extra/slash"] == extra["slash"]
+    assert found["extra/names"].tolist() == ["x", "yz"]
+
+
+@pytest.mark.parametrize(
+    ("thing", "named"),
+    [
+        ({"extra": {"a": {"f": len}}}, "extra/a/f"),
+        ({"extra": {"a": [1, {"o": object()}]}}, "extra/a/o"),
+        ({"extra": {"t": np.array(["2026-01-01"], "M8[D]")}}, "extra/t"),
+        ({"extra": {"t": np.array([len], object)}}, "extra/t"),
+        ({"model": {"w": np.ones(2), "t": np.array(["2026-01-01"], "M8[D]")}}, "t"),
+        ({"model": {"w": np.ones(2), "r": np.zeros(2, [("x", "i4")])}}, "r"),
+        ({"model": {"w": np.ones(2), "o": np.array([len, 1], object)}}, "o"),
+    ],
+)
+def test_what_cannot_be_saved_is_named_before_anything_is_written(
+    tmp_path: Path, thing: Any, named: str
+) -> None:
+    with Vault(tmp_path / "run") as vault:
+        with pytest.raises(holdfast.UsageError, match=named):
+            vault.save(1, **{"model": tree(), **thing})
+        assert not list((tmp_path / "run").glob("*step*"))
+        vault.save(1, model=tree(), blocking=True)
+
+
+def test_tied_arrays_are_one(tmp_path: Path) -> None:
+    w = np.arange(4.0)
+    model = {"in": w, "out": w}
+    path = frozen(tmp_path / "run", lambda: w.fill(0), model=model)
+    fresh = np.zeros(4)
+    holdfast.restore(path, model={"in": fresh, "out": fresh})
+    assert fresh.tolist() == [0, 1, 2, 3]
+    assert Path(path, "model.safetensors").stat().st_size < 300  # 32 bytes of values once, and the header
+    with holdfast.open(path) as stored:
+        places = {tuple(stored[name].stored) for name in ("in", "out")}
+    assert len(places) == 1
+
+
+# -- the content proof -----------------------------------------------------------------------------------------------
+def _uniform() -> dict[str, np.ndarray]:
+    return {f"t{n}": np.zeros(50_000, "f4") for n in range(12)}
+
+
+def _writer(model: dict[str, np.ndarray]) -> Any:
+    def update(k: int) -> None:
+        for array in model.values():
+            array[...] = k
+
+    return update
+
+
+@pytest.mark.parametrize("saves", [40, pytest.param(200, marks=pytest.mark.long)])
+def test_no_torn_snapshot_is_committed(tmp_path: Path, saves: int) -> None:
+    model = _uniform()
+    _, torn = torn_saves(tmp_path / "run", saves, {"model": model}, _writer(model), pausing=False)
+    assert torn == 0
+
+
+@pytest.mark.parametrize("proof", ["protocol", "content"])
+@pytest.mark.parametrize("saves", [40, pytest.param(200, marks=pytest.mark.long)])
+def test_a_writer_that_waits_at_its_boundary_is_always_saved_right(
+    tmp_path: Path, saves: int, proof: str
+) -> None:
+    model = _uniform()
+    got = torn_saves(tmp_path / "run", saves, {"model": model}, _writer(model), pausing=True, proof=proof)
+    assert got == (saves, 0)
+
+
+def test_the_torn_test_can_see_a_torn_snapshot(tmp_path: Path) -> None:
+    """Control: without the proof, some of the checkpoints that the same writer leaves are torn."""
+    model = _uniform()
+    committed, torn = torn_saves(
+        tmp_path / "run", 20, {"model": model}, _writer(model), pausing=False, proof="protocol"
+    )
+    assert committed == 20
+    assert torn > 0
+
+
+def test_a_writer_that_stops_is_waited_for(tmp_path: Path) -> None:
+    model = _uniform()
+    stop, begun = threading.Event(), threading.Event()
+
+    def write() -> None:
+        k = 0
+        while not stop.is_set():
+            k += 1
+            _writer(model)(k)
+            begun.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(10)
+    threading.Timer(0.12, stop.set).start()
+    with Vault(tmp_path / "run", proof="content") as vault:
+        path = vault.save(1, model=model, blocking=True).wait()
+    writer.join()
+    record = json.loads(Path(path, "holdfast.json").read_text())
+    assert record["snapshot"]["proof"] == "content"
+    assert record["snapshot"]["tries"] > 1
+    same_bits(path, model)
+
+
+def test_a_structure_that_changes_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes: list[tuple[str, Any]] = [
+        ("new", lambda m: m.update(new=np.ones(2))),
+        ("b", lambda m: m.pop("b")),
+        ("w", lambda m: m.update(w=np.ones((3, 2)))),
+        ("w", lambda m: m.update(w=m["w"].astype("f8"))),
+        ("b", lambda m: m.update(b=m["c"])),
+    ]
+    for name, change in changes:
+        model = {"w": np.ones((2, 3), "f4"), "b": np.zeros(3), "c": np.zeros(3)}
+        monkeypatch.setattr("holdfast._vault.snapshot.pause", lambda *_, m=model, c=change: c(m))
+        with Vault(tmp_path / "run", proof="content") as vault:
+            with pytest.raises(holdfast.SaveFailed, match="structure changed") as caught:
+                vault.save(1, model=model)
+            assert caught.value.tensor == name
+            assert not vault.checkpoints()
+    assert proving.PAUSE > 0
+
+
+def test_a_torn_snapshot_names_its_tensors_and_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = {"w": np.ones(3), "b": np.zeros(3), "count": 1}
+
+    def change(*_: float) -> None:
+        model["w"][1] += 1  # type: ignore[index]
+        model["count"] += 1  # type: ignore[operator]
+
+    monkeypatch.setattr("holdfast._vault.snapshot.pause", change)
+    with Vault(tmp_path / "run", proof="content") as vault:
+        with pytest.raises(holdfast.SaveFailed, match="w, count") as caught:
+            vault.save(1, model=model)
+        assert caught.value.tensor == "w"
+        assert not vault.checkpoints()
+        monkeypatch.undo()
+        vault.save(1, model=model, blocking=True)
+        assert len(vault) == 1

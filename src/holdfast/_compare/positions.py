@@ -98,7 +98,7 @@ def place_by_position(
             owner = owners[entry.spec.attributes["position"]]
             spec = entry.spec
             attributes = {k: v for k, v in spec.attributes.items() if not k.startswith("owner_")}
-            now[spec.name] = replace(entry, spec=replace(spec, owner=owner, attributes=attributes))
+            now[spec.name] = replace(entry, spec=spec.with_(owner=owner, attributes=attributes))
             placed += spec.owner is None
         groups = tuple(
             replace(group, owners=tuple(owners[p] for p in group.positions)) for group in optimizer.groups

@@ -149,7 +149,7 @@ def _first_word(name: str) -> str:
 def _inside(spec: TensorSpec, container: str) -> TensorSpec:
     """The spec with its owner named as inside the container."""
     if container and spec.owner is not None and spec.owner.startswith(container):
-        return replace(spec, owner=spec.owner[len(container) :])
+        return spec.with_(owner=spec.owner[len(container) :])
     return spec
 
 

@@ -193,7 +193,8 @@ def _as_called(scope: Scope, called: Mapping[str, str]) -> Scope:
         spec = entry.spec
         owner = moved.get(spec.owner, spec.owner) if spec.owner is not None else None
         return replace(
-            entry, spec=replace(spec, name=name, aliases=tuple({*spec.aliases, spec.name} - {name}), owner=owner)
+            entry,
+            spec=replace(spec, name=name, aliases=tuple({*spec.aliases, spec.name} - {name}), owner=owner),
         )
 
     def owners(group: ParamGroup) -> ParamGroup:

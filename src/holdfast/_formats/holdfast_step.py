@@ -96,13 +96,7 @@ class StepCatalog(Catalog):
         return np.frombuffer(source.view(place.offset, place.length), kind).reshape(spec.shape)
 
     def _read_texts(self, row: Any) -> np.ndarray:
-        first = row.name
-        if first not in self._texts and row.shares is not None:
-            first = next(
-                (r.name for r in self._rows.values() if r.shares == row.shares and r.name in self._texts),
-                first,
-            )
-        array = self._texts.get(first)
+        array = self._texts.get(row.name)
         if not isinstance(array, np.ndarray) or array.shape != tuple(row.shape):
             raise DamagedCheckpoint(
                 "state.json does not have these texts as the record has them", tensor=row.name,

@@ -131,6 +131,7 @@ def _spec(
         name,
         array.shape,
         dtype_of(array.dtype),
+        aliases=(name.replace("/", "."),) if "/" in name else (),
         role=role,
         owner=owner,
         slot=slot,
@@ -147,7 +148,9 @@ def _owner(name: str, array: np.ndarray, weights: Mapping[str, TensorSpec]) -> t
     inner = name.split("/", 1)[-1]
     words = inner.split("/")
     runs = (
-        "/".join(words[i : i + size]) for size in range(len(words), 0, -1) for i in range(len(words) - size + 1)
+        "/".join(words[i : i + size])
+        for size in range(len(words), 0, -1)
+        for i in range(len(words) - size + 1)
     )
     best = max((run for run in runs if run in weights), key=len, default=None)
     if best is None or weights[best].shape != array.shape:

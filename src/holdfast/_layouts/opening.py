@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 from .._core.catalog import Catalog
+from .._core.collector import collector_paused
 from .._core.errors import AmbiguousPath, DamagedCheckpoint, HoldfastError, NotRecognised, PartMissing
 from .._core.fault import Fault
 from .._core.shell import quote
@@ -75,7 +76,8 @@ def open_target(target: Target) -> Catalog:
         )
     source = target.store.open(target.main)
     try:
-        catalog = target.format.read(source, target.store)
+        with collector_paused():
+            catalog = target.format.read(source, target.store)
     except HoldfastError as error:
         source.close()
         fault = next((f for f in target.faults if f.slug in _DAMAGED), None)

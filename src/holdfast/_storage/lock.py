@@ -28,7 +28,7 @@ class Lock:
     Within one process a second object for the same file is refused like another process.
     """
 
-    _held: weakref.WeakValueDictionary[str, Lock] = weakref.WeakValueDictionary()
+    _held: ClassVar[weakref.WeakValueDictionary[str, Lock]] = weakref.WeakValueDictionary()
     _guard = threading.RLock()  # __del__ may run while it is held
 
     def __init__(self, path: str | os.PathLike[str], purpose: str = "saving") -> None:

@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,9 +111,7 @@ class LocalSink(Sink):
                 return self.call(kind, name, call)
             except OSError as error:
                 if error.errno not in again or attempt == _TRIES - 1:
-                    raise save_failed(
-                        kind, os.path.join(self.path, name) if name else self.path, error
-                    ) from error
+                    raise save_failed(kind, str(self._at(name)), error) from error
                 self.retries += 1
                 time.sleep(pause)
                 pause *= 4
@@ -135,7 +134,7 @@ class LocalSink(Sink):
         for folder in reversed(missing):
             name = os.path.relpath(folder, root)
             self.operate("mkdir", name, lambda folder=folder: folder.mkdir(exist_ok=True))  # type: ignore[misc]
-            self.sync_folder(os.path.join(name, ".."))  # else a power cut takes the whole run with it
+            self.sync_folder(f"{name}/..")  # else a power cut takes the whole run with it
         if not missing and not root.is_dir():
             raise save_failed("mkdir", self.path, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)))
 
@@ -147,13 +146,13 @@ class LocalSink(Sink):
         return _LocalSinkFile(self, name, handle)
 
     def make_folder(self, name: str) -> None:
-        self.operate("mkdir", name, lambda: os.mkdir(self._at(name)))
+        self.operate("mkdir", name, lambda: self._at(name).mkdir())
 
     def rename(self, old: str, new: str) -> None:
         def call() -> None:
             if self._at(new).exists():  # rename(2) would take an empty folder's place without a word
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-            os.rename(self._at(old), self._at(new))
+            self._at(old).rename(self._at(new))
 
         self.operate("rename", new, call)
 
@@ -170,23 +169,22 @@ class LocalSink(Sink):
         return self.operate("link", new, call)
 
     def remove_tree(self, name: str) -> None:
-        def remove(call: Callable[[Path], None], path: Path) -> None:
-            with suppress(FileNotFoundError):
-                call(path)
-
         top = self._at(name)
         if top.is_dir() and not top.is_symlink():
             for folder, folders, files in os.walk(top, topdown=False):
-                for inner in (*files, *(f for f in folders if Path(folder, f).is_symlink())):
-                    path = Path(folder, inner)
-                    self.operate(
-                        "unlink", os.path.relpath(path, self.path), lambda path=path: remove(os.unlink, path)
-                    )  # type: ignore[misc]
-                self.operate(
-                    "unlink", os.path.relpath(folder, self.path), lambda f=folder: remove(os.rmdir, Path(f))
-                )  # type: ignore[misc]
+                here = Path(folder)
+                for inner in (*files, *(f for f in folders if (here / f).is_symlink())):
+                    self._remove(here / inner, os.unlink)
+                self._remove(here, os.rmdir)
         else:
-            self.operate("unlink", name, lambda: remove(os.unlink, top))
+            self._remove(top, os.unlink)
+
+    def _remove(self, path: Path, remove: Callable[[Path], None]) -> None:
+        def call() -> None:
+            with suppress(FileNotFoundError):
+                remove(path)
+
+        self.operate("unlink", os.path.relpath(path, self.path), call)
 
     def sync_folder(self, name: str = "") -> None:
         if os.name == "nt":
@@ -218,11 +216,9 @@ class _LocalSinkFile(SinkFile):
         rest = data.cast("B") if data.format != "B" or data.ndim != 1 else data
         while len(rest):
             here = rest
-            done = self.sink.operate(
-                "write", self.name, lambda here=here: self.sink.write_some(self._handle, here)
-            )  # type: ignore[misc]
+            done = self.sink.operate("write", self.name, partial(self.sink.write_some, self._handle, here))
             if done <= 0:
-                raise save_failed("write", os.path.join(self.sink.path, self.name), OSError(errno.EIO, ""))
+                raise save_failed("write", str(Path(self.sink.path, self.name)), OSError(errno.EIO, ""))
             rest = rest[done:]
 
     def sync(self) -> None:
@@ -235,7 +231,7 @@ class _LocalSinkFile(SinkFile):
             try:
                 self.sink.operate("close", self.name, lambda: os.close(handle))
             except SaveFailed as failed:
-                if not isinstance(failed.__cause__, InterruptedError):  # then it is closed, and all was synced
+                if not isinstance(failed.__cause__, InterruptedError):  # it is closed even so; all was synced
                     raise
 
 

@@ -145,7 +145,9 @@ def _state(payload: Payload) -> bytes:
     document: dict[str, Any] = {"schema_version": 1, "values": payload.values, **payload.attributes}
     if payload.texts:
         document["texts"] = {
-            item.spec.name: pack(_objects(item), item.spec.name, []) for item in payload.texts
+            spec.name: pack(_objects(item), spec.name, [])
+            for item in payload.texts
+            for spec in (item.spec, *item.others)
         }
     return (json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode()
 

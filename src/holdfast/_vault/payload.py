@@ -23,6 +23,7 @@ from .._frameworks import LiveCatalog
 
 __all__ = ["Item", "Payload", "gather", "stored_bytes"]
 
+_MEMORY = "memory:"
 MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 
 
@@ -75,7 +76,7 @@ def gather(live: LiveCatalog, extra: Mapping[str, Any] | None = None) -> Payload
     shared: dict[str, list[TensorSpec]] = {}
     for spec in live.values():
         if spec.shares is not None:
-            shared.setdefault(spec.shares, []).append(spec)
+            shared.setdefault(spec.shares, _first_of(live, spec.shares)).append(spec)
     texts: list[Item] = []
     for name, variable in live.variables.items():
         spec = variable.spec
@@ -87,11 +88,13 @@ def gather(live: LiveCatalog, extra: Mapping[str, Any] | None = None) -> Payload
         if variable.read is None:
             bad.append(f"{name}: it has no value")
             continue
-        group = shared.get(spec.shares, []) if spec.shares is not None else []
+        group = shared.get(spec.shares or f"{_MEMORY}{name}", [])
         if group and group[0].name != name:
             continue  # written with the first of its group
         item = Item(spec, variable.read, tuple(group[1:]))
         if carrier(spec.dtype).hasobject:
+            if texts_of(np.asarray(variable.read())) is None:
+                bad.append(f"{name}: objects that are no texts")
             texts.append(item)
         else:
             files[OPTIMIZER if belongs_to_optimizer(spec) else MODEL].append(item)
@@ -115,6 +118,14 @@ def gather(live: LiveCatalog, extra: Mapping[str, Any] | None = None) -> Payload
             remedy="Leave it out of extra=, or turn it into one of these.",
         )
     return Payload({f: items for f, items in files.items() if items}, values, live.optimizers, texts=texts)
+
+
+def _first_of(live: LiveCatalog, shares: str) -> list[TensorSpec]:
+    """Where a tie is named after its first tensor, which does not bear it itself: that one."""
+    name = shares.removeprefix(_MEMORY)
+    if name == shares or name not in live or live[name].name != name or live[name].shares is not None:
+        return []
+    return [live[name]]
 
 
 def _unsavable(spec: TensorSpec) -> str | None:

@@ -11,7 +11,10 @@ leave them as they are.
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -74,8 +77,41 @@ def _value(payload: Payload, name: str) -> object:
 
 
 def pause(seconds: float = PAUSE) -> None:
-    """Let every other thread run."""
+    """Let every other thread run: for so long, and then until each that wants to has had the processor (on a busy
+    machine one may lie suspended in the middle of an update for tens of milliseconds)."""
+    began = _threads()
+    end = time.monotonic() + _LONGEST
     time.sleep(seconds)
+    while time.monotonic() < end:
+        now = _threads()
+        # one that sleeps waits for something of its own; one that is new began after the copies
+        if not any(runs and n in began and spent - began[n][1] < _SLICE for n, (runs, spent) in now.items()):
+            return
+        time.sleep(0.005)
+
+
+_SLICE = 4_000_000
+"""Nanoseconds of processor time after which a thread has shown itself."""
+_LONGEST = 1.0
+
+
+def _threads() -> dict[str, tuple[bool, int]]:
+    """The other threads of this process: whether each runs or waits for a processor, and the time it has had; empty
+    where the system does not tell (man 5 proc, ``/proc/pid/task/tid/stat`` and ``schedstat``)."""
+    found: dict[str, tuple[bool, int]] = {}
+    own = str(threading.get_native_id())
+    try:
+        threads = [name for name in os.listdir("/proc/self/task") if name != own]  # noqa: PTH208 - a system folder
+    except OSError:
+        return found
+    for thread in threads:
+        place = Path("/proc/self/task", thread)
+        try:
+            state = (place / "stat").read_text().rpartition(")")[2].split()[0]
+            found[thread] = (state == "R", int((place / "schedstat").read_text().split()[0]))
+        except (OSError, ValueError, IndexError):
+            continue  # it has ended, or the system does not tell
+    return found
 
 
 def _changed(before: Structure, after: Structure) -> SaveFailed:

@@ -100,7 +100,7 @@ def proved(
             return live, held, taken, attempt
         give_all(buffers, taken)
         if attempt < tries:
-            pause(0.01 * 2**attempt)
+            pause(0.01 * attempt)
     raise SaveFailed(
         f"the snapshot was torn {tries} times: {_some(torn)} changed while it was taken; nothing was written",
         tensor=torn[0],

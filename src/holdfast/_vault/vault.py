@@ -233,6 +233,9 @@ class Vault:
 
     def _retain(self, newest: str) -> None:
         """Drop what ``keep`` no longer wants, only after the new step is durable."""
+        if self._pins() is None:
+            LOG.warning("nothing is dropped: %s is damaged, and what is pinned must stay", _PINS)
+            return
         known = [c for c in self.checkpoints() if c.fault is None]
         rows = [
             Kept(c.name, c.sequence, c.created or datetime.now(timezone.utc), c.metrics or {}, c.pinned)
@@ -254,9 +257,7 @@ class Vault:
         except OSError as error:
             if isinstance(error, HoldfastError):
                 raise
-            raise SaveFailed(
-                f"the vault's folder cannot be written: {error.strerror}", file=self.path, number=error.errno
-            ) from error
+            raise save_failed("lock", self.path, error) from error
         try:
             self._sweep()
             if not Path(self.path, MANIFEST).exists():
@@ -282,10 +283,10 @@ class Vault:
     def _sweep(self) -> None:
         """Take unfinished saves away: the lock is ours, so nobody is writing them. One that the disk does not let go of
         hinders no save."""
-        for name in os.listdir(self.path):
-            if name.startswith(PARTIAL):
+        for entry in list(os.scandir(self.path)):
+            if entry.name.startswith(PARTIAL):
                 try:
-                    self._sink.remove_tree(name)
+                    self._sink.remove_tree(entry.name)
                 except SaveFailed as error:
                     LOG.warning("an unfinished save stays where it is: %s", error)
 
@@ -339,18 +340,23 @@ class Vault:
 
     # -- what is there -----------------------------------------------------------------------------------------------
     def checkpoints(self) -> list[Checkpoint]:
-        """All committed steps in the order of saving; one whose record cannot be used has a ``fault``."""
+        """All committed steps in the order of saving; one whose record cannot be used has a ``fault``, and stands where
+        its step's number belongs."""
         try:
             names = [entry.name for entry in os.scandir(self.path) if entry.is_dir()]
         except FileNotFoundError:
             return []
-        pins = self._pins()
+        pins = self._pins() or set()
         found = []
         for name in names:
             step = parse_step(name)
             if step is not None:
                 found.append(_look(self.path, name, step, name in pins))
-        return sorted(found, key=lambda c: (c.sequence, c.step, c.name))
+        ordered = sorted((c for c in found if c.fault is None), key=lambda c: (c.sequence, c.step, c.name))
+        for broken in sorted((c for c in found if c.fault is not None), key=_number):
+            before = [n for n, c in enumerate(ordered) if _number(c) < _number(broken)]
+            ordered.insert(before[-1] + 1 if before else 0, broken)
+        return ordered
 
     def __iter__(self) -> Iterator[Checkpoint]:
         return iter(self.checkpoints())
@@ -398,15 +404,31 @@ class Vault:
     def pin(self, step: int | str, pinned: bool = True) -> None:
         """Keep a step whatever ``keep`` says; ``False`` takes that back."""
         name = self._named(step).name
-        pins = self._pins() | {name} if pinned else self._pins() - {name}
-        write_whole(Path(self.path, _PINS), json.dumps(sorted(pins)).encode(), replace=True)
+        pins = self._pins()
+        place = Path(self.path, _PINS)
+        if pins is None:
+            raise DamagedCheckpoint(
+                "the list of pinned steps cannot be read", file=str(place),
+                remedy="Put it right, or delete it and pin again; until then nothing is dropped.",
+            )  # fmt: skip
+        pins = pins | {name} if pinned else pins - {name}
+        try:
+            write_whole(place, json.dumps(sorted(pins)).encode(), replace=True)
+        except HoldfastError as error:
+            cause = error.__cause__
+            raise save_failed(
+                "pin", str(place), cause if isinstance(cause, OSError) else OSError()
+            ) from error
 
-    def _pins(self) -> set[str]:
+    def _pins(self) -> set[str] | None:
+        """The pinned steps; ``None`` where their list is damaged."""
         try:
             found = json.loads(Path(self.path, _PINS).read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
+        except FileNotFoundError:
             return set()
-        return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
+        except (OSError, ValueError):
+            return None
+        return set(found) if isinstance(found, list) and all(isinstance(n, str) for n in found) else None
 
     def _named(self, step: int | str) -> Checkpoint:
         known = self.checkpoints()
@@ -488,6 +510,7 @@ class Vault:
     def _set_aside(self, names: list[str]) -> None:
         """Rename damaged steps, so that retention no longer counts them; they are never deleted. Where another writer
         has the vault, they stay as they are."""
+        names = [name for name in names if not self._withheld(name)]
         if not names:
             return
         try:
@@ -501,6 +524,17 @@ class Vault:
             self._sink.sync_folder()
         except SaveFailed as error:  # what was restored is whole all the same
             LOG.warning("damaged steps are not set aside: %s", error)
+
+    def _withheld(self, name: str) -> bool:
+        """Whether the system does not let us read the step (permission, too many open files): no damage, it stays."""
+        try:
+            _record_of(str(Path(self.path, name)))
+        except (FileNotFoundError, NotADirectoryError, HoldfastError):
+            return False
+        except OSError as error:
+            LOG.warning("%s cannot be read now: %s", name, error)
+            return True
+        return False
 
     def _from(
         self,
@@ -530,6 +564,10 @@ def _why(refusal: RestoreRefused) -> str:
 
 def _newest(known: list[Checkpoint]) -> Checkpoint | None:
     return next((c for c in reversed(known) if c.fault is None), None)
+
+
+def _number(checkpoint: Checkpoint) -> StepName:
+    return parse_step(checkpoint.name) or StepName(checkpoint.step)
 
 
 def _record_of(path: str) -> Record:

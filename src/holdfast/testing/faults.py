@@ -143,7 +143,8 @@ class DroppingSink(FaultySink):
 
     def __init__(self, path: str | os.PathLike[str], **fault: Any) -> None:
         super().__init__(path, **fault)
-        self._numbers: dict[int, int] = {}  # inode -> a number of our own, as the system gives inodes out again
+        # inode -> a number of our own, as the system gives inodes out again
+        self._numbers: dict[int, int] = {}
         self._next = count()
         self._files: dict[int, bytes] = {}
         self._folders: dict[int, dict[str, int]] = {}

@@ -1,0 +1,159 @@
+"""Root causes: what makes many differences one, so that a person reads the one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from .._compare.optimizers import class_by_name, plain_class
+from .._core.difference import Difference
+from .._core.finding import Finding
+from .._core.pattern import escape
+from .._core.plan import Edit
+from .fit import Fit
+from .fit_making import ruled
+from .fit_words import names_text
+
+__all__ = ["another_model", "by_optimizer_class", "counters", "not_built", "without_followers"]
+
+_HARDLY = 0.2
+_MOSTLY = 0.8
+_FEW = 3
+
+
+def not_built(found: Fit, made: list[Finding]) -> list[Finding]:
+    """A model that has no variables yet can take nothing; what the checkpoint has too much follows from that."""
+    if not found.live.unbuilt:
+        return made
+    errors = [f for f in made if f.severity == "error" and f.code in ("T201", "T202", "T223", "O204", "O205")]
+    told = ruled(
+        "not-built",
+        f"the model is not built: {names_text(found.live.unbuilt)} {'has' if len(found.live.unbuilt) == 1 else 'have'} "
+        "no variables yet, and loading into it leaves them at the values of the first call",
+        severity="error",
+        remedy="Call the model once on a batch before, or restore(build_with=batch), which puts random state back.",
+    )
+    return [replace(told, related=tuple(errors)), *(f for f in made if f not in errors)]
+
+
+def another_model(found: Fit, made: list[Finding]) -> list[Finding]:
+    """Where hardly anything fits, that is the one thing to say; the rest follows from it."""
+    weights = [v.spec for v in found.live.variables.values() if v.spec.role == "weight"]
+    errors = [f for f in made if f.severity == "error"]
+    if len(weights) < _FEW or not errors or "model" not in found.live.parts:
+        return made
+    misfits = [f for f in errors if f.code not in ("T204", "T206", "T207", "T208")]
+    sure = {pair.b for pair in found.delta.pairs if pair.certain} - {n for f in misfits for n in f.tensors}
+    # one rule carries the names over: the same model, called otherwise
+    sure |= {pair.b for pair in found.delta.pairs if pair.by in ("rule", "module")}
+    fitting = sum(spec.name in sure for spec in weights)
+    stored = sum(e.spec.role == "weight" for e in found.positions.entries.values())
+    if fitting > _HARDLY * len(weights) or fitting + _resized(found) >= _MOSTLY * max(len(weights), stored):
+        return made
+    if not stored:
+        told = ruled(
+            "another-model",
+            "the checkpoint holds no weights of a model"
+            + (", only the state of an optimizer" if found.stored.optimizers else ""),
+            seen=", ".join(f"`{name}` ({count} tensors)" for name, count in found.scope.others)
+            or f"{len(found.stored)} tensors, none a weight",
+            expected=f"`{weights[0].name}` and {len(weights) - 1} more",
+            remedy="Restore the model from the file that holds it, and pass here only what this file is for.",
+        )
+        return [replace(told, related=tuple(errors)), *(f for f in made if f.severity != "error")]
+    if several_times(found.delta.differences) > _HARDLY * len(weights):
+        return made
+    first = next(e.spec.name for e in found.positions.entries.values() if e.spec.role == "weight")
+    told = ruled(
+        "another-model",
+        f"this is a checkpoint of another model: {fitting or 'none'} of the {len(weights)} weights of the live "
+        f"model are in it",
+        seen=f"{stored} weights, the first is `{first}`",
+        expected=f"`{weights[0].name}` and {len(weights) - 1} more",
+    )
+    return [replace(told, related=tuple(errors)), *(f for f in made if f.severity != "error")]
+
+
+def _resized(found: Fit) -> int:
+    """Weights of one name and as many axes on both sides that only have other sizes: the same model, wider."""
+    named = {pair.b for pair in found.delta.pairs if pair.by in ("name", "alias", "wrapper", "automatic")}
+    return sum(
+        d.code == "T203"
+        and d.b in named
+        and d.evidence.get("role", "weight") == "weight"
+        and found.live[d.b].role == "weight"
+        and len(d.evidence.get("a", ())) == len(d.evidence.get("b", ()))
+        for d in found.delta.differences
+    )
+
+
+def several_times(differences: Sequence[Difference]) -> int:
+    """How many live tensors a name of the file could mean, each live name ending in it: two networks of one kind were
+    passed, and the file holds one."""
+    return sum(
+        len(d.candidates_b)
+        for d in differences
+        if d.code == "T210" and d.candidates_a and all(n.endswith(d.candidates_a[0]) for n in d.candidates_b)
+    )
+
+
+def by_optimizer_class(found: Fit, differences: list[Difference]) -> list[Difference]:
+    """Slots that differ because the class does are told as that: one cause, one finding."""
+    stored, live = found.stored.optimizers, found.live.optimizers
+    if len(stored) != 1 or len(live) != 1 or any(d.code == "O203" for d in differences):
+        slots_too = any(d.code == "O203" for d in differences)
+        return [d for d in differences if not (slots_too and d.code == "O204")]
+    one, other = plain_class(stored[0]), plain_class(live[0])
+    base = found.stored.base
+    only = base.optimizers[0] if len(base.optimizers) == 1 else None
+    named = None if stored[0].class_name or only is None else class_by_name(base, only)
+    one = named or one
+    flags = [
+        o.groups[0].current.get("decoupled_weight_decay") if o.groups else None for o in (stored[0], live[0])
+    ]
+    differs = None not in flags and flags[0] != flags[1]
+    slots = [d for d in differences if d.code == "O204"]
+    if one is None or other is None or one == other or not (differs or slots or found.cleared or named):
+        return differences
+    made = Difference(
+        "O203", stored[0].name, live[0].name, "",
+        {
+            "a": stored[0].class_name or named or stored[0].class_likely, "b": live[0].class_name,
+            "by": "its name" if named else "what it keeps of each weight" if slots
+            else "decoupled_weight_decay of its groups",
+        },
+        Edit("reset-slots", ("*",)),
+        related=tuple(n for d in slots for n in (d.a, d.b) if n),
+    )  # fmt: skip
+    return [d for d in differences if d.code != "O204" and d.evidence.get("role") != "counter"] + [made]
+
+
+def counters(found: Fit, told: Sequence[Difference]) -> Iterator[Difference]:
+    """Step counts of the live optimizer that the checkpoint does not have: left at their value, moments would be
+    corrected as if the run had just begun."""
+    if found.scope.unclear or any(d.code in ("O201", "O203") for d in told):
+        return
+    settled = {*found.pairs, *found.kept, *found.reset, *found.cleared, *(d.b for d in told)}
+    owners = {d.evidence.get("owner") for d in told} | {d.b for d in told}
+    for name, variable in found.live.variables.items():
+        spec = variable.spec
+        if spec.role != "counter" or spec.optimizer is None or variable.virtual or name in settled:
+            continue
+        if spec.owner is None or spec.owner not in owners:
+            yield Difference(
+                "O204", None, name, f"the count `{name}` is in B and not in A",
+                {"slot": name.rsplit("/", 1)[-1], "owner": spec.owner, "shape": list(spec.shape)},
+                Edit("reset-slots", (escape(spec.owner or name),)),
+            )  # fmt: skip
+
+
+def without_followers(differences: list[Difference], found: Fit) -> list[Difference]:
+    """Without groups that differ only because weights are missing, left over or unclear, or were settled as that by
+    the plan; and without state that is missing because nobody can say whose it is."""
+    told = {
+        n for d in differences if d.code[0] == "T" for n in (d.a, d.b, *d.candidates_a, *d.candidates_b) if n
+    }
+    told |= {*found.kept, *(found.positions.entries.keys() - found.stored.entries.keys())}
+    if found.scope.unclear:
+        differences = [d for d in differences if d.a is not None or d.code not in ("O201", "O204", "O205")]
+    return [d for d in differences if d.code != "O206" or not set(d.evidence.get("weights", ("",))) <= told]

@@ -1,0 +1,422 @@
+"""What differs between a checkpoint and a live model, in the words of a person who wants to load: one function a kind
+of difference, each giving severity, sentence and the edit that settles it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._compare.casting import Overflow, overflow
+from .._compare.draft import draft
+from .._core.difference import Difference
+from .._core.errors import HoldfastError
+from .._core.pattern import escape, matches
+from .._core.plan import Edit
+from .fit import Fit
+
+__all__ = ["TELLERS", "Teller", "Told", "names_text", "plainly", "shape_text", "spelt"]
+
+_ASIDE = frozenset({"rng", "data-position", "metric", "other", "hyperparameter"})
+"""Roles that a restore does not insist on."""
+_WIDER = {
+    ("float16", "float32"), ("bfloat16", "float32"), ("float32", "float64"), ("float16", "float64"),
+    ("bfloat16", "float64"), ("int8", "int16"), ("int8", "int32"), ("int8", "int64"), ("int16", "int32"),
+    ("int16", "int64"), ("int32", "int64"), ("uint8", "int32"), ("uint8", "int64"), ("float32", "complex64"),
+}  # fmt: skip
+"""Casts that lose nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A finding in the making: several differences of one kind told as one."""
+
+    severity: str
+    message: str
+    edit: str | None = None
+    lossless: bool | None = None
+    remedy: str | None = None
+
+
+def _many(same: Sequence[Difference], pattern: str) -> str:
+    return f"`{same[0].name}`" if len(same) == 1 else f"{len(same)} tensors `{pattern}`"
+
+
+def _is(same: Sequence[Difference]) -> str:
+    return "is" if len(same) == 1 else "are"
+
+
+def shape_text(values: Any) -> str:
+    """A shape in a sentence."""
+    return str(tuple(values)) if values else "scalar"
+
+
+def _missing(same: list[Difference], pattern: str, found: Fit) -> Told | None:
+    names = [d.b for d in same if d.b is not None]
+    if not set(names) & set(found.missing):
+        return None  # tied to a tensor that is restored
+    role = same[0].evidence.get("role")
+    what = "optimizer's state" if role in ("slot", "counter") else "model"
+    if role in ("metric", "other", "hyperparameter"):
+        return None
+    if role in _ASIDE:
+        keep = "keeps" if len(same) == 1 else "keep"
+        text = f"{_many(same, pattern)} ({role}) {_is(same)} not in the checkpoint and {keep} the live value"
+        return Told("note", text)
+    detail = ""
+    if len(same) == 1:
+        detail = f", {shape_text(same[0].evidence.get('shape'))} {same[0].evidence.get('dtype')},"
+    return Told(
+        "error",
+        f"{_many(same, pattern)}{detail} {_is(same)} in the {what} and not in the checkpoint",
+        f"keep-live:{pattern}",
+    )
+
+
+def _left_over(same: list[Difference], pattern: str, found: Fit) -> Told | None:
+    role = same[0].evidence.get("role")
+    if role in _ASIDE or (role == "counter" and all(_of_nothing(found, d.a) for d in same)):
+        return None
+    whose = "optimizer" if role in ("slot", "counter") else "model"
+    return Told(
+        "error",
+        f"{_many(same, pattern)} {_is(same)} in the checkpoint and not in the {whose}",
+        f"drop:{pattern}",
+        False,
+    )
+
+
+def _of_nothing(found: Fit, name: str | None) -> bool:
+    """A counter that belongs to no weight and no optimizer: a step or an epoch beside the state."""
+    spec = found.stored[name] if name is not None and name in found.stored else None
+    return spec is None or (spec.owner is None and spec.optimizer is None)
+
+
+def _other_shape(same: list[Difference], pattern: str, found: Fit) -> Told:
+    one = same[0]
+    edit = None if one.edit is None else _with_pattern(one.edit, pattern)
+    remedy = None
+    if edit is None:
+        remedy = (
+            f"Nothing makes one of the other: leave it out with `drop:{pattern}` and `keep-live:{pattern}`."
+        )
+    return Told(
+        "error",
+        f"{_many(same, pattern)} {_is(same)} {shape_text(one.evidence.get('a'))} in the checkpoint and "
+        f"{shape_text(one.evidence.get('b'))} in the model",
+        edit,
+        False,
+        remedy,
+    )
+
+
+def _other_dtype(same: list[Difference], pattern: str, found: Fit) -> Told:
+    a, b = str(same[0].evidence.get("a")), str(same[0].evidence.get("b"))
+    edit = None if same[0].edit is None else _with_pattern(same[0].edit, pattern)
+    text = f"{_many(same, pattern)} {_is(same)} {a} in the checkpoint and {b} in the model"
+    beyond = [] if (a, b) in _WIDER else list(_beyond(same, b, found))
+    if beyond:
+        name, worst = max(beyond, key=lambda item: item[1].largest)
+        count = sum(item.values for _, item in beyond)
+        text += (
+            f"; {count} value{'s' if count > 1 else ''} would become infinite in {b} (the largest is "
+            f"{worst.largest:.6g}, in `{name}`; {b} ends at {worst.limit:.6g})"
+        )
+    return Told("error", text, edit, (a, b) in _WIDER)
+
+
+def _beyond(same: list[Difference], dtype: str, found: Fit) -> Iterator[tuple[str, Overflow]]:
+    """Tensors with values beyond the new dtype's range."""
+    for difference in same:
+        if difference.a is None:
+            continue
+        try:
+            worst = overflow(found.stored, difference.a, dtype)
+        except HoldfastError:
+            continue  # what cannot be read is told by the file's own findings
+        if worst is not None:
+            yield difference.a, worst
+
+
+def _with_pattern(edit: Edit, pattern: str) -> str:
+    return str(Edit(edit.kind, (pattern,), edit.to, was=edit.was, value=edit.value, fill=edit.fill))
+
+
+def _renamed(same: list[Difference], pattern: str, found: Fit) -> Told | None:
+    by, certain = same[0].evidence.get("by"), same[0].evidence.get("certain")
+    one = same[0]
+    first = f"`{one.a}` of the checkpoint is {'' if certain else 'likely '}`{one.b}` of the model"
+    if len(same) > 1:
+        first += f" (and {len(same) - 1} more)"
+    if spelt(one):
+        return Told("note", first + ": the same name, spelt otherwise")
+    edits = draft(same, list(found.stored.values()), list(found.live.values())).edits
+    edit = str(edits[0]) if len(edits) == 1 else None
+    return Told("error", first + f": {_why(by)}", edit, True)
+
+
+def spelt(difference: Difference) -> bool:
+    """Whether a tensor has the same name on either side, only spelt otherwise."""
+    return (
+        difference.code == "T205"
+        and bool(difference.evidence.get("certain"))
+        and difference.evidence.get("by") in ("alias", "spelling", "wrapper")
+    )
+
+
+def _why(by: Any) -> str:
+    return {
+        "rule": "one rule of names carries it over with others",
+        "module": "the only module with these tensors and shapes",
+        "shape": "the only ones of this shape and kind that are left",
+        "order": "the only ones of this shape at this place in the order",
+        "content": "they hold the same values",
+    }.get(str(by), str(by))
+
+
+def _wrapped(same: list[Difference], pattern: str, found: Fit) -> Told:
+    prefix, origin = same[0].evidence.get("wrapper"), same[0].evidence.get("origin")
+    return Told(
+        "note",
+        f"{len(same)} name{'s' if len(same) > 1 else ''} differ{'s' if len(same) == 1 else ''} only by "
+        f"`{prefix}` of {origin}; a restore takes them as the same",
+    )
+
+
+def _transposed(same: list[Difference], pattern: str, found: Fit) -> Told:
+    one = same[0]
+    edit = None if one.edit is None else _with_pattern(one.edit, pattern)
+    return Told(
+        "error",
+        f"{_many(same, pattern)} {_is(same)} transposed: {shape_text(one.evidence.get('a'))} in the checkpoint, "
+        f"{shape_text(one.evidence.get('b'))} in the model",
+        edit,
+        True,
+    )
+
+
+def _tied_here(same: list[Difference], pattern: str, found: Fit) -> Told | None:
+    one = same[0]
+    names = [n for n in _share_group(found.live, one.b) if n in found.stored] or [n for n in (one.a,) if n]
+    held = _equal_values(found, names)
+    if held:
+        return None  # one of them is as good as the other
+    edit = None if one.edit is None else str(one.edit)
+    if len(names) < 2:
+        return None  # only one of them is in the file, which is how a tied tensor is stored
+    return Told(
+        "error",
+        f"{', '.join(f'`{n}`' for n in names[:3])} are one tensor in the model and differ in the checkpoint",
+        edit,
+        False,
+    )
+
+
+def _tied_there(same: list[Difference], pattern: str, found: Fit) -> Told:
+    one = same[0]
+    return Told(
+        "error",
+        f"`{one.b or one.a}` is tied to another tensor in the checkpoint and stands alone in the model: both "
+        "would get one value and then drift apart",
+        None if one.edit is None else str(one.edit),
+        True,
+    )
+
+
+def _share_group(catalog: Any, name: str | None) -> list[str]:
+    if name is None or name not in catalog:
+        return []
+    share = catalog[name].shares
+    return [s.name for s in catalog.values() if share is not None and s.shares == share]
+
+
+def _equal_values(found: Fit, names: Sequence[str]) -> bool:
+    if len(names) < 2:
+        return False
+    try:
+        first = np.asarray(found.stored.read(names[0]))
+        return all(
+            np.array_equal(first, np.asarray(found.stored.read(n)), equal_nan=first.dtype.kind in "fc")
+            for n in names[1:]
+        )
+    except HoldfastError:
+        return False
+
+
+def _ambiguous(same: list[Difference], pattern: str, found: Fit) -> Told:
+    one = same[0]
+    here, there = one.candidates_a or (one.a or "",), one.candidates_b or (one.b or "",)
+    return Told(
+        "error",
+        f"{names_text(here)} of the checkpoint could be {names_text(there)} of the model: {one.evidence.get('why')} on "
+        "either side, and nothing in the file tells which is which",
+        None,
+        None,
+        f"Say it: `rename:{here[0]}->{there[0]}` for each. Names given to the layers, or a seal or vault record "
+        "of the run, would tell.",
+    )
+
+
+def names_text(names: Sequence[str]) -> str:
+    """The first names of several, in a sentence."""
+    text = ", ".join(f"`{n}`" for n in names[:3])
+    return text + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _fused(same: list[Difference], pattern: str, found: Fit) -> Told:
+    one = same[0]
+    parts, whole = (one.candidates_a, one.b) if one.code == "T214" else (one.candidates_b, one.a)
+    where = ("checkpoint", "model") if one.code == "T214" else ("model", "checkpoint")
+    return Told(
+        "error",
+        f"{names_text(parts)} of the {where[0]} are one tensor, `{whole}`, in the {where[1]}",
+        None if one.edit is None else str(one.edit),
+        True,
+    )
+
+
+def _role(same: list[Difference], pattern: str, found: Fit) -> Told:
+    return Told(
+        "note",
+        f"{_many(same, pattern)} {_is(same)} a {same[0].evidence.get('a')} in the checkpoint and a "
+        f"{same[0].evidence.get('b')} in the model",
+    )
+
+
+def _trainable(same: list[Difference], pattern: str, found: Fit) -> Told:
+    words = ("frozen", "trainable")
+    a, b = (words[bool(same[0].evidence.get(side))] for side in ("a", "b"))
+    return Told("note", f"{_many(same, pattern)} {_is(same)} {a} in the checkpoint and {b} in the model")
+
+
+def _no_optimizer(same: list[Difference], pattern: str, found: Fit) -> Told:
+    count = same[0].evidence.get("tensors", 0)
+    return Told(
+        "error",
+        f"the checkpoint holds no optimizer state; the live optimizer wants {count} tensors of it",
+        "reset-slots:*",
+        False,
+        "Training goes on with fresh moments and step count if that is meant: allow `reset-slots:*`, or leave "
+        "optimizer= out.",
+    )
+
+
+def _optimizer_not_wanted(same: list[Difference], pattern: str, found: Fit) -> Told:
+    count = same[0].evidence.get("tensors", 0)
+    classes = ", ".join(str(c) for c in same[0].evidence.get("classes", ()) if c) or "an optimizer"
+    return Told(
+        "error",
+        f"the checkpoint holds the state of {classes} ({count} tensors); the live optimizer keeps none",
+        f"drop:{escape('optimizer')}/*" if all(n.startswith("optimizer/") for n in same[0].related) else None,
+        False,
+    )
+
+
+def _other_class(same: list[Difference], pattern: str, found: Fit) -> Told:
+    one = same[0]
+    if any(e.kind == "map-slots" for e in found.plan):
+        return Told("note", f"{one.message} (allowed by map-slots)")
+    return Told(
+        "error",
+        f"the optimizer is {one.evidence.get('a')} in the checkpoint and {one.evidence.get('b')} now",
+        "reset-slots:*",
+        False,
+        "Allow `reset-slots:*` to start the new optimizer's state afresh (with `drop:` for slots that it does "
+        "not know), or `map-slots:*->*` to keep the slots that both have.",
+    )
+
+
+def _other_slots(same: list[Difference], pattern: str, found: Fit) -> Told:
+    one = same[0]
+    here = one.b is None
+    slot = one.evidence.get("slot")
+    count = f"{len(same)} weight{'s' if len(same) > 1 else ''}"
+    owners = list(dict.fromkeys(str(d.evidence.get("owner")) for d in same if d.evidence.get("owner")))
+    told = f" ({names_text(owners)})" if owners else ""
+    if here:
+        return Told(
+            "error",
+            f"the checkpoint has the slot `{slot}` of {count}{told}, which the live optimizer does not keep",
+            f"drop:{pattern}",
+            False,
+        )
+    owner_pattern = escape(owners[0]) if len(owners) == 1 else "*"
+    return Told(
+        "error",
+        f"the live optimizer keeps the slot `{slot}` of {count}{told}, which the checkpoint does not have",
+        f"reset-slots:{owner_pattern}",
+        False,
+    )
+
+
+def _groups(same: list[Difference], pattern: str, found: Fit) -> Told:
+    one = same[0]
+    accepted = any(e.kind == "map-slots" for e in found.plan)
+    return Told(
+        "note" if accepted else "error",
+        one.message.replace(" in A", " in the checkpoint").replace(" in B", " now"),
+        None if accepted else "map-slots:*->*",
+        None,
+        "State goes by weight where the owners are known; with other groups the hyperparameters of each are "
+        "the live ones. Allow it with `map-slots:*->*`.",
+    )
+
+
+def _function(same: list[Difference], pattern: str, found: Fit) -> Told:
+    """Another configuration or code of modules; the plan may say that the live one is meant."""
+    one = same[0]
+    modules = [str(m) for m in one.evidence.get("modules", ())] or [one.name]
+    patterns = [e.name for e in found.plan if e.kind == "function"]
+    meant = all(any(matches(pattern, module) for pattern in patterns) for module in modules)
+    severity = "note" if meant else str(one.evidence.get("severity", "error"))
+    edit = None if meant else f"function:{escape(modules[0]) if len(modules) == 1 and modules[0] else '*'}"
+    text = one.message.replace(" in A", " in the checkpoint").replace(" in B", " in the model")
+    remedy = None
+    if severity != "note":
+        remedy = f"Build the model as it was, or allow `{edit}` if the change is meant."
+    return Told(severity, text, edit, None, remedy)
+
+
+def _order(same: list[Difference], pattern: str, found: Fit) -> Told:
+    return Told("note", "the optimizers list the same weights in another order; state goes by weight")
+
+
+def plainly(same: list[Difference], pattern: str, found: Fit) -> Told:
+    """The words of the comparison itself, for kinds without words of their own."""
+    one = same[0]
+    severity = one.evidence.get("severity", "error")
+    return Told(
+        str(severity),
+        one.message.replace(" in A", " in the checkpoint").replace(" in B", " in the model"),
+        None if one.edit is None else str(one.edit),
+    )
+
+
+Teller = Callable[[list[Difference], str, Fit], "Told | None"]
+TELLERS: Mapping[str, Teller] = {
+    "T201": _missing,
+    "T202": _left_over,
+    "T203": _other_shape,
+    "T204": _other_dtype,
+    "T205": _renamed,
+    "T206": _transposed,
+    "T207": _tied_here,
+    "T208": _tied_there,
+    "T210": _ambiguous,
+    "T212": _role,
+    "T213": _trainable,
+    "T214": _fused,
+    "T215": _fused,
+    "T216": _wrapped,
+    "T218": _function,
+    "T219": _function,
+    "O201": _no_optimizer,
+    "O202": _optimizer_not_wanted,
+    "O203": _other_class,
+    "O204": _other_slots,
+    "O205": _other_slots,
+    "O206": _groups,
+    "O209": _order,
+}
