@@ -31,7 +31,7 @@ class Outcome:
     next_step: ``"the next step will run"``, or what stands against it. step: the optimizer's step restored.
     plan: the edits that were carried out. objects: the restored objects by part; new ones where the framework's
         values are immutable (JAX), else those that were passed. passed_over: newer checkpoints of a vault that were
-        not taken, each with the reason.
+        not taken, each with the reason. extra: what :meth:`Vault.save` was given as ``extra``.
     """
 
     path: str
@@ -54,6 +54,7 @@ class Outcome:
     plan: Plan = field(default_factory=Plan)
     objects: Mapping[str, Any] = field(default_factory=dict)
     passed_over: tuple[tuple[str, str], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> Any:

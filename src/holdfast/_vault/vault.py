@@ -33,6 +33,7 @@ from .._restore.outcome import Outcome
 from .._storage.lock import Lock
 from .._storage.sink import LocalSink, save_failed
 from .commit import commit
+from .extra import extra_of
 from .handle import SaveHandle
 from .keep import Keep, Kept, dropped
 from .names import DAMAGED, MANIFEST, PARTIAL, RECORD, StepName, parse_step, partial_name
@@ -550,7 +551,7 @@ class Vault:
         self._parent = chosen.name
         if newest is None or chosen.name != newest.name:
             self._lineage = uuid.uuid4().hex[:12]
-        return replace(outcome, passed_over=passed)
+        return replace(outcome, passed_over=passed, extra=extra_of(chosen.path))
 
 
 def _damage(codes: set[str]) -> bool:
