@@ -44,7 +44,7 @@ def nnx_modules(thing: Any, start: str = "") -> Iterator[ModuleSpec]:
     """Every module of an nnx object's graph, the outermost first; containers are left out."""
     objects = [
         (tuple(map(str, path)), node)
-        for path, node in nnx.library().iter_graph(thing)
+        for path, node in nnx.flax_nnx().iter_graph(thing)
         if nnx.is_object(node) and type(node).__name__ not in _CONTAINERS
     ]
     for order, (path, node) in enumerate(sorted(objects, key=lambda item: len(item[0]))):

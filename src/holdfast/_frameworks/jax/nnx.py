@@ -16,7 +16,7 @@ __all__ = [
     "is_optimizer",
     "is_variable",
     "leaves",
-    "library",
+    "flax_nnx",
     "other_paths",
     "set_value",
     "value_of",
@@ -28,13 +28,13 @@ _INNER = frozenset({"_pytree__state", "_pytree__nodes", "_object__state", "_obje
 _DEPTH = 200
 
 
-def library() -> Any:
+def flax_nnx() -> Any:
     """``flax.nnx`` where it is loaded already, else ``None``: without it no nnx object can exist."""
     return sys.modules.get("flax.nnx")
 
 
 def _classes(*names: str) -> tuple[type, ...]:
-    nnx = library()
+    nnx = flax_nnx()
     return _named(nnx, names) if nnx is not None else ()
 
 
@@ -92,7 +92,7 @@ def variable_kind(variable: Any) -> tuple[str, ...]:
 def leaves(thing: Any) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
     """(path, Variable or plain value, the object or container it is in) for everything in an object's graph, a
     shared one once, in nnx's own order (attributes sorted by name)."""
-    nnx = library()
+    nnx = flax_nnx()
     found: dict[tuple[Any, ...], Any] = {}
     order: list[tuple[tuple[Any, ...], Any]] = []
     for path, node in nnx.iter_graph(thing):

@@ -144,7 +144,7 @@ def _wanted(parts: Parts) -> Callable[[str], bool]:
     for prefix, thing in parts.objects:
         del prefix
         for wrt in filters:
-            state = nnx.library().state(thing, wrt)
+            state = nnx.flax_nnx().state(thing, wrt)
             leaves = jax.tree_util.tree_leaves(state, is_leaf=nnx.is_variable)
             chosen |= {id(leaf) for leaf in leaves}
     names = {e.name for e in parts.entries if e.cell.variable is not None and id(e.cell.variable) in chosen}

@@ -93,7 +93,7 @@ def _of_nnx(parts: Parts, optimizer: Any, gradients: Any) -> Iterator[tuple[Any,
     target = own if nnx.is_object(own) else model
     if not nnx.is_object(target) or nnx.is_optimizer(target) or not hasattr(optimizer, "wrt"):
         return
-    params = _shapes(nnx.library().state(target, optimizer.wrt))
+    params = _shapes(nnx.flax_nnx().state(target, optimizer.wrt))
     gradient = params if gradients is None else _shapes(gradients)
     yield optimizer.tx, gradient, _shapes(optimizer.opt_state), params
 
