@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from ._restore.outcome import Outcome
     from ._vault.handle import SaveHandle
     from ._vault.keep import Keep
-    from ._vault.vault import Checkpoint, Vault
+    from ._vault.listing import Checkpoint
+    from ._vault.vault import Vault
 
 _HOME = {
     "Catalog": "_core.catalog",
@@ -89,7 +90,7 @@ _HOME = {
     "Plan": "_core.plan",
     "Outcome": "_restore.outcome",
     "Vault": "_vault.vault",
-    "Checkpoint": "_vault.vault",
+    "Checkpoint": "_vault.listing",
     "SaveHandle": "_vault.handle",
     "Keep": "_vault.keep",
 }

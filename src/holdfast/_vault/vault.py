@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import secrets
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
@@ -27,7 +25,6 @@ from .._core.errors import (
 )
 from .._frameworks import LiveCatalog, live_catalog
 from .._integrity.atomic import write_whole
-from .._record.schema import Record, load_record
 from .._restore.engine import restore as restore_path
 from .._restore.outcome import Outcome
 from .._storage.lock import Lock
@@ -36,7 +33,17 @@ from .commit import commit
 from .extra import extra_of
 from .handle import SaveHandle
 from .keep import Keep, Kept, dropped
-from .names import DAMAGED, MANIFEST, PARTIAL, RECORD, StepName, parse_step, partial_name
+from .listing import (
+    METRICS,
+    Checkpoint,
+    as_metrics,
+    look_at,
+    newest_of,
+    now,
+    number_of,
+    record_of,
+)
+from .names import DAMAGED, MANIFEST, PARTIAL, StepName, parse_step, partial_name
 from .payload import Payload, gather
 from .snapshot import Buffers, freeze, proved
 
@@ -44,32 +51,9 @@ __all__ = ["Checkpoint", "Vault"]
 
 LOG = logging.getLogger("holdfast.vault")
 _LOCK = "vault.lock"
-_METRICS = "metrics.jsonl"
 _PINS = "pins.json"
 _STRUCTURE = frozenset({"T201", "T202", "T203", "T205", "T210", "T218", "T223"})
 """Findings that say: this checkpoint is of another variant of the model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """One committed step of a vault.
-
-    ``name`` and ``path``: its folder. ``step``, ``created``, ``metrics``. ``sequence``: its place in the order of
-    saving; ``lineage`` and ``parent``: which line of the run it is on, and the step that it continues. ``fault``: why
-    its record cannot be used, else ``None``.
-    """
-
-    name: str
-    path: str
-    step: int
-    created: datetime | None = None
-    sequence: int = 0
-    lineage: str = ""
-    parent: str | None = None
-    metrics: Mapping[str, float] | None = None
-    nbytes: int = 0
-    pinned: bool = False
-    fault: str | None = None
 
 
 class Vault:
@@ -169,7 +153,7 @@ class Vault:
                 live = live_catalog(**parts)
                 return live, gather(live, extra)
 
-            sections: dict[str, Any] = {"metrics": _metrics(metrics)} if metrics else {}
+            sections: dict[str, Any] = {"metrics": as_metrics(metrics)} if metrics else {}
             if self.proof == "content":
                 live, held, buffers, tries = proved(describe, self._buffers)
                 sections["snapshot"] = {"proof": "content", "tries": tries}
@@ -214,7 +198,7 @@ class Vault:
         copy = max((name.copy for name in copies if name is not None), default=0) + 1
         name = StepName(handle.step, copy)
         if self._lineage is None:
-            newest = _newest(known)
+            newest = newest_of(known)
             self._lineage = newest.lineage if newest is not None and newest.lineage else uuid.uuid4().hex[:12]
             if self._parent is None and newest is not None:
                 self._parent = newest.name
@@ -270,7 +254,7 @@ class Vault:
 
     def _describe(self) -> None:
         """Write ``vault.json``, whole or not at all."""
-        document = {"schema_version": 1, "run_id": uuid.uuid4().hex, "created": _now()}
+        document = {"schema_version": 1, "run_id": uuid.uuid4().hex, "created": now()}
         beside = f"{PARTIAL}{MANIFEST}-{secrets.token_hex(4)}"
         file = self._sink.create(beside)
         try:
@@ -352,10 +336,10 @@ class Vault:
         for name in names:
             step = parse_step(name)
             if step is not None:
-                found.append(_look(self.path, name, step, name in pins))
+                found.append(look_at(self.path, name, step, name in pins))
         ordered = sorted((c for c in found if c.fault is None), key=lambda c: (c.sequence, c.step, c.name))
-        for broken in sorted((c for c in found if c.fault is not None), key=_number):
-            before = [n for n, c in enumerate(ordered) if _number(c) < _number(broken)]
+        for broken in sorted((c for c in found if c.fault is not None), key=number_of):
+            before = [n for n, c in enumerate(ordered) if number_of(c) < number_of(broken)]
             ordered.insert(before[-1] + 1 if before else 0, broken)
         return ordered
 
@@ -368,7 +352,7 @@ class Vault:
     @property
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint whose record can be used, or ``None``."""
-        return _newest(self.checkpoints())
+        return newest_of(self.checkpoints())
 
     def best(self, by: str | None = None, mode: str | None = None) -> Checkpoint | None:
         """The best checkpoint by a metric (``keep``'s, by default), or ``None``."""
@@ -386,9 +370,9 @@ class Vault:
         :class:`UsageError` for a step that is not there.
         """
         found = self._named(step)
-        record = _record_of(found.path)
-        line = json.dumps({"record": record.digest, "at": _now(), "metrics": _metrics(metrics)})
-        place = Path(found.path, _METRICS)
+        record = record_of(found.path)
+        line = json.dumps({"record": record.digest, "at": now(), "metrics": as_metrics(metrics)})
+        place = Path(found.path, METRICS)
         try:
             fresh = not place.exists()
             with place.open("a+b") as file:
@@ -529,7 +513,7 @@ class Vault:
     def _withheld(self, name: str) -> bool:
         """Whether the system does not let us read the step (permission, too many open files): no damage, it stays."""
         try:
-            _record_of(str(Path(self.path, name)))
+            record_of(str(Path(self.path, name)))
         except (FileNotFoundError, NotADirectoryError, HoldfastError):
             return False
         except OSError as error:
@@ -547,7 +531,7 @@ class Vault:
         outcome = restore_path(chosen.path, **given)
         for name, why in passed:
             LOG.warning("%s was passed over: %s", name, why)
-        newest = _newest(known)
+        newest = newest_of(known)
         self._parent = chosen.name
         if newest is None or chosen.name != newest.name:
             self._lineage = uuid.uuid4().hex[:12]
@@ -561,81 +545,3 @@ def _damage(codes: set[str]) -> bool:
 def _why(refusal: RestoreRefused) -> str:
     errors = [f for f in refusal.findings if f.severity == "error"]
     return errors[0].message if errors else refusal.message
-
-
-def _newest(known: list[Checkpoint]) -> Checkpoint | None:
-    return next((c for c in reversed(known) if c.fault is None), None)
-
-
-def _number(checkpoint: Checkpoint) -> StepName:
-    return parse_step(checkpoint.name) or StepName(checkpoint.step)
-
-
-def _record_of(path: str) -> Record:
-    place = Path(path, RECORD)
-    return load_record(place.read_bytes(), os.fspath(place))
-
-
-def _look(run: str, name: str, step: StepName, pinned: bool) -> Checkpoint:
-    path = str(Path(run, name))
-    try:
-        record = _record_of(path)
-    except (OSError, HoldfastError) as error:
-        text = error.message if isinstance(error, HoldfastError) else error.strerror or str(error)
-        return Checkpoint(name, path, step.step, pinned=pinned, fault=f"its record cannot be used: {text}")
-    lineage = record.lineage or {}
-    metrics = {k: v for k, v in (record.metrics or {}).items() if isinstance(v, (int, float))}
-    metrics |= _later_metrics(path, record.digest)
-    return Checkpoint(
-        name,
-        path,
-        step.step,
-        created=_parsed(record.created),
-        sequence=int(lineage.get("sequence", 0)),
-        lineage=str(lineage.get("lineage", "")),
-        parent=lineage.get("parent"),
-        metrics=metrics,
-        nbytes=sum(entry.size for entry in record.files),
-        pinned=pinned,
-    )
-
-
-def _later_metrics(path: str, digest: str) -> dict[str, float]:
-    """Metrics of ``metrics.jsonl`` that belong to this record; a torn last line says nothing."""
-    found: dict[str, float] = {}
-    try:
-        lines = Path(path, _METRICS).read_text("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return found
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and row.get("record") == digest and isinstance(row.get("metrics"), dict):
-            found |= {k: v for k, v in row["metrics"].items() if isinstance(v, (int, float))}
-    return found
-
-
-def _metrics(metrics: Mapping[str, float]) -> dict[str, float | str]:
-    found: dict[str, float] = {}
-    for name, value in metrics.items():
-        try:
-            found[str(name)] = float(value)
-        except (TypeError, ValueError) as error:
-            raise UsageError("a metric is a number", found=f"{name}={value!r}") from error
-    # JSON has no NaN: a diverged metric is kept as text, and is best of nothing
-    return {k: v if math.isfinite(v) else str(v) for k, v in found.items()}
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _parsed(text: str) -> datetime | None:
-    for form in ("%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ"):
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=timezone.utc)
-        except ValueError:
-            continue
-    return None
