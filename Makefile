@@ -18,7 +18,7 @@ demo: $(DEMO_STAMP)
 
 ## test          every test but the long sweeps, with the real frameworks
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadscope $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadscope --max-worker-restart=0 $(PYTEST_ARGS)
 
 ## test-long     fuzzing and the long sweeps
 test-long: $(STAMP)

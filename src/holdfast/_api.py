@@ -27,6 +27,10 @@ def open(path: AnyPath) -> Catalog:
     ``path`` may be a file, a TensorFlow prefix, a shard, an index, a ``checkpoint`` state file or a folder.
     Only headers are read; no framework is needed and nothing that the file contains is run.
 
+    Where the layout allows, the arrays of ``read`` are the file's own pages, without a copy. As with ``numpy.memmap``, a
+    program that saves over the file in place meanwhile takes these pages away, and touching them then ends the process;
+    copy what must outlive the file. Holdfast's own commands and :func:`restore` read in the ordinary way.
+
     Raises :class:`CheckpointNotFound`; :class:`AmbiguousPath` where the path holds several checkpoints (it
     lists them); :class:`NotRecognised` for what is no checkpoint (the message says what it is: an HTML page,
     a Git-LFS pointer, zeros ...); :class:`NotReadable` for formats without a reader;
@@ -35,7 +39,7 @@ def open(path: AnyPath) -> Catalog:
     """
     from ._layouts.opening import open_path
 
-    return open_path(path)
+    return open_path(path, mapped=True)
 
 
 def inspect(path: AnyPath) -> dict[str, Any]:

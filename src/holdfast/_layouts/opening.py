@@ -11,6 +11,7 @@ from .._core.collector import collector_paused
 from .._core.errors import AmbiguousPath, DamagedCheckpoint, HoldfastError, NotRecognised, PartMissing
 from .._core.fault import Fault
 from .._core.shell import quote
+from .._storage import LocalFolder
 from .resolve import resolve
 from .target import Target
 
@@ -22,9 +23,16 @@ _DIGITS = re.compile(r"\d+")
 _DAMAGED = frozenset({"text-mode-copy", "zero-file", "empty-file", "half-download", "truncated"})
 
 
-def open_path(path: str | os.PathLike[str]) -> Catalog:
-    """The one checkpoint that ``path`` means; see :func:`holdfast.open` for what is raised."""
-    return open_target(the_one(path))
+def open_path(path: str | os.PathLike[str], *, mapped: bool = False) -> Catalog:
+    """The one checkpoint that ``path`` means; see :func:`holdfast.open` for what is raised.
+
+    ``mapped``: reads give the file's own pages where the layout allows, which a file that shrinks meanwhile makes
+    deadly to touch (:class:`LocalFile`).
+    """
+    target = the_one(path)
+    if mapped and isinstance(target.store, LocalFolder):
+        target = replace(target, store=target.store.as_mapped())
+    return open_target(target)
 
 
 def the_one(path: str | os.PathLike[str]) -> Target:

@@ -10,21 +10,27 @@ from contextlib import suppress
 from pathlib import Path
 
 from .._core.errors import CheckpointNotFound, HoldfastError, PartMissing, Truncated
+from .lease import Lease
 from .source import Entry, Source, Store
 
 __all__ = ["LocalFile", "LocalFolder", "open_local"]
 
 
 class LocalFile(Source):
-    """A file, read with ``pread``; :meth:`view` maps it.
+    """A file, read with ``pread``.
 
-    The size is taken once, at opening; a file that shrinks under us raises :class:`Truncated` at the next read.
+    The size is taken once, at opening; a file that shrinks under us raises :class:`Truncated` at the next read. With
+    ``mapped``, :meth:`view` gives the file's own pages without a copy; whoever touches a page that the file has lost
+    meanwhile (another process saves over it) is killed with SIGBUS, so only what is handed to the user is mapped.
     """
 
     _fd = -1
 
-    def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], name: str | None = None, *, mapped: bool = False
+    ) -> None:
         self.path = os.fspath(path)
+        self.mapped = mapped
         self.name = name or self.path
         try:
             self._fd = os.open(
@@ -46,6 +52,7 @@ class LocalFile(Source):
         self.size = status.st_size
         self._map: mmap.mmap | None = None
         self._lock = threading.Lock()
+        self.lease = Lease(self._fd)
 
     def _read(self, offset: int, length: int) -> bytes:
         parts = []
@@ -93,6 +100,8 @@ class LocalFile(Source):
         self._demand(offset, length)
         if length == 0:
             return memoryview(b"")
+        if not self.mapped:
+            return memoryview(self.read(offset, length))
         # A mapped page that the file no longer has would kill the process at the touch.
         if os.fstat(self._fd).st_size < offset + length:
             raise Truncated(
@@ -126,10 +135,16 @@ class LocalFile(Source):
 
 
 class LocalFolder(Store):
-    """A folder of this machine. Symbolic links are followed: a downloaded hub snapshot is made of them."""
+    """A folder of this machine. Symbolic links are followed: a downloaded hub snapshot is made of them.
 
-    def __init__(self, path: str | os.PathLike[str], shown: str | None = None) -> None:
+    ``mapped`` is that of the files it opens (:class:`LocalFile`).
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], shown: str | None = None, *, mapped: bool = False
+    ) -> None:
         self._path = Path(path)
+        self.mapped = mapped
         self.path = shown if shown is not None else os.fspath(path)
 
     def entries(self, folder: str = "") -> list[Entry]:
@@ -153,7 +168,7 @@ class LocalFolder(Store):
         path = self._path / self.safe(name)
         if not self.exists(name):  # a name longer than the file system allows is not there either
             raise PartMissing("a file that belongs to the checkpoint is not there", file=self.shown(name))
-        return LocalFile(path, self.shown(name))
+        return LocalFile(path, self.shown(name), mapped=self.mapped)
 
     def exists(self, name: str) -> bool:
         try:
@@ -168,7 +183,11 @@ class LocalFolder(Store):
             return False
 
     def sub(self, folder: str) -> LocalFolder:
-        return LocalFolder(self._path / self.safe(folder), self.shown(folder))
+        return LocalFolder(self._path / self.safe(folder), self.shown(folder), mapped=self.mapped)
+
+    def as_mapped(self) -> LocalFolder:
+        """The same folder, whose files are mapped."""
+        return LocalFolder(self._path, self.path, mapped=True)
 
 
 def open_local(path: str | os.PathLike[str]) -> tuple[Source, Store, str]:

@@ -1,10 +1,10 @@
-"""A piece of a local file as memory for a moment: no copy, and no signal where the disk fails.
+"""A piece of a local file as memory for a moment: no copy, and no signal where the disk fails or another saves over it.
 
 Hashing a mapped piece in place is about a third faster than reading it into a buffer first. But a page that
-cannot be read (a bad sector, a file that shrank) then kills the process with SIGBUS, where ``pread`` gives an
-error. So the pages are brought in by ``madvise(MADV_POPULATE_READ)`` first, which reports such pages (Linux
-5.14 and newer: man 2 madvise); without it, or where it fails, :func:`mapped` says ``None`` and the caller
-reads in the ordinary way, which names the place.
+cannot be read (a bad sector, a file that is cut short) then kills the process with SIGBUS, where ``pread`` gives an
+error. So a lease keeps the file from shrinking meanwhile, and the pages are brought in by
+``madvise(MADV_POPULATE_READ)`` first, which reports those that cannot be read (Linux 5.14 and newer: man 2 madvise).
+Without either, :func:`mapped` says ``None`` and the caller reads in the ordinary way, which names the place.
 
 Each piece is mapped by itself and unmapped after use, so that memory stays at a few pieces, whatever the
 file's size.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -52,6 +52,18 @@ def mapped(source: Source, offset: int, length: int) -> Iterator[memoryview | No
     if advise is None or not isinstance(source, LocalFile) or length <= 0 or offset + length > source.size:
         yield None
         return
+    with source.lease.held() as steady:
+        if not steady:
+            yield None
+            return
+        with _pages(source, offset, length, advise) as view:
+            yield view
+
+
+@contextmanager
+def _pages(
+    source: LocalFile, offset: int, length: int, advise: Callable[[int, int, int], int]
+) -> Iterator[memoryview | None]:
     start = offset - offset % mmap.ALLOCATIONGRANULARITY
     try:
         piece = mmap.mmap(source._fd, offset + length - start, access=mmap.ACCESS_READ, offset=start)

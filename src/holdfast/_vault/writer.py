@@ -1,0 +1,175 @@
+"""The one writer of a vault's folder: it has the lock, commits steps, drops what need not stay, and sets damage aside."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .._core.errors import HoldfastError, SaveFailed
+from .._core.modules import ModuleSpec
+from .._storage.lock import Lock
+from .._storage.sink import Sink, save_failed
+from .commit import commit
+from .handle import SaveHandle
+from .keep import Keep, Kept, dropped
+from .listing import newest_of, now
+from .names import DAMAGED, MANIFEST, PARTIAL, StepName, parse_step, partial_name
+from .payload import Payload
+from .steps import PINS, Steps
+
+__all__ = ["Writer"]
+
+LOG = logging.getLogger("holdfast.vault")
+_LOCK = "vault.lock"
+
+
+class Writer:
+    """Writes to the folder of ``sink``.
+
+    ``parent`` and ``lineage`` are what the next step will say of itself; ``None`` until a save or a restore knows them.
+    """
+
+    def __init__(self, sink: Sink, steps: Steps, keep: Keep) -> None:
+        self.path = sink.path
+        self.keep = keep
+        self.parent: str | None = None
+        self.lineage: str | None = None
+        self._sink = sink
+        self._steps = steps
+        self._lock: Lock | None = None
+
+    def open(self) -> None:
+        """Take the vault's lock, clear away what a killed writer left, and write ``vault.json``. Raises
+        :class:`VaultLocked`, :class:`SaveFailed`."""
+        if self._lock is not None and self._lock.held:
+            return
+        self._sink.make_root()
+        try:
+            lock = Lock(Path(self.path, _LOCK))
+        except OSError as error:
+            if isinstance(error, HoldfastError):
+                raise
+            raise save_failed("lock", self.path, error) from error
+        try:
+            self._sweep()
+            if not Path(self.path, MANIFEST).exists():
+                self._describe()
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+
+    def close(self) -> None:
+        """Give the lock up."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def write(
+        self,
+        handle: SaveHandle,
+        payload: Payload,
+        modules: tuple[ModuleSpec, ...],
+        sections: dict[str, Any],
+    ) -> None:
+        """Commit one step, then drop what ``keep`` no longer wants. Raises :class:`SaveFailed`."""
+        self._sweep()
+        known = self._steps.all()
+        sequence = max((c.sequence for c in known), default=0) + 1
+        copies = [parse_step(c.name) for c in known if c.step == handle.step]
+        copy = max((name.copy for name in copies if name is not None), default=0) + 1
+        name = StepName(handle.step, copy)
+        if self.lineage is None:
+            newest = newest_of(known)
+            self.lineage = newest.lineage if newest is not None and newest.lineage else uuid.uuid4().hex[:12]
+            if self.parent is None and newest is not None:
+                self.parent = newest.name
+        sections["lineage"] = {"lineage": self.lineage, "parent": self.parent, "sequence": sequence}
+        LOG.debug("step %s: writing %s", handle.step, name)
+        commit(self._sink, name, payload, modules=modules, sections=sections, timings=handle._timings)
+        handle.path = str(Path(self.path, str(name)))
+        self.parent = str(name)
+        LOG.debug("step %s: committed in %.3f s", handle.step, handle._timings["total"])
+        try:
+            self._retain(str(name))
+        except SaveFailed as error:
+            raise SaveFailed(
+                f"{name} is saved, but an older step could not be dropped: {error.message}",
+                file=error.file, found=error.found, remedy=error.remedy,
+            ) from error  # fmt: skip
+
+    def continue_from(self, name: str, *, newest: bool) -> None:
+        """The next step continues ``name``; where that is not the newest, a new lineage begins."""
+        self.parent = name
+        if not newest:
+            self.lineage = uuid.uuid4().hex[:12]
+
+    def set_aside(self, names: Iterable[str]) -> None:
+        """Rename damaged steps, so that retention no longer counts them; they are never deleted. Where another writer
+        has the vault, they stay as they are."""
+        damaged = []
+        for name in names:
+            if (error := self._steps.withheld(name)) is None:
+                damaged.append(name)
+            else:
+                LOG.warning("%s cannot be read now: %s", name, error)
+        if not damaged:
+            return
+        try:
+            self.open()
+        except (HoldfastError, OSError) as error:
+            LOG.warning("damaged steps are not set aside: %s", error)
+            return
+        try:
+            for name in damaged:
+                self._sink.rename(name, f"{DAMAGED}{name}-{secrets.token_hex(4)}")
+            self._sink.sync_folder()
+        except SaveFailed as error:  # what was restored is whole all the same
+            LOG.warning("damaged steps are not set aside: %s", error)
+
+    def _retain(self, newest: str) -> None:
+        """Drop what ``keep`` no longer wants, only after the new step is durable."""
+        if self._steps.pins() is None:
+            LOG.warning("nothing is dropped: %s is damaged, and what is pinned must stay", PINS)
+            return
+        known = [c for c in self._steps.all() if c.fault is None]
+        rows = [
+            Kept(c.name, c.sequence, c.created or datetime.now(timezone.utc), c.metrics or {}, c.pinned)
+            for c in known
+        ]
+        for name in dropped(self.keep, rows, newest_verified=newest):
+            gone = partial_name(0)
+            self._sink.rename(name, gone)  # a kill while deleting must not leave half a step behind
+            self._sink.sync_folder()
+            self._sink.remove_tree(gone)
+            LOG.debug("%s dropped", name)
+
+    def _describe(self) -> None:
+        """Write ``vault.json``, whole or not at all."""
+        document = {"schema_version": 1, "run_id": uuid.uuid4().hex, "created": now()}
+        beside = f"{PARTIAL}{MANIFEST}-{secrets.token_hex(4)}"
+        file = self._sink.create(beside)
+        try:
+            file.write(memoryview((json.dumps(document, indent=1) + "\n").encode()))
+            file.sync()
+        finally:
+            file.close()
+        self._sink.rename(beside, MANIFEST)
+        self._sink.sync_folder()
+
+    def _sweep(self) -> None:
+        """Take unfinished saves away: the lock is ours, so nobody is writing them. One that the disk does not let go of
+        hinders no save."""
+        for entry in list(os.scandir(self.path)):
+            if entry.name.startswith(PARTIAL):
+                try:
+                    self._sink.remove_tree(entry.name)
+                except SaveFailed as error:
+                    LOG.warning("an unfinished save stays where it is: %s", error)
