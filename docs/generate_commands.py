@@ -39,6 +39,21 @@ def make(units=4):
 '''
 
 
+EVALUATION = '''"""What `holdfast audit` calls: a factory that gives the model and a function that measures it."""
+
+import numpy as np
+
+
+def audit():
+    model = {"encoder": {"kernel": np.zeros((5, 4), np.float32)}}
+    return model, evaluate
+
+
+def evaluate(model):
+    return {"val_loss": round(0.42 * float(model["encoder"]["kernel"].mean()), 6)}
+'''
+
+
 # -- the checkpoints that the examples are about --------------------------------------------------------------
 def lay_out(folder: Path) -> None:
     """Copies of the small zoo under everyday names, and damaged ones."""
@@ -51,6 +66,7 @@ def lay_out(folder: Path) -> None:
     shutil.copy(ZOO / "torch_state_dict" / "model.pt", folder / "model.pt")
     shutil.copy(ZOO / "safetensors" / "m.safetensors", folder / "model.safetensors")
     (folder / "train.py").write_text(FACTORY)
+    (folder / "evaluation.py").write_text(EVALUATION)
     make_vault(folder / "runs" / "vault")
     damaged = folder / "damaged"
     damaged.mkdir()
@@ -62,17 +78,25 @@ def lay_out(folder: Path) -> None:
     (damaged / "page.pt").write_text("<!DOCTYPE html><html><head><title>Sign in</title></head></html>\n")
 
 
+VAULT = """
+import random, sys
+import numpy as np
+import holdfast
+
+random.seed(0)
+np.random.seed(0)
+model = {"encoder": {"kernel": np.ones((5, 4), np.float32)}}
+with holdfast.Vault(sys.argv[1]) as vault:
+    for step, loss in ((100, 0.61), (200, 0.42), (300, 0.47)):
+        vault.save(step, model=model, metrics={"val_loss": loss}, blocking=True)
+    vault.pin(200)
+"""
+
+
 def make_vault(folder: Path) -> None:
-    """Three steps of a run, as its vault has them; the times are fixed so that the page stays the same."""
-    import numpy as np
-
-    import holdfast
-
-    model = {"encoder": {"kernel": np.ones((5, 4), np.float32)}}
-    with holdfast.Vault(folder) as vault:
-        for step, loss in ((100, 0.61), (200, 0.42), (300, 0.47)):
-            vault.save(step, model=model, metrics={"val_loss": loss}, blocking=True)
-        vault.pin(200)
+    """Three steps of a run, as its vault has them: saved by a process of their own outside any repository, so that what
+    is recorded besides (code, random state) has the same size each time."""
+    subprocess.run([sys.executable, "-c", VAULT, str(folder.resolve())], cwd=folder.parents[1], check=True)
 
 
 def payload(path: Path) -> int:

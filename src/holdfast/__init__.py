@@ -10,6 +10,7 @@ from ._version import __version__
 TYPE_CHECKING = False  # as typing's, which would be the dearest import of `holdfast --version`
 
 if TYPE_CHECKING:
+    from ._audit.report import AuditReport
     from ._core.catalog import Catalog
     from ._core.errors import (
         AmbiguousPath,
@@ -37,10 +38,15 @@ if TYPE_CHECKING:
     from ._core.finding import CheckpointReport, Finding, Place, Report
     from ._core.plan import Edit, Plan
     from ._core.spec import OptimizerSpec, ParamGroup, TensorSpec
+    from ._record.data.identity import data_identity
+    from ._record.metrics import Metric
     from ._restore.outcome import Outcome
+    from ._storage.sink import Sink, SinkFile
+    from ._vault.coordinator import Coordinator
     from ._vault.handle import SaveHandle
     from ._vault.keep import Keep
     from ._vault.listing import Checkpoint
+    from ._vault.rehearse import Rehearsal
     from ._vault.vault import Vault
 
 _HOME = {
@@ -86,6 +92,8 @@ _HOME = {
     "inspect": "_api",
     "check": "_api",
     "restore": "_api",
+    "audit": "_api",
+    "AuditReport": "_audit.report",
     "Edit": "_core.plan",
     "Plan": "_core.plan",
     "Outcome": "_restore.outcome",
@@ -93,6 +101,12 @@ _HOME = {
     "Checkpoint": "_vault.listing",
     "SaveHandle": "_vault.handle",
     "Keep": "_vault.keep",
+    "Metric": "_record.metrics",
+    "data_identity": "_record.data.identity",
+    "Coordinator": "_vault.coordinator",
+    "Sink": "_storage.sink",
+    "SinkFile": "_storage.sink",
+    "Rehearsal": "_vault.rehearse",
 }
 
 __all__ = ["__version__", *_HOME]
@@ -100,6 +114,10 @@ __all__ = ["__version__", *_HOME]
 
 def __getattr__(name: str) -> object:
     home = _HOME.get(name)
+    if name == "keras":  # imports Keras, so it is no public name of `from holdfast import *`
+        from importlib import import_module
+
+        return import_module(f"{__name__}.keras")
     if home is None:
         raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
     from importlib import import_module

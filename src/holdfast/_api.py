@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ._audit.report import AuditReport
     from ._compare.delta import Delta
     from ._core.catalog import Catalog
     from ._core.fault import Progress
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ._core.plan import Edit, Plan
     from ._restore.outcome import Outcome
 
-__all__ = ["check", "compare", "examine", "inspect", "open", "restore", "seal", "verify"]
+__all__ = ["audit", "check", "compare", "examine", "inspect", "open", "restore", "seal", "verify"]
 
 AnyPath = Union[str, "os.PathLike[str]"]
 """What a path may be given as."""
@@ -272,4 +273,64 @@ def restore(
         scheduler=scheduler,
         scaler=scaler,
         **others,
+    )
+
+
+def audit(
+    path: AnyPath,
+    *,
+    evaluate: Any = None,
+    model: Any,
+    metrics: Any = None,
+    probe: Any = None,
+    preprocess: Any = None,
+    apply: Any = None,
+    data: Any = None,
+    contract: Any = None,
+    loaded: bool = False,
+    steps: int = 6,
+    allow: Iterable[str | Edit] | str = (),
+    plan: Plan | str | Iterable[str] | None = None,
+    build_with: Any = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Does the checkpoint at ``path`` measure as it was logged, and if not, why?
+
+    ``model`` is restored first, and its digests compared: a fault in the state is never judged by a metric. Then
+    ``evaluate(model)`` measures it again. It returns a dict of metrics by name; beside them it may hand out ``batches``
+    (rows of: samples, dict of metrics), ``outputs`` (samples, classes) and ``labels``, with which more causes can be tested.
+    It is called several times where something differs, and the model is put back after each call.
+
+    Recorded metrics are those of the checkpoint's record; ``metrics`` gives others (numbers by name, or :class:`Metric`
+    objects), as for a checkpoint of another tool. ``probe`` is one that is not in the record; ``preprocess`` turns its raw
+    batch into the model's input; ``apply`` is a function of model and batch, for a model that cannot be called (a JAX
+    tree). ``data`` (a batch or a loader) is held against the data contract of the record, or ``contract``. With ``loaded``
+    the model is judged as your own code loaded it: nothing is restored, its tensors are compared with the checkpoint's.
+    ``steps`` is how many neighbouring checkpoints of the run may be tried. ``allow``, ``plan``, ``build_with``, ``jobs`` and
+    ``progress`` are those of :func:`restore`.
+
+    The report's ``summary`` is one sentence, ``rows`` hold each metric with its causes. Raises what :func:`open` raises,
+    :class:`PlanError`, and :class:`UsageError` where ``evaluate`` raises or returns no metrics. A restore that is refused is
+    in the report and is not raised.
+    """
+    from ._audit.audit import audit as run
+
+    return run(
+        path,
+        evaluate=evaluate,
+        model=model,
+        metrics=metrics,
+        probe=probe,
+        preprocess=preprocess,
+        apply=apply,
+        data=data,
+        contract=contract,
+        loaded=loaded,
+        steps=steps,
+        allow=allow,
+        plan=plan,
+        build_with=build_with,
+        jobs=jobs,
+        progress=progress,
     )

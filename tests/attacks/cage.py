@@ -48,7 +48,12 @@ class Caged:
 
     @property
     def good(self) -> bool:
-        return self.ending in ("report", "refused") and self.memory <= 2 * self.size + SLACK + 8 * self.spoken
+        return self.within(2)
+
+    def within(self, times: int) -> bool:
+        """Whether it ended well, and with so many times the file's size (and what is allowed to all)."""
+        most = times * self.size + SLACK + 8 * self.spoken
+        return self.ending in ("report", "refused") and self.memory <= most
 
     def __str__(self) -> str:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -96,3 +97,15 @@ def test_a_changed_spec_is_as_if_made_anew() -> None:
     assert (one.name, one.owner, one.nbytes) == ("a/b", "w", 24)
     with pytest.raises(TypeError, match="no colour"):
         one.with_(colour="red")
+
+
+def test_a_draft_is_the_spec_itself_and_its_other_names_come_when_asked_for() -> None:
+    made = spec("a/b").draft()
+    asked: list[str] = []
+    made.aliases = lambda of: (asked.append(of.name), (of.name.upper(),))[1]
+    done = made.done()
+    assert done is made and type(done) is TensorSpec
+    assert done.with_(shape=(3,)).name == "a/b" and asked == ["a/b"]  # a copy takes the names that there were
+    assert done.aliases == ("A/B",) == done.with_(name="c").aliases and asked == ["a/b"]
+    with pytest.raises(FrozenInstanceError):
+        done.name = "c"

@@ -29,7 +29,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("_examine",),
     ("_restore",),
     ("_vault",),
-    ("_api",),
+    ("_audit",),
+    ("_api", "events", "_integrations"),
+    ("keras",),
     ("_cli",),
     ("__main__", "__init__"),
 )

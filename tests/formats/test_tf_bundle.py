@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import holdfast
 from holdfast._core.errors import ChecksumMismatch, DamagedCheckpoint, LimitExceeded, PartMissing, Truncated
 from holdfast._formats.registry import format_named, recognise
 from holdfast._formats.tf_bundle import open_bundle
@@ -156,7 +157,7 @@ def test_round_trip(tmp_path, shards, compress, endian):
 
 def test_plain_tensors_are_not_copied(tmp_path):
     write_bundle(tmp_path / "m", {"w": np.arange(1024, dtype=np.float32)})
-    catalog = opened(tmp_path / "m.index")
+    catalog = holdfast.open(tmp_path / "m.index")
     first, second = catalog.read("w"), catalog.read("w")
     assert np.shares_memory(first, second)
 

@@ -55,6 +55,10 @@ def build(run: Run) -> Run:
     return run
 
 
+SHARD = 4e-7
+"""In GB, as Keras counts: some hundred bytes, so that every layer begins a shard."""
+
+
 def save(run: Run, system: str, folder: Path) -> str:
     """Save as people do; gives what they would type."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +69,8 @@ def save(run: Run, system: str, folder: Path) -> str:
         run.model.compile(run.optimizer, "mse")
     if system == "weights.h5":
         run.model.save_weights(path)
+    elif system == "weights.json":
+        run.model.save_weights(path, max_shard_size=SHARD)
     else:
         run.model.save(path)
     return str(path)

@@ -16,13 +16,16 @@ def rows() -> list[Row]:
     if find_spec("torch") is not None:
         from torch_file_rows import ROWS as torch_file_rows
         from torch_rows import ROWS as torch_rows
+        from torch_wrapped_rows import ROWS as torch_wrapped_rows
 
-        found += torch_rows + torch_file_rows
+        found += torch_rows + torch_file_rows + torch_wrapped_rows
     if find_spec("tensorflow") is not None:
+        from keras_mirrored_rows import ROWS as keras_mirrored_rows
         from keras_rows import ROWS as keras_rows
+        from keras_sharded_rows import ROWS as keras_sharded_rows
         from tensorflow_rows import ROWS as tensorflow_rows
 
-        found += keras_rows + tensorflow_rows
+        found += keras_rows + keras_sharded_rows + keras_mirrored_rows + tensorflow_rows
     if find_spec("jax") is not None:
         from jax_rows import ROWS as jax_rows
 

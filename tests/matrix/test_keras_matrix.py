@@ -12,10 +12,13 @@ pytest.importorskip("keras")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import Row, judge
+from keras_mirrored_rows import ROWS as MIRRORED
+from keras_mirrored_rows import sample
 from keras_rows import ROWS as KERAS
+from keras_sharded_rows import ROWS as SHARDED
 from tensorflow_rows import ROWS as TENSORFLOW
 
-ROWS = [*KERAS, *TENSORFLOW]
+ROWS = [*KERAS, *TENSORFLOW, *SHARDED, *MIRRORED]
 CASES = [(row, sealed) for row in ROWS for sealed in ((False, True) if row.sealed is not None else (False,))]
 
 
@@ -23,10 +26,14 @@ def _parameters() -> list[object]:
     """Of each mutation one case always, of another format and seal each time, and the plain resumes; all of them with
     the long tests."""
     by_mutation: dict[str, list[int]] = {}
+    chosen = [*sample(), *SHARDED]  # each of the sharded rows is of one format
     for number, (row, _) in enumerate(CASES):
-        by_mutation.setdefault(row.mutation, []).append(number)
+        if row not in MIRRORED:
+            by_mutation.setdefault(row.mutation, []).append(number)
     kept = {numbers[k % len(numbers)] for k, numbers in enumerate(by_mutation.values())}
-    kept |= {number for number, (row, _) in enumerate(CASES) if row.mutation == "plain resume"}
+    kept |= {
+        number for number, (row, _) in enumerate(CASES) if row in chosen or row.mutation == "plain resume"
+    }
     return [
         pytest.param(
             row,

@@ -15,6 +15,7 @@ from harness import Row, judge
 from numpy_rows import ROWS as NUMPY_ROWS
 from torch_file_rows import ROWS as FILE_ROWS
 from torch_rows import ROWS as TORCH_ROWS
+from torch_wrapped_rows import ROWS as WRAPPED_ROWS
 
 NEEDS = {
     "lightning: plain, the trainer's own file",
@@ -31,7 +32,7 @@ def cases(rows: list[Row]) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize(("row", "sealed"), cases([*NUMPY_ROWS, *TORCH_ROWS, *FILE_ROWS]))
+@pytest.mark.parametrize(("row", "sealed"), cases([*NUMPY_ROWS, *TORCH_ROWS, *FILE_ROWS, *WRAPPED_ROWS]))
 def test_a_row_comes_out_as_expected(row: Row, sealed: bool) -> None:
     if row.id in NEEDS:
         pytest.importorskip("lightning")
@@ -40,5 +41,5 @@ def test_a_row_comes_out_as_expected(row: Row, sealed: bool) -> None:
 
 
 def test_rows_have_names_of_their_own() -> None:
-    names = [row.id for row in (*NUMPY_ROWS, *TORCH_ROWS, *FILE_ROWS)]
+    names = [row.id for row in (*NUMPY_ROWS, *TORCH_ROWS, *FILE_ROWS, *WRAPPED_ROWS)]
     assert len(set(names)) == len(names)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -232,7 +233,8 @@ def truth_of(run: Run) -> dict[str, np.ndarray]:
     for front, model in models.items():
         bare = getattr(model, "_orig_mod", getattr(model, "module", model))
         for name, tensor in bare.state_dict().items():
-            found[f"{front}/{name}" if front else name] = numbers(tensor)
+            if not is_lazy(tensor):
+                found[f"{front}/{name}" if front else name] = numbers(tensor)
     optimizers = run.optimizer if isinstance(run.optimizer, Mapping) else {"": run.optimizer}
     for name, optimizer in optimizers.items():
         if optimizer is not None:

@@ -77,6 +77,38 @@ def test_a_pad_is_carried_out(tmp_path: Path) -> None:
     assert now["b/bias"].tolist() == [*flat(tree())["b/bias"].tolist(), 7.0, 7.0]
 
 
+def test_a_pad_fills_the_weight_and_leaves_its_momenta_zero(tmp_path: Path) -> None:
+    def made(seed: int, classes: int) -> tuple[nn.Module, Any]:
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, classes))
+        return model, torch.optim.Adam(model.parameters(), lr=0.1)
+
+    model, optimizer = made(1, 2)
+    model(torch.randn(5, 4)).square().mean().backward()
+    optimizer.step()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "c.pt")
+    live, now = made(2, 4)
+    holdfast.restore(
+        tmp_path / "c.pt", allow=["pad:1.weight:(4,3)=7", "pad:1.bias:(4)"], model=live, optimizer=now
+    )
+    assert torch.equal(live[1].weight[:2], model[1].weight)
+    assert live[1].weight[2:].eq(7).all()
+    assert live[1].bias[2:].eq(0).all()
+    for slot in ("exp_avg", "exp_avg_sq"):
+        state = now.state[live[1].weight][slot]
+        assert torch.equal(state[:2], optimizer.state[model[1].weight][slot])
+        assert state[2:].eq(0).all()
+
+
+def test_init_is_keep_live_by_another_name(tmp_path: Path) -> None:
+    live = tree(5)
+    live["new"] = {"w": draw(9, 2)}
+    before = live["new"]["w"].copy()
+    outcome = holdfast.restore(saved(tmp_path, flat(tree())), allow="init:new/*", model=live)
+    assert np.array_equal(live["new"]["w"], before)
+    assert outcome.kept == ("new/w",)
+
+
 def test_a_transpose_is_carried_out(tmp_path: Path) -> None:
     stored = flat(tree())
     stored["a/kernel"] = stored["a/kernel"].T

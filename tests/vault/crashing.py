@@ -7,7 +7,7 @@ import gc
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ ENTRIES = {
 }
 
 
+State = Callable[[int], dict[str, np.ndarray]]
+
+
 def state(tag: int) -> dict[str, np.ndarray]:
     """A small model whose every value tells which save it belongs to."""
     made = {
@@ -36,7 +39,47 @@ def state(tag: int) -> dict[str, np.ndarray]:
     return made | {"tag": np.array([tag], np.int64)}
 
 
-def tag_of(vault: Vault, **which: Any) -> int:
+def with_frozen(tag: int) -> dict[str, np.ndarray]:
+    """The same beside tensors that no save changes, large enough for a file of their own."""
+    return state(tag) | {
+        "base/a": np.arange(5000, dtype=np.float32),
+        "base/b": np.arange(1000, dtype=np.int64).reshape(10, 100),
+    }
+
+
+def wide(tag: int) -> dict[str, np.ndarray]:
+    """The same beside tensors that lie across several blocks of a disk, and one that does not lie as it is stored."""
+    return state(tag) | {
+        "wide/a": np.arange(5003, dtype=np.float32) + tag,
+        "wide/b": (np.arange(3000, dtype=np.int64) + tag).reshape(30, 100).T,
+    }
+
+
+def in_torch(model: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The same as tensors."""
+    import torch
+
+    return {
+        name: torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
+        if value.dtype == bfloat16
+        else torch.from_numpy(value)
+        for name, value in model.items()
+    }
+
+
+def tag_in_torch(step: Path) -> int:
+    """Which save a step's native payload is. Fails where it is not exactly one."""
+    import torch
+
+    found = torch.load(step / "checkpoint.pt", weights_only=True)["model"]
+    tag = int(found["tag"][0])
+    wanted = in_torch(state(tag))
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    return tag
+
+
+def tag_of(vault: Vault, state: State = state, **which: Any) -> int:
     """Restore into a fresh model and say which save it is. Fails where it is not exactly one."""
     model = {name: np.zeros_like(value) for name, value in state(0).items()}
     outcome = vault.restore(model=model, **which)
@@ -58,6 +101,27 @@ class Scenario:
     keep: Keep = field(default_factory=Keep)
     blocking: bool = True
     leftover: bool = False
+    incremental: bool = False
+    native: bool = False
+    sink: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def state(self) -> State:
+        """The model of a save, by its tag."""
+        if self.sink:
+            return wide
+        return with_frozen if self.incremental else state
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What every save is told besides."""
+        if self.native:
+            return {"payload": "torch"}
+        return {"frozen": "base/*"} if self.incremental else {}
+
+    def model(self, tag: int) -> dict[str, Any]:
+        """The live model of a save."""
+        return in_torch(self.state(tag)) if self.native else self.state(tag)
 
     @property
     def earlier(self) -> dict[str, int]:
@@ -72,7 +136,7 @@ class Scenario:
         if self.before:
             with Vault(path) as vault:
                 for step, tag in self.before:
-                    vault.save(step, model=state(tag), blocking=True)
+                    vault.save(step, model=self.model(tag), blocking=True, **self.given)
         if self.leftover:
             folder = path / ".partial-step-00000007-0badcafe"
             folder.mkdir()
@@ -81,9 +145,13 @@ class Scenario:
     def run(self, path: Path, sink: DroppingSink) -> BaseException | None:
         """Save; gives what reached the caller."""
         error: BaseException | None = None
+        if self.sink:
+            sink.large, sink.piece = 0, 8192  # as if it were large: every file by several threads
         vault = Vault(path, self.keep, sink=sink)
         try:
-            vault.save(self.step, model=state(NEW), extra={"note": "x"}, blocking=self.blocking)
+            vault.save(
+                self.step, model=self.model(NEW), extra={"note": "x"}, blocking=self.blocking, **self.given
+            )
         except (SaveFailed, Killed) as failed:
             error = failed
         try:
@@ -102,6 +170,13 @@ SCENARIOS = (
     Scenario("pruning", ((1, 1), (2, 2)), 3, Keep(last=1)),
     Scenario("background", ((1, 1),), 2, blocking=False),
     Scenario("after a crash", ((1, 1),), 2, leftover=True),
+    Scenario("two threads", ((1, 1),), 2, sink={"direct": False}),
+    Scenario("past the cache", ((1, 1),), 2, sink={"direct": True}),
+    Scenario("past the cache, pruning", ((1, 1),), 2, Keep(last=1), blocking=False, sink={"direct": True}),
+    Scenario("native payload", ((1, 1),), 2, Keep(last=1), native=True),
+    Scenario("incremental, first", (), 1, incremental=True),
+    Scenario("incremental", ((1, 1), (2, 2)), 3, incremental=True),
+    Scenario("incremental, pruning", ((1, 1), (2, 2)), 3, Keep(last=1), incremental=True),
 )
 
 
@@ -145,7 +220,7 @@ def operations(scenario: Scenario) -> list[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run")
         scenario.prepare(path)
-        sink = DroppingSink(path)
+        sink = DroppingSink(path, **scenario.sink)
         assert scenario.run(path, sink) is None
         return sink.operations
 
@@ -156,7 +231,7 @@ def examine_point(scenario: Scenario, trouble: Trouble, at: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run")
         scenario.prepare(path)
-        sink = DroppingSink(path, at=at, **trouble.fault)
+        sink = DroppingSink(path, at=at, **trouble.fault, **scenario.sink)
         release = threading.Timer(0.01, sink.release.set)
         if trouble.fault["action"] == "hang":
             release.start()
@@ -179,7 +254,9 @@ def _afterwards(scenario: Scenario, path: Path, error: BaseException | None) -> 
         assert not any(found.values()), f"half-visible: {found}"
         assert found.keys() <= allowed.keys(), f"never saved: {found.keys() - allowed.keys()}"
         for name in found:
-            assert tag_of(vault, step=name) == allowed[name], f"{name} holds another save"
+            assert tag_of(vault, scenario.state, step=name) == allowed[name], f"{name} holds another save"
+            if scenario.native:
+                assert tag_in_torch(path / name) == allowed[name], f"{name}: checkpoint.pt holds another save"
         committed = scenario.new in found
         if error is None:
             assert committed, "called saved, and is not there"
@@ -187,10 +264,10 @@ def _afterwards(scenario: Scenario, path: Path, error: BaseException | None) -> 
             assert scenario.earlier.keys() <= found.keys(), "an earlier checkpoint is lost"
         if found:
             newest = NEW if committed else max(scenario.earlier.values())
-            assert tag_of(vault) == newest
-        vault.save(9, model=state(9), blocking=True)
+            assert tag_of(vault, scenario.state) == newest
+        vault.save(9, model=scenario.model(9), blocking=True, **scenario.given)
     with Vault(path) as vault:
-        assert tag_of(vault) == 9
+        assert tag_of(vault, scenario.state) == 9
         assert len(vault) == len(found) + 1
     left = [entry.name for entry in path.iterdir() if entry.name.startswith(".")]
     assert not left, f"left lying: {left}"

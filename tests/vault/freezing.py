@@ -59,16 +59,18 @@ def same_bits(step: str | Path, before: Mapping[str, np.ndarray]) -> None:
             ), name
 
 
-def frozen(run: Path, mutate: Callable[[], Any], *, proof: Any = "protocol", **parts: Any) -> str:
+def frozen(
+    run: Path, mutate: Callable[[], Any], *, proof: Any = "protocol", overlap: bool = False, **parts: Any
+) -> str:
     """Save in the background, mutate before a single byte is written, and compare; gives the step's folder.
 
     The mutation must change something, or the test would say nothing.
     """
     sink = Gate(run)
     before = copies(**parts)
-    with Vault(run, sink=sink, proof=proof) as vault:
+    with Vault(run, sink=sink, proof=proof, overlap=overlap) as vault:
         handle = vault.save(len(vault) + 1, **parts)
-        assert handle.frozen
+        assert handle.frozen or overlap
         mutate()
         assert not handle.done
         try:
@@ -126,6 +128,7 @@ def torn_saves(
                     except holdfast.SaveFailed as error:
                         assert "torn" in error.message
                         assert error.tensor
+                        assert [f.code for f in error.findings] == ["S132"]
     finally:
         stop.set()
         writer.join()

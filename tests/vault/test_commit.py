@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -146,6 +147,12 @@ def _flips(tmp_path: Path, times: int, seed: int) -> None:
         with Vault(run) as vault:
             outcome = vault.restore(model=model)
             assert outcome is not None
+            if flipped.startswith("holdfast.json"):  # one of two copies: told, and the other is used
+                told = [f.slug for f in outcome.findings]
+                assert told == ["seal-damaged"], f"flip {n} of {flipped} is not found"
+                assert model["tag"][0] == 2
+                shutil.rmtree(step)
+                continue
             assert [name for name, _ in outcome.passed_over] == [step.name], (
                 f"flip {n} of {flipped} is not found"
             )
@@ -158,7 +165,7 @@ def _flips(tmp_path: Path, times: int, seed: int) -> None:
         for file in aside.iterdir():
             file.unlink()
         aside.rmdir()
-    assert files.keys() == {"model.safetensors", "state.json", "holdfast.json"}
+    assert files.keys() == {"model.safetensors", "state.json", "holdfast.json", "holdfast.json.copy"}
 
 
 def test_flips_are_found_at_restore(tmp_path: Path) -> None:
@@ -170,7 +177,7 @@ def test_200_flips_are_found_at_restore(tmp_path: Path) -> None:
     _flips(tmp_path, 200, 4)
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "state.json", "holdfast.json"])
+@pytest.mark.parametrize("file", ["model.safetensors", "state.json"])
 @pytest.mark.parametrize("how", ["gone", "empty", "short", "longer", "zeros"])
 def test_a_damaged_file_is_passed_over(tmp_path: Path, file: str, how: str) -> None:
     step = _saved(tmp_path, 1, 2)
@@ -336,7 +343,7 @@ def test_modes_are_those_of_the_umask(tmp_path: Path, umask: int) -> None:
     finally:
         os.umask(before)
     seen = {path: stat.S_IMODE(path.stat().st_mode) for path in (run, *run.rglob("*"))}
-    assert len(seen) == 9
+    assert len(seen) == 10
     for path, mode in seen.items():
         assert mode == (0o777 if path.is_dir() else 0o666) & ~umask, path
 
@@ -431,7 +438,7 @@ def test_what_is_being_read_is_not_written_over(tmp_path: Path) -> None:
         with Vault(tmp_path, Keep(last=1)) as vault:
             for tag in (4, 5):
                 vault.save(1, model=state(tag), blocking=True)
-            assert [c.name for c in vault] == ["step-00000001.3"]
+            assert [c.name for c in vault] == ["step-00000001", "step-00000001.3"], "its reader keeps it"
         assert view.tobytes() == state(1)["w"].tobytes()
         assert held.read("b").tobytes() == state(1)["b"].tobytes()
     gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ import pytest
 
 import holdfast
 from holdfast import Vault
+from holdfast._core.spec import TensorSpec
+from holdfast._storage.sink import LocalSink
 from holdfast._vault import proof as proving
+from holdfast._vault.buffers import Buffers
+from holdfast._vault.held import Held
+from holdfast._vault.payload import Item
+from holdfast._vault.tensor_file import write_tensors
 
 from .freezing import Gate, frozen, same_bits, torn_saves
 
@@ -293,3 +300,70 @@ def test_a_torn_snapshot_names_its_tensors_and_values(
         monkeypatch.undo()
         vault.save(1, model=model, blocking=True)
         assert len(vault) == 1
+
+
+def test_what_is_written_is_let_go_of(tmp_path: Path) -> None:
+    """One by one, not all at the end: a runtime whose memory is held copies what it writes to."""
+    arrays = [np.full(50_000, n, "f4") for n in range(20)]
+    alive = [weakref.ref(array) for array in arrays]
+    most: list[int] = []
+
+    class Counting(Held):
+        def __call__(self) -> np.ndarray:
+            values = super().__call__()
+            most.append(sum(ref() is not None for ref in alive))
+            return values
+
+    items = [Item(TensorSpec(f"t{n}", (50_000,), "float32"), Counting(a)) for n, a in enumerate(arrays)]
+    arrays.clear()
+    sink = LocalSink(tmp_path, threads=1)
+    write_tensors(sink, "kept.safetensors", items, shown="kept.safetensors")
+    assert most == [20] * 20
+    most.clear()
+    write_tensors(sink, "gone.safetensors", items, shown="gone.safetensors", release=True)
+    assert most[0] == 20
+    assert most[-1] <= 2
+    assert (tmp_path / "kept.safetensors").read_bytes() == (tmp_path / "gone.safetensors").read_bytes()
+    with pytest.raises(holdfast.NotStored):
+        items[0].read()
+
+
+def test_buffers_keep_one_set() -> None:
+    buffers = Buffers()
+    first = buffers.lend(1 << 22)
+    one = first.copy(np.arange(1000, dtype="i8"))
+    other = first.copy(np.asfortranarray(RNG.normal(size=(30, 20))))
+    assert one.ctypes.data % 64 == other.ctypes.data % 64 == 0
+    assert other.flags.c_contiguous
+    assert first.copy(np.zeros((0, 3))).shape == (0, 3)
+    assert one.tolist() == list(range(1000))
+    buffers.give(first)
+    assert buffers.lend(1 << 22) is first
+    assert buffers.kept == 0
+    second = buffers.lend(1 << 21)
+    for arena in (first, second):
+        arena.copy(np.ones(3))
+        buffers.give(arena)
+    assert buffers.kept == 1 << 21
+    assert buffers.lend(1 << 24) is not second  # too small
+    grown = buffers.lend(0)
+    assert (grown.copy(np.arange(600_000, dtype="f4")) == np.arange(600_000)).all()
+    assert (grown.copy(np.arange(9.0)) == np.arange(9)).all()
+    big = grown.copy(np.arange(400_000, dtype="f8"))
+    assert (big == np.arange(400_000)).all()
+    buffers.give(grown)  # pieced together: not kept
+    assert buffers.kept == 0
+
+
+def test_same_bytes() -> None:
+    values = RNG.normal(size=(600, 300))
+    other = values.copy()
+    values[3, 3] = other[3, 3] = np.nan
+    assert proving.same_bytes(values, other)
+    assert proving.same_bytes(values[::2].T, np.ascontiguousarray(other[::2].T))
+    assert not proving.same_bytes(values[::2].T, np.ascontiguousarray(other[1::2].T))
+    assert not proving.same_bytes(values, other.reshape(300, 600))
+    other[599, 299] = -other[599, 299]
+    assert not proving.same_bytes(values, other)
+    assert not proving.same_bytes(np.zeros(3), -np.zeros(3))
+    assert proving.same_bytes(np.zeros(()), np.zeros(()))

@@ -248,8 +248,9 @@ def test_a_structure_that_changes_is_a_failure(tmp_path: Path, monkeypatch: pyte
         model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
         monkeypatch.setattr("holdfast._vault.snapshot.pause", lambda *_, m=model, c=change: c(m))
         with Vault(tmp_path / "run", proof="content") as vault:
-            with pytest.raises(holdfast.SaveFailed, match="structure changed"):
+            with pytest.raises(holdfast.SaveFailed, match="structure changed") as caught:
                 vault.save(1, model=model)
+            assert [f.code for f in caught.value.findings] == ["S131"]
             assert not vault.checkpoints()
 
 

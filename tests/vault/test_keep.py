@@ -181,7 +181,8 @@ def test_damaged_steps_count_for_nothing_and_are_not_deleted(tmp_path: Path) -> 
     with Vault(tmp_path, Keep(last=2)) as vault:
         for step in (1, 2):
             vault.save(step, model=MODEL, blocking=True)
-        (tmp_path / "step-00000001" / "holdfast.json").write_bytes(b"{")
+        for name in ("holdfast.json", "holdfast.json.copy"):
+            (tmp_path / "step-00000001" / name).write_bytes(b"{")
         for step in (3, 4, 5):
             vault.save(step, model=MODEL, blocking=True)
         assert _steps(vault) == [1, 4, 5]

@@ -27,7 +27,7 @@ import click
 from .._core.errors import UsageError
 from .._frameworks.kinds import is_optimizer
 
-__all__ = ["PARTS", "is_factory", "keywords", "load_factory", "parts_of"]
+__all__ = ["PARTS", "is_factory", "keywords", "load_factory", "load_thing", "parts_of"]
 
 PARTS = ("model", "optimizer", "scheduler", "scaler")
 """What a tuple that a factory returns is taken for, in this order."""
@@ -52,7 +52,19 @@ def load_factory(text: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] 
         return _made(where, path, text, args, kwargs or {})
 
 
-def _made(where: str, path: str, text: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def load_thing(text: str) -> Any:
+    """Like :func:`load_factory`, but nothing is called: the function itself."""
+    where, colon, path = text.rpartition(":")
+    if not colon or not where or not path:
+        raise UsageError(
+            "not the name of a function", found=text, expected="package.module:function, or file.py:function"
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with contextlib.redirect_stdout(sys.stderr):
+        return _thing(where, path, text)
+
+
+def _thing(where: str, path: str, text: str) -> Any:
     thing: Any = _module(where, text)
     for word in path.split("."):
         try:
@@ -67,6 +79,11 @@ def _made(where: str, path: str, text: str, args: Sequence[Any], kwargs: Mapping
             ) from error
     if isinstance(thing, ModuleType):
         raise UsageError(f"{text} is a module, no factory", expected=_EXPECTED)
+    return thing
+
+
+def _made(where: str, path: str, text: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    thing = _thing(where, path, text)
     if not isinstance(thing, _CALLED):
         return thing
     try:

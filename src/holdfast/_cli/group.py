@@ -20,10 +20,12 @@ COMMANDS = {
     "seal": "Write a checkpoint's digests beside it, for verify.",
     "diff": "Compare two checkpoints, of any formats.",
     "check": "Will it load into this model, and will the next step run?",
+    "audit": "Does it measure as it was logged, and if not, why?",
     "history": "List a vault's checkpoints.",
+    "scrub": "Verify a vault's steps, the longest unchecked first.",
     "rule": "Explain a finding's code, or list all of them.",
 }
-LATER = ("restore", "run", "diagnose", "convert", "heal", "audit", "drill", "isolate")
+LATER = ("restore", "run", "diagnose", "convert", "heal", "drill", "isolate")
 
 
 class Group(click.Group):

@@ -111,6 +111,8 @@ def compare_catalogs(
 
     for pair in (*pool.pairs, *slots.pairs):
         found, axes = looked[id(pair)]
+        if probe is None and axes is None and pair.a.name == pair.b.name and _same_facts(pair):
+            continue
         renamed = name_difference(pair, (pair.a.name, pair.b.name) in swapped)
         if renamed is not None and not belongs_to_optimizer(pair.a):
             differences.append(renamed)
@@ -118,7 +120,7 @@ def compare_catalogs(
             differences += _slot_pair(pair, found, axes, probe)
         elif belongs_to_optimizer(pair.b) or belongs_to_optimizer(pair.a):
             continue
-        elif probe is not None or axes is not None or not _same_facts(pair):
+        else:
             differences += pair_differences(pair, found, axes, probe)
     joined = list(fusions(pool, probe))
     differences += joined
@@ -172,7 +174,12 @@ def _same_facts(pair: Pair) -> bool:
     """Whether what the headers say of both is the same: then :func:`pair_differences` has nothing to say of them
     without values."""
     a, b = pair.a, pair.b
-    return a.shape == b.shape and a.dtype == b.dtype and a.role == b.role and a.trainable == b.trainable
+    return (
+        a.shape == b.shape
+        and a.dtype == b.dtype
+        and a.role == b.role
+        and (a.trainable == b.trainable or a.trainable is None or b.trainable is None)
+    )
 
 
 def _pools(a: Catalog, b: Catalog) -> tuple[Pool, Pool, list[str]]:
@@ -190,10 +197,14 @@ def _pools(a: Catalog, b: Catalog) -> tuple[Pool, Pool, list[str]]:
                 and (name not in other or spec.dtype in ("string", "variant"))
             ):
                 covered.append(name)
-            elif spec.attributes.get("copy_of") in mine and (spec.optimizer is not None or name not in other):
+            elif (
+                spec.attributes
+                and spec.attributes.get("copy_of") in mine
+                and (spec.optimizer is not None or name not in other)
+            ):
                 # a loss scale wrapper's file holds its inner optimizer twice, an exported model its variables
                 covered.append(name)
-            elif belongs_to_optimizer(spec):
+            elif spec.role == "slot" or (spec.optimizer is not None and belongs_to_optimizer(spec)):
                 slots_here[name] = spec
             else:
                 model_here[name] = spec
@@ -263,7 +274,8 @@ def _unmatched(pool: Pool, a: Catalog, b: Catalog) -> Iterator[Difference]:
             candidates_a=group.a,
             candidates_b=group.b,
         )
-    owned_a, owned_b = _by_owner(a), _by_owner(b)
+    owned_a = _by_owner(a) if pool.a else {}
+    owned_b = _by_owner(b) if pool.b else {}
     for name, spec in pool.b.items():
         yield Difference(
             "T201",

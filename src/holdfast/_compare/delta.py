@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._core.difference import DIFFERENCES, Difference
+from .._core.drafts import draft_of
 from .._core.plan import Plan
 from .._core.words import plural
 from .distance import Distance
 
-__all__ = ["DELTA_SCHEMA_VERSION", "Delta", "Match"]
+__all__ = ["DELTA_SCHEMA_VERSION", "Delta", "Match", "plain_match"]
 
 DELTA_SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True)
 class Match:
     """One tensor of A and the tensor of B that it is.
 
@@ -34,32 +35,19 @@ class Match:
     sampled: bool = False
     distance: Distance | None = None
 
-    # Written out, as a frozen dataclass's own takes twice as long, and there is one for each tensor.
-    def __init__(
-        self,
-        a: str,
-        b: str,
-        by: str,
-        certain: bool = True,
-        axes: tuple[int, ...] | None = None,
-        values: str | None = None,
-        sampled: bool = False,
-        distance: Distance | None = None,
-    ) -> None:
-        _set_a(self, a)
-        _set_b(self, b)
-        _set_by(self, by)
-        _set_certain(self, certain)
-        _set_axes(self, axes)
-        _set_values(self, values)
-        _set_sampled(self, sampled)
-        _set_distance(self, distance)
+
+_Draft = draft_of(Match)
 
 
-# The slots' own setters, which a frozen class does not bar.
-_set_a, _set_b, _set_by, _set_certain, _set_axes, _set_values, _set_sampled, _set_distance = (
-    getattr(Match, name).__set__ for name in Match.__slots__
-)
+def plain_match(a: str, b: str, by: str, certain: bool) -> Match:
+    """A match of which nothing else is known."""
+    made = _Draft()
+    made.a, made.b, made.by, made.certain = a, b, by, certain
+    made.axes = made.values = made.distance = None
+    made.sampled = False
+    made.__class__ = Match
+    found: Match = made
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._core.catalog import Catalog
+from .._core.drafts import draft_of
 from .._core.errors import NotStored, PlanError
 from .._core.pattern import literal_of, matches, rewrite
 from .._core.plan import Edit, Plan
@@ -22,7 +23,7 @@ from . import steps
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["EditedCatalog", "Entry", "Part", "apply_edits", "entries_of", "short_names"]
+__all__ = ["EditedCatalog", "Entry", "Part", "apply_edits", "entries_of", "plain_entry", "short_names"]
 
 Step = Callable[["np.ndarray"], "np.ndarray"]
 
@@ -57,6 +58,15 @@ class Entry:
         """Whether the stored bytes are the values, as they stand."""
         return len(self.parts) == 1 and not self.parts[0].steps
 
+    def with_spec(self, spec: TensorSpec) -> Entry:
+        """The same of another spec."""
+        made = _EntryDraft()
+        made.spec, made.parts, made.axis = spec, self.parts, self.axis
+        made.base, made.why, made.aka = self.base, self.why, self.aka
+        made.__class__ = Entry
+        entry: Entry = made
+        return entry
+
     def then(self, step: Step, **changes: object) -> Entry:
         """With one more step at the end; ``changes`` of the spec."""
         parts = tuple(replace(part, steps=(*part.steps, step)) for part in self.parts)
@@ -78,6 +88,22 @@ def short_names(spec: TensorSpec) -> tuple[str, ...]:
 
 _COUNTED = re.compile(r"^(?:sequential|functional|model)(?:_\d+)?/(?=.+/)")
 """What Keras calls a model without a name (``keras/src/utils/naming.py``, ``auto_name``)."""
+
+
+_PartDraft, _EntryDraft = draft_of(Part), draft_of(Entry)
+
+
+def plain_entry(spec: TensorSpec, source: str) -> Entry:
+    """The entry of a tensor as it stands, from the one called ``source`` underneath."""
+    part = _PartDraft()
+    part.source, part.steps = source, ()
+    part.__class__ = Part
+    made = _EntryDraft()
+    made.spec, made.parts, made.base = spec, (part,), source
+    made.axis = made.why = made.aka = None
+    made.__class__ = Entry
+    entry: Entry = made
+    return entry
 
 
 Entries = dict[str, Entry]
@@ -248,7 +274,9 @@ def _shaped(edit: Edit, entry: Entry) -> Entry:
     spec = entry.spec
     if edit.kind in ("pad", "resize"):
         make = steps.padder if edit.kind == "pad" else steps.resizer
-        return entry.then(make(spec.name, spec.shape, edit.value, edit.fill), shape=edit.value, layout=None)
+        # a new weight's momenta are zero, whatever the weight is filled with
+        fill = None if edit.kind == "pad" and spec.role == "slot" else edit.fill
+        return entry.then(make(spec.name, spec.shape, edit.value, fill), shape=edit.value, layout=None)
     if len(edit.value) != len(spec.shape):
         raise PlanError(
             "an edit for another number of axes", tensor=spec.name, expected=len(edit.value), found=spec.shape

@@ -14,7 +14,7 @@ from .._facts.kernel_layouts import (
     UNMOVED_LEAVES,
 )
 from .content import Probe
-from .names import segments
+from .names import last, segments
 
 __all__ = ["Axes", "axes_between", "fits", "layout_of", "permutations"]
 
@@ -32,11 +32,11 @@ class Axes(NamedTuple):
 def layout_of(spec: TensorSpec) -> str | None:
     """``io`` (channels last), ``oi`` (channels first) or ``None`` where neither the spec nor its name
     tells."""
-    return _layout(spec.layout, spec.dialect, segments(spec.name)[-1])
+    return _layout(spec.layout, spec.dialect, last(spec.name))
 
 
 @lru_cache(maxsize=4096)
-def _layout(layout: str | None, dialect: str, last: str) -> str | None:
+def _layout(layout: str | None, dialect: str, word: str) -> str | None:
     """The same by what it is told by; tens of thousands of tensors share a few such facts."""
     if layout:
         order = layout.lower()
@@ -44,14 +44,14 @@ def _layout(layout: str | None, dialect: str, last: str) -> str | None:
             return CHANNELS_LAST
         if order.startswith("oi"):
             return CHANNELS_FIRST
-    if last not in KERNEL_LEAVES:
+    if word not in KERNEL_LEAVES:
         return None
-    proved = KERNEL_LEAVES[last]
+    proved = KERNEL_LEAVES[word]
     if proved is not None:
         return proved
     if dialect in _CHANNELS_LAST_DIALECTS:
         return CHANNELS_LAST
-    return CHANNELS_FIRST if dialect == "torch" and last == "weight" else None
+    return CHANNELS_FIRST if dialect == "torch" and word == "weight" else None
 
 
 def _permuted(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -94,9 +94,10 @@ def axes_between(a: TensorSpec, b: TensorSpec, probe: Probe | None) -> Axes | No
     Content decides where it was read. Without it a permutation counts only where the two sides follow
     different conventions; a shape that merely has its sizes crossed within one convention is another shape.
     """
-    if len(a.shape) < 2 or len(a.shape) != len(b.shape):
+    one, other = a.shape, b.shape
+    if len(one) < 2 or len(one) != len(other):
         return None
-    if a.shape != b.shape and sorted(a.shape) != sorted(b.shape):
+    if one != other and sorted(one) != sorted(other):
         return None
     same_facts = a.name == b.name and a.dialect == b.dialect and a.layout == b.layout
     if probe is None and (same_facts or layout_of(a) == layout_of(b)):

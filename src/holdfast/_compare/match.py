@@ -26,7 +26,7 @@ def match(pool: Pool, probe: Probe | None) -> None:
     """Fill ``pool.pairs`` and ``pool.ambiguous`` from what is free; what stays free has no counterpart."""
     _the_same(pool)
     unnamed = match_automatic(pool)
-    _by_name(pool)
+    pool.take_named()
     _by_alias(pool)
     _by_form(pool, lambda spec: canonical(spec.name), "wrapper")
     if not spelled_alike((*pool.a, *pool.b)):
@@ -53,11 +53,6 @@ def _the_same(pool: Pool) -> None:
     """What one description stands for on both sides (a tensor that a plan keeps as it is live): it says nothing of the
     names around it."""
     for name in [name for name, spec in pool.b.items() if pool.a.get(name) is spec]:
-        pool.take(name, name, "name")
-
-
-def _by_name(pool: Pool) -> None:
-    for name in [name for name in pool.b if name in pool.a]:
         pool.take(name, name, "name")
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from .._facts.wrappers import ADAPTER_PARTS, DECORATIONS, SEGMENTS
 
-__all__ = ["canonical", "leaf", "segments", "spelled_alike", "spelling", "tail"]
+__all__ = ["canonical", "last", "leaf", "segments", "spelled_alike", "spelling", "tail"]
 
 
 _LEAF = {
@@ -44,6 +44,12 @@ def segments(name: str) -> tuple[str, ...]:
     if "" in parts:
         parts = [part for part in parts if part]
     return tuple(parts) or (name,)
+
+
+def last(name: str) -> str:
+    """The last of the :func:`segments`, without cutting up the rest."""
+    word = name.rpartition(".")[2].rpartition("/")[2]
+    return segments(name)[-1] if not word or name.endswith(DECORATIONS) else word
 
 
 @lru_cache(maxsize=65536)

@@ -129,7 +129,7 @@ def match_slots(pool: Pool, a: Catalog, b: Catalog, to_b: Mapping[str, str]) -> 
 
     for name in [name for name in pool.b if name in pool.a]:
         one, other = pool.a[name], pool.b[name]
-        owner = None if one.owner is None else _owner_in(to_b, one.owner, a, b)
+        owner = None if one.owner is None else to_b.get(one.owner) or _owner_in(to_b, one.owner, a, b)
         if owner == other.owner and one.slot == other.slot:
             pool.take(name, name, "name")
     claims: dict[str, list[str]] = {}

@@ -15,7 +15,7 @@ from .._core.plan import Edit
 from .._core.spec import TensorSpec
 from .._facts.wrappers import DECORATIONS, Wrapper, wrapper_of
 from .content import SAMPLE, Probe, a_size
-from .delta import Match
+from .delta import Match, plain_match
 from .distance import distance
 from .layouts import Axes, axes_between
 from .names import canonical, segments, tail
@@ -33,6 +33,8 @@ def look_at(
     between."""
     one, other = pair.a, pair.b
     axes = axes_between(one, other, probe)
+    if probe is None and axes is None:
+        return plain_match(one.name, other.name, pair.by, pair.certain), None
     found: dict[str, Any] = {}
     permuted = axes.axes if axes is not None else None
     shape = one.shape if permuted is None else tuple(one.shape[axis] for axis in permuted)

@@ -52,6 +52,15 @@ class Pool:
     covered: list[str] = field(default_factory=list)
     _told: tuple[int, int, bool] = (-1, -1, False)
 
+    def take_named(self) -> None:
+        """Make pairs of all free tensors that bear one name on both sides, in the order of B."""
+        a, b, made = (
+            self.a,
+            self.b,
+            tuple.__new__,
+        )  # a named tuple's own constructor is a function of Python's
+        self.pairs += [made(Pair, (a.pop(n), b.pop(n), "name", True)) for n in [n for n in b if n in a]]
+
     def take(self, a: str, b: str, by: str, certain: bool = True) -> None:
         """Make a pair of two free tensors."""
         self.pairs.append(Pair(self.a.pop(a), self.b.pop(b), by, certain))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from .._core.catalog import Catalog
-from .._core.spec import OptimizerSpec, TensorSpec
+from .._core.spec import OptimizerSpec
 from .edited import Entry
 from .names import canonical
 
@@ -55,7 +55,9 @@ def place_by_position(
     placed = 0
     for optimizer in optimizers:
         other = _other(optimizer, optimizers, live)
-        slots = [e for e in now.values() if _by_position(e.spec, optimizer)]
+        slots = [
+            e for e in now.values() if e.spec.optimizer == optimizer.name and "position" in e.spec.attributes
+        ]
         named = optimizer.attributes.get("owners_by") in _CERTAIN
         if other is not None and not named and not accept and not any(g.owners for g in other.groups):
             alike = _of_one_shape(slots, optimizer)
@@ -67,10 +69,10 @@ def place_by_position(
             continue
         owners = _owners_by_position(optimizer, other)
         # a weight whose own shape differs has slots of its shape in the file; that difference is told by itself
-        stored = {canonical(e.spec.name): e.spec.shape for e in now.values() if e.spec.role == "weight"}
-        shapes = {
-            name: stored.get(canonical(name), live[name].shape) for name in owners.values() if name in live
-        }
+        weights = [e.spec for e in now.values() if e.spec.role == "weight"]
+        stored = {canonical(spec.name): spec.shape for spec in weights}
+        found = {name: spec for name in owners.values() if (spec := live.get(name)) is not None}
+        shapes = {name: stored.get(canonical(name), spec.shape) for name, spec in found.items()}
         wrong = _wrong(slots, owners, shapes, _own_shapes(live, other))
         if wrong:
             contrary += wrong
@@ -80,25 +82,25 @@ def place_by_position(
         crossed = [] if accept or not slots else _could_be_crossed(optimizer, owners, shapes, now, recorded)
         if crossed:
             doubtful += crossed
-            modelled = any(e.spec.role == "weight" for e in now.values())
             why = (
                 "the live optimizer lists these weights in another order than the model in the file"
-                if modelled
+                if weights
                 else "they have one shape, and the file holds no model whose order could tell"
             )
             done.append(optimizer)
             continue
         # by the file's spelling of the name where it has one, so that edits of a weight take its slots along
-        spelled = {canonical(e.spec.name): e.spec.name for e in now.values() if e.spec.role == "weight"}
+        spelled = {canonical(spec.name): spec.name for spec in weights}
         owners = {
             place: name if name in now else spelled.get(canonical(name), name)
             for place, name in owners.items()
         }
         for entry in slots:
-            owner = owners[entry.spec.attributes["position"]]
             spec = entry.spec
-            attributes = {k: v for k, v in spec.attributes.items() if not k.startswith("owner_")}
-            now[spec.name] = replace(entry, spec=spec.with_(owner=owner, attributes=attributes))
+            owned = spec.draft()
+            owned.owner = owners[spec.attributes["position"]]
+            owned.attributes = {k: v for k, v in spec.attributes.items() if not k.startswith("owner_")}
+            now[spec.name] = entry.with_spec(owned.done())
             placed += spec.owner is None
         groups = tuple(
             replace(group, owners=tuple(owners[p] for p in group.positions)) for group in optimizer.groups
@@ -113,10 +115,6 @@ def _other(
     if len(live.optimizers) == 1 and len(optimizers) == 1:
         return live.optimizers[0]
     return next((o for o in live.optimizers if o.name == optimizer.name), None)
-
-
-def _by_position(spec: TensorSpec, optimizer: OptimizerSpec) -> bool:
-    return spec.optimizer == optimizer.name and "position" in spec.attributes
 
 
 def _same_sizes(a: OptimizerSpec, b: OptimizerSpec) -> bool:
@@ -156,12 +154,13 @@ def _own_shapes(
 ) -> dict[tuple[str | None, str | None], tuple[int, ...]]:
     """Shapes of the live slots that are not their weight's (factored moments, flattened histories), by owner and
     slot."""
-    return {
-        (spec.owner, spec.slot): spec.shape
-        for spec in live.values()
-        if spec.role == "slot" and spec.optimizer == optimizer.name and spec.owner in live
-        if spec.shape != live[spec.owner or ""].shape
-    }
+    found: dict[tuple[str | None, str | None], tuple[int, ...]] = {}
+    for spec in live.values():
+        if spec.role == "slot" and spec.optimizer == optimizer.name and spec.owner is not None:
+            owner = live.get(spec.owner)
+            if owner is not None and spec.shape != owner.shape:
+                found[spec.owner, spec.slot] = spec.shape
+    return found
 
 
 def _wrong(

@@ -14,7 +14,7 @@ from .._core.catalog import Catalog
 from .._core.pattern import literal_of, matches, rewrite
 from .._core.plan import Edit
 from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
-from .edited import Entry, Part
+from .edited import Entry, plain_entry
 from .names import canonical
 from .optimizer_pairs import Pairing, pair_optimizers
 from .optimizers import belongs_to_optimizer
@@ -28,8 +28,8 @@ _COPIES = frozenset(
 )
 """Containers by which people keep a second, averaged copy beside the model (timm ``state_dict_ema``, basicsr
 ``params_ema``, torch.optim.swa_utils, flax train states)."""
-_BEGIN_AS_COPIES = tuple(sorted(_COPIES))
-"""For ``str.startswith``: most names are none of these, and need not be cut up."""
+_BEGIN_AS_COPIES = frozenset(name[:2] for name in _COPIES)
+"""How those begin: most names are none of these, and need not be cut up."""
 _ENOUGH = 0.5
 
 
@@ -72,32 +72,43 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     chosen = _optimizers(stored, container, pairing)
     hidden = {o.name for o in stored.optimizers} - pairing.names.keys()
     entries: dict[str, Entry] = {}
-    copies = _COPIES - {_first_word(name) for name in names if name.startswith(_BEGIN_AS_COPIES)}
+    copies = _COPIES - {_first_word(name) for name in names if name[:2] in _BEGIN_AS_COPIES}
     # an edit that carries tensors from elsewhere in the file to live names brings them into the scope
     named = [e for e in plan if e.kind == "rename" and e.to[0].rstrip("*") and not _in(e.name, container)]
     named = [e for e in named if any(matches(e.to[0], name) for name in names)]
     left: Counter[str] = Counter()
+    roleless = stored.format in _ROLELESS
+    whole = "model" in wanted and not container and not named
     for spec in stored.values():
-        spec = _as_live(spec, stored, live)
+        if roleless:
+            spec = _as_live(spec, live)
+        if (
+            whole
+            and spec.role == "weight"
+            and spec.optimizer is None
+            and spec.name[:2] not in _BEGIN_AS_COPIES
+        ):
+            entries[spec.name] = plain_entry(spec, spec.name)  # as the last branch below, for nearly all
+            continue
         own = belongs_to_optimizer(spec)
         if own and ("optimizer" not in wanted or spec.optimizer in hidden):
             left[_first(spec.name)] += 1
         elif own or spec.role not in _MODEL:
             optimizer = pairing.names.get(spec.optimizer or "", spec.optimizer)
             if optimizer != spec.optimizer:
-                spec = replace(spec, optimizer=optimizer)
-            entries[spec.name] = Entry(_inside(spec, container), (Part(spec.name),), base=spec.name)
+                spec = spec.with_(optimizer=optimizer)
+            entries[spec.name] = plain_entry(_inside(spec, container), spec.name)
         elif any(rewrite(e.name, e.to[0], spec.name) is not None for e in named):
-            entries[spec.name] = Entry(spec, (Part(spec.name),), base=spec.name)
+            entries[spec.name] = plain_entry(spec, spec.name)
         elif "model" not in wanted or not spec.name.startswith(container):
             left[_first(spec.name)] += 1
-        elif not container and spec.name.startswith(_BEGIN_AS_COPIES) and _first_word(spec.name) in copies:
+        elif not container and spec.name[:2] in _BEGIN_AS_COPIES and _first_word(spec.name) in copies:
             left[_first_word(spec.name)] += 1
         else:
-            inner = _inside(spec, container).with_(name=spec.name[len(container) :]) if container else spec
+            inner = _inside(spec, container, spec.name[len(container) :]) if container else spec
             if averaged and inner.role == "average":
                 inner = inner.with_(role="weight", owner=None)
-            entries[inner.name] = Entry(inner, (Part(spec.name),), base=spec.name)
+            entries[inner.name] = plain_entry(inner, spec.name)
     return Scope(
         entries, chosen, container, rivals, tuple(left.items()), pairing.unclear, averaged and told is None
     )
@@ -107,14 +118,14 @@ _ROLELESS = frozenset({"npz", "npy", "safetensors", "safetensors-sharded"})
 """Formats that store names and values and nothing of what a tensor is for."""
 
 
-def _as_live(spec: TensorSpec, stored: Catalog, live: Catalog) -> TensorSpec:
+def _as_live(spec: TensorSpec, live: Catalog) -> TensorSpec:
     """The spec with the role of the live tensor of its name, where the format itself records no roles."""
-    if stored.format not in _ROLELESS or spec.name not in live:
+    if spec.name not in live:
         return spec
     other = live[spec.name]
     if other.role == spec.role and (other.owner == spec.owner or spec.owner is not None):
         return spec  # an owner that the file's own names prove is called as the file calls it
-    return replace(spec, role=other.role, owner=other.owner, slot=other.slot, optimizer=other.optimizer)
+    return spec.with_(role=other.role, owner=other.owner, slot=other.slot, optimizer=other.optimizer)
 
 
 def _chosen_by(plan: Iterable[Edit], stored: Catalog, names: set[str]) -> str | None:
@@ -146,11 +157,17 @@ def _first_word(name: str) -> str:
     return _first(name).split(".", 1)[0]
 
 
-def _inside(spec: TensorSpec, container: str) -> TensorSpec:
-    """The spec with its owner named as inside the container."""
-    if container and spec.owner is not None and spec.owner.startswith(container):
-        return spec.with_(owner=spec.owner[len(container) :])
-    return spec
+def _inside(spec: TensorSpec, container: str, name: str | None = None) -> TensorSpec:
+    """The spec with its owner named as inside the container; itself called ``name``, if that is given."""
+    owned = bool(container) and spec.owner is not None and spec.owner.startswith(container)
+    if name is None and not owned:
+        return spec
+    made = spec.draft()
+    if owned and spec.owner is not None:
+        made.owner = spec.owner[len(container) :]
+    if name is not None:
+        made.name, made.path = name, ()
+    return made.done()
 
 
 def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tuple[str, ...]]:
@@ -207,14 +224,16 @@ def _agreeing(stored: Catalog, live: Catalog, container: str) -> int:
 def _votes(candidates: Iterable[str], known: Callable[[str], bool]) -> Counter[str]:
     """For each container, how many tensors below it are known by the rest of their name."""
     votes: Counter[str] = Counter()
+    bare = 0
     for name in candidates:
-        at = 0
-        while True:
+        bare += known(name)
+        at = name.find("/") + 1
+        while at:
             if known(name[at:]):
                 votes[name[:at]] += 1
             at = name.find("/", at) + 1
-            if at == 0:
-                break
+    if bare:
+        votes[""] = bare
     return votes
 
 

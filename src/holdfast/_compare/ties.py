@@ -38,6 +38,8 @@ def cover_tied(pool: Pool, a: Catalog, b: Catalog) -> None:
     A format that cannot say that names are tied keeps one of them (safetensors' ``save_model`` drops the
     others); the rest is there all the same.
     """
+    if not pool.a and not pool.b:
+        return
     here = {pair.a.name: pair for pair in pool.pairs}
     there = {pair.b.name: pair for pair in pool.pairs}
     for free, known, own, other in ((pool.a, here, a, b), (pool.b, there, b, a)):

@@ -61,12 +61,16 @@ class Catalog(Mapping[str, TensorSpec]):
         self._specs: dict[str, TensorSpec] = {}
         self._others: dict[str, list[str]] | None = None
         self.clashes: list[tuple[TensorSpec, TensorSpec]] = []
-        for spec in specs:
-            first = self._specs.get(spec.name)
-            if first is not None:
-                self.clashes.append((first, spec))
-                spec = spec.with_(name=self._free_name(spec))
-            self._specs[spec.name] = spec
+        given = list(specs)
+        self._specs.update((spec.name, spec) for spec in given)
+        if len(self._specs) != len(given):  # some name stands twice: the second bearer gets a free one
+            self._specs.clear()
+            for spec in given:
+                first = self._specs.get(spec.name)
+                if first is not None:
+                    self.clashes.append((first, spec))
+                    spec = spec.with_(name=self._free_name(spec))
+                self._specs[spec.name] = spec
         self.files: tuple[str, ...] = tuple(files)
         self.attributes: Mapping[str, Any] = MappingProxyType(dict(attributes or {}))
         self.optimizers: tuple[OptimizerSpec, ...] = tuple(optimizers)

@@ -37,7 +37,7 @@ def _kinds() -> dict[str, DifferenceKind]:
             "B has a tensor that A lacks, and nothing in A can be it: neither its name, nor a known other "
             "spelling of it, nor its shape and content.\n\nLenient loaders leave such a tensor at its "
             "initial value without a word. The edit says that this is meant: `keep-live:` keeps the value "
-            "that is there, `init:` gives a fresh one.",
+            "that is there (`init:` likewise: no initialiser is run).",
             ("keep-live", "init"),
         ),
         DifferenceKind(

@@ -229,15 +229,27 @@ class RestoreInterrupted(HoldfastError, RuntimeError):
 class SaveFailed(HoldfastError, OSError):
     """A save could not be written. Every checkpoint committed before stands as it was.
 
-    ``number`` is the system's error number (``errno``), where a system call failed.
+    ``number`` is the system's error number (``errno``), where a system call failed. ``findings``: what the preflight
+    found, the gravest first, where it is the preflight that failed; ``str()`` tells all its errors.
     """
 
-    def __init__(self, message: str, *, number: int | None = None, **given: object) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        number: int | None = None,
+        findings: tuple[Finding, ...] = (),
+        **given: object,
+    ) -> None:
         super().__init__(message, **given)  # type: ignore[arg-type]
         self.number = number
         self.errno = number
+        self.findings = findings
 
-    __str__ = HoldfastError.__str__
+    def __str__(self) -> str:
+        errors = [f for f in self.findings if f.severity == "error"]
+        told = [f"  {f.code} {f.message}. {f.remedy or ''}".rstrip() for f in errors[:_SHOWN]]
+        return "\n".join([HoldfastError.__str__(self), *(told if len(errors) > 1 else [])])
 
 
 class VaultLocked(HoldfastError, RuntimeError):

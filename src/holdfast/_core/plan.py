@@ -5,8 +5,8 @@ Edits are data. Each has a one-line text (the form of allowances: ``allow=["drop
 around::
 
     drop:PATTERN                    leave tensors of the checkpoint out
-    init:PATTERN                    give tensors that the checkpoint lacks a fresh initial value
     keep-live:PATTERN               let tensors that the checkpoint lacks keep the value they have
+    init:PATTERN                    the same by another name: no initialiser is run
     rename:PATTERN->PATTERN         another name; globs on the right are filled from the left, in order
     cast:PATTERN:f32->bf16          another dtype (``cast:PATTERN:bf16``: whatever it was before)
     slice:PATTERN:[0:5,:]           a part of each axis

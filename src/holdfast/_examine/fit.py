@@ -120,7 +120,9 @@ def fit(
 
     placed = place_by_position(scope.entries, scope.optimizers, live, accept=accept, recorded=recorded)
     entries = apply_edits(chosen, _known_as(stored, placed, live, chosen), live)
-    optimizers = _owners_renamed(placed.optimizers, placed.entries, entries)
+    optimizers = (
+        _owners_renamed(placed.optimizers, placed.entries, entries) if chosen.edits else placed.optimizers
+    )
     edited = EditedCatalog(stored, entries, optimizers=optimizers)
     delta = compare_catalogs(edited, live, depth="header", names=(name or _title(stored), "the live model"))
     found = Fit(edited, live, delta, scope, placed, plan)
@@ -233,7 +235,7 @@ def _sort_out(found: Fit) -> None:
     found.dropped = tuple(
         entry.base or entry.spec.name
         for entry in found.positions.entries.values()
-        if not any(part.source in used for part in entry.parts)
+        if used.isdisjoint([part.source for part in entry.parts])
     )
     found.cleared = tuple(_without_state(found))
     gone = {*found.cleared}
@@ -261,13 +263,11 @@ def _without_state(found: Fit) -> Iterable[str]:
     having = {to_b.get(name or "", name) for name in with_state}
     for name, variable in found.live.variables.items():
         spec = variable.spec
-        lazy = variable.virtual or variable.clear is not None
+        if spec.optimizer is None or name in matched:
+            continue
         known_here = spec.owner in known_live and spec.owner not in having
-        if (
-            lazy
-            and (known_here or spec.attributes.get("optional"))
-            and spec.optimizer is not None
-            and name not in matched
+        if (known_here or spec.attributes.get("optional")) and (
+            variable.virtual or variable.clear is not None
         ):
             yield name
 

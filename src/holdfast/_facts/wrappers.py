@@ -10,6 +10,7 @@ on top.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ __all__ = [
     "WRAPPERS",
     "Wrapper",
     "adapter_free",
+    "any_adapter",
     "wrapper_of",
 ]
 
@@ -119,7 +121,9 @@ ADAPTER_PARTS: frozenset[str] = frozenset(
 (peft/tuners/*/layer.py, ``adapter_layer_names``; peft/utils/other.py, ``ModulesToSaveWrapper``)."""
 
 
-_ADAPTED = re.compile(rf"(?:^|\.)(?:base_layer|{'|'.join(sorted(ADAPTER_PARTS))})(?:\.|$)")
+_ADAPTED_WORDS = ("base_layer", *sorted(ADAPTER_PARTS))
+_ADAPTED = re.compile(rf"(?:^|\.)(?:{'|'.join(_ADAPTED_WORDS)})(?:\.|$)")
+_ADAPTED_LINES = re.compile(_ADAPTED.pattern, re.MULTILINE)
 
 
 def adapter_free(name: str) -> str | None:
@@ -142,6 +146,12 @@ def adapter_free(name: str) -> str | None:
         at += 1
     spelled = ".".join(kept)
     return None if spelled == name else spelled
+
+
+def any_adapter(names: Iterable[str]) -> bool:
+    """Whether :func:`adapter_free` has something to say of any of these names."""
+    text = "\n".join(names)
+    return any(word in text for word in _ADAPTED_WORDS) and _ADAPTED_LINES.search(text) is not None
 
 
 SEGMENTS: frozenset[str] = frozenset(w.segments[0] for w in WRAPPERS if w.anywhere)

@@ -1,4 +1,4 @@
-"""A committed step of a vault: ``holdfast.json`` (the record) and the files that it names.
+"""A committed step of a vault: ``holdfast.json`` (the record, and a copy beside it) and the files that it names.
 
 The record says where each tensor's bytes lie; the tensor files are plain safetensors for everybody else. Plain values
 are in ``state.json``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,15 @@ from .._core.fault import Fault
 from .._core.modules import ModuleSpec
 from .._core.plain import unpack
 from .._core.spec import ROLES, OptimizerSpec, ParamGroup, Role, Stored, TensorSpec
-from .._storage import Source, Store
+from .._record.copies import COPY, RECORD, Found, load_either
+from .._record.schema import load_record
+from .._storage import LocalFile, Source, Store
+from .._storage.reading import ReadLock
 from .registry import Format
 
 __all__ = ["FORMATS", "RECORD", "STATE", "StepCatalog", "open_step"]
 
-RECORD, STATE = "holdfast.json", "state.json"
+STATE = "state.json"
 _LARGEST = 1 << 30
 
 
@@ -38,6 +42,8 @@ class StepCatalog(Catalog):
     """The tensors of one step."""
 
     format = "holdfast-step"
+    hold: ReadLock | None = None
+    """Keeps retention from dropping the step until :meth:`close`."""
 
     def __init__(
         self,
@@ -113,6 +119,8 @@ class StepCatalog(Catalog):
     def close(self) -> None:
         for source in self._sources.values():
             source.close()
+        if self.hold is not None:
+            self.hold.release()
 
 
 def _spec(row: Any, order: int, shown: Mapping[str, str]) -> TensorSpec:
@@ -168,27 +176,64 @@ def _modules(architecture: Mapping[str, Any] | None) -> Iterator[ModuleSpec]:
 
 
 def open_step(source: Source, store: Store) -> Catalog:
-    """Open a step by its record. Raises :class:`DamagedCheckpoint` where the record cannot be trusted."""
-    from .._record.schema import load_record
+    """Open a step by its record, and hold it until the catalog is closed: retention waits for its readers.
 
-    if source.size > _LARGEST:
-        raise LimitExceeded("a record larger than any honest one", file=source.name, found=source.size)
+    A damaged record is a fault where its copy is whole. Raises :class:`DamagedCheckpoint` where neither can be trusted.
+    """
+    hold = ReadLock(Path(source.path).parent) if isinstance(source, LocalFile) else None
     try:
-        record = load_record(source.read(0, source.size), source.name)
+        catalog = _open(source, store)
+    except BaseException:
+        if hold is not None:
+            hold.release()
+        raise
+    catalog.hold = hold
+    return catalog
+
+
+def _open(source: Source, store: Store) -> StepCatalog:
+    main = source.name.rsplit("/", 1)[-1]
+    try:
+        if main in (RECORD, COPY):
+            found = load_either(lambda name: _whole(store, name), store.shown)
+        else:
+            found = Found(load_record(_whole(store, main), source.name), main)
+    except OSError as error:
+        if not isinstance(error, HoldfastError):
+            raise
+        raise _unusable(error, source) from error
+    except LimitExceeded:
+        raise
     except HoldfastError as error:
-        raise DamagedCheckpoint(
-            f"the step's record cannot be used: {error.message}",
-            file=source.name,
-            expected=error.expected,
-            found=error.found,
-            remedy="The tensor files beside it can be opened by themselves; another step of the vault may be whole.",
-        ) from error
+        raise _unusable(error, source) from error
+    record = found.record
     faults: list[Fault] = []
+    if found.trouble is not None:
+        faults.append(Fault("seal-damaged", found.trouble, file=store.shown(found.other)))
     for entry in record.files:
         faults += _file_faults(store, entry, record)
     state = _state(store, faults) if any(entry.name == STATE for entry in record.files) else {}
-    main = source.name.rsplit("/", 1)[-1]
     return StepCatalog(record, store, main, state.get("values", {}), faults, state.get("texts"))
+
+
+def _unusable(error: HoldfastError, source: Source) -> DamagedCheckpoint:
+    return DamagedCheckpoint(
+        f"the step's record cannot be used: {error.message}",
+        file=source.name,
+        expected=error.expected,
+        found=error.found,
+        remedy="The tensor files beside it can be opened by themselves; another step of the vault may be whole.",
+    )
+
+
+def _whole(store: Store, name: str) -> bytes:
+    source = store.open(name)
+    try:
+        if source.size > _LARGEST:
+            raise LimitExceeded("a record larger than any honest one", file=source.name, found=source.size)
+        return source.read(0, source.size)
+    finally:
+        source.close()
 
 
 def _file_faults(store: Store, entry: Any, record: Any) -> Iterator[Fault]:

@@ -302,6 +302,13 @@ class Machine:
                 stack.append(True)
             elif op == 0x4E:  # NONE
                 stack.append(None)
+            elif op == 0x7D:  # EMPTY_DICT
+                stack.append(Dict())
+            elif (
+                op == 0x73 and len(stack) - floor > 2 and type(stack[-3]) is Dict
+            ):  # SETITEM, else by the table
+                stack[-3].pairs.append((stack[-2], stack[-1]))
+                del stack[-2:]
             elif op == 0x75:  # SETITEMS
                 if not marks:
                     raise self.damaged("SETITEMS without a mark", pos - 1)

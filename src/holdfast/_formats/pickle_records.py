@@ -25,21 +25,30 @@ REBUILD = ("torch._utils", "_rebuild_tensor_v2")
 
 # Every alternative is told by its first byte and has a fixed length, so that there is only one way to match.
 _INT = rb"(?:K.|M..|J....)"
-_GET = rb"(h.|j....)"
+_GET = rb"(?:h.|j....)"
 _PUT = rb"r(....)"
-_SIZES = rb"(I\x85|II\x86|III\x87|\((?:I){4,8}t)".replace(b"I", _INT)
+_SIZES = rb"(?:I\x85|II\x86|III\x87|\((?:I){4,8}t)".replace(b"I", _INT)
 _RECORD = re.compile(
-    rb"\(\(%b%bX(.)\0\0\0([0-9]{1,20})%b%b(%b)t%bQ" % (_GET, _GET, _PUT, _GET, _INT, _PUT)
-    + rb"(%b)(?:%b%b%b%b|\)\))([\x88\x89])" % (_INT, _SIZES, _PUT, _SIZES, _PUT)
-    + rb"%b\)R%bt%bR%b" % (_GET, _PUT, _PUT, _PUT),
+    # the word "storage" and its class; the key; the device and the elements; the memo's next numbers stand between
+    rb"\(\((%b%b)X(.)\0\0\0([0-9]{1,20})%b(%b%b)t%bQ" % (_GET, _GET, _PUT, _GET, _INT, _PUT)
+    # offset and sizes, strides; nothing of both for a scalar; whether it requires a gradient, the class of the hooks
+    + rb"(?:(%b%b)%b(%b)%b|(%b)\)\))([\x88\x89]%b)\)R%bt%bR%b"
+    % (_INT, _SIZES, _PUT, _SIZES, _PUT, _INT, _GET, _PUT, _PUT, _PUT),
     re.DOTALL,
 )
+_PID_END, _HOOK_GROUP = 6, 13  # groups: what the persistent id's opcode stands behind, and the hook's number
 _FIXED = b"((XrtrQ)RrtrRr"  # the opcodes that all records have
 _ITEMS = 5 + 6  # of the persistent id and of the arguments
 
 _SEVEN, _FIVE = struct.Struct("<7I").pack, struct.Struct("<5I").pack
 _U2, _U4, _I4 = (struct.Struct(f).unpack_from for f in ("<H", "<I", "<i"))
-_WIDTHS = {0x4B: 2, 0x4D: 3, 0x4A: 5}  # bytes of BININT1, BININT2, BININT
+_WIDTHS = {
+    0x4B: 2,
+    0x4D: 3,
+    0x4A: 5,
+    0x68: 2,
+    0x6A: 5,
+}  # bytes of BININT1, BININT2, BININT, BINGET, LONG_BINGET
 _MOST_KEPT = 4096
 _AT_ONCE = 1 << 16  # paid before the machine looks at its meter again
 
@@ -75,34 +84,14 @@ class Records:
         persistents = machine.persistents
         match, most, spent, fetched, done = _RECORD.match, len(data) - 10, 0, 0, pos
         while (found := match(data, pos)) is not None:
-            groups = found.groups()
-            (
-                word,
-                kind,
-                length,
-                key,
-                p1,
-                place,
-                numel,
-                p2,
-                at,
-                sizes,
-                p3,
-                steps,
-                p4,
-                flag,
-                hooks,
-                p5,
-                p6,
-                p7,
-            ) = groups
-            given = (word, kind, place, numel, at, sizes, steps, flag, hooks)
+            front, length, key, p1, place, p2, sizes, p3, steps, p4, scalar, flag, p5, p6, p7 = found.groups()
+            given = (front, place, sizes, steps, flag) if scalar is None else (front, place, scalar, flag)
             pieces = known.get(given) or self._decode(given, memo)
             if pieces is None or length[0] != len(key):
                 break
-            word, kind, place, elements, offset, shape, strides, grad, function, cost = pieces
+            word, kind, device, elements, offset, shape, strides, grad, function, cost = pieces
             n = len(memo)
-            if sizes is None:
+            if scalar is not None:
                 in_turn = p1 + p2 + p5 + p6 + p7 == _FIVE(n, n + 1, n + 2, n + 3, n + 4)
             else:
                 turns = _SEVEN(n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6)
@@ -111,14 +100,14 @@ class Records:
                 break
             done = found.end()
             text = key.decode("ascii")
-            pid = (word, kind, text, place, elements)
-            storage = PersistentId(pid, base + found.end(8))
-            hook = Made(function, (), "REDUCE", base + found.start(16) - 2)
+            pid = (word, kind, text, device, elements)
+            storage = PersistentId(pid, base + found.end(_PID_END))
+            hook = Made(function, (), "REDUCE", base + found.start(_HOOK_GROUP) - 2)
             args = (storage, offset, shape, strides, grad, hook)
             made = Made(rebuild, args, "REDUCE", base + done - 6)
             memo += (
                 (text, pid, hook, args, made)
-                if sizes is None
+                if scalar is not None
                 else (text, pid, shape, strides, hook, args, made)
             )
             persistents.append(storage)
@@ -148,9 +137,13 @@ class Records:
 
     def _decode(self, given: tuple[bytes, ...], memo: list[Any]) -> _Pieces | None:
         """The pieces of a record, or ``None`` where one refers to what is not in the memo."""
-        word, kind, place, numel, at, sizes, steps, flag, hooks = given
+        front, place, *inner, end = given
+        word, kind = _cut(front)
+        device, numel = _cut(place)
+        at, sizes, steps = (*_cut(inner[0]), inner[1]) if len(inner) == 2 else (inner[0], None, None)
+        flag, hooks = end[:1], end[1:]
         held = []
-        for raw in (word, kind, place, hooks):
+        for raw in (word, kind, device, hooks):
             index, _ = _fetch(raw, 0)
             if index >= len(memo):
                 return None
@@ -158,7 +151,7 @@ class Records:
         numbers, costs = zip(*(_integers(raw, self._cost) for raw in (numel, at, sizes, steps)), strict=True)
         (elements,), (offset,), shape, strides = numbers
         cost = self._fixed + (0 if sizes is None else 2 * self._cost[0x72]) + sum(costs)
-        cost += sum(self._cost[raw[0]] for raw in (word, kind, place, hooks, flag))
+        cost += sum(self._cost[raw[0]] for raw in (word, kind, device, hooks, flag))
         if len(self._known) >= _MOST_KEPT:
             self._known.clear()
         made = (*held[:3], elements, offset, shape, strides, flag == b"\x88", held[3], cost)
@@ -171,6 +164,12 @@ def _fetch(data: bytes, pos: int) -> tuple[int, int]:
     if data[pos] == 0x68:
         return data[pos + 1], pos + 2
     return (_U4(data, pos + 1)[0], pos + 5) if data[pos] == 0x6A else (-1, pos)
+
+
+def _cut(raw: bytes) -> tuple[bytes, bytes]:
+    """The first opcode, which fetches from the memo or is an integer, and what follows it."""
+    width = _WIDTHS[raw[0]]
+    return raw[:width], raw[width:]
 
 
 def _integers(raw: bytes | None, cost: list[int]) -> tuple[tuple[int, ...], int]:

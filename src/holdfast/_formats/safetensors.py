@@ -89,6 +89,10 @@ def open_safetensors(source: Source, store: Store) -> Catalog:
     return SafetensorsCatalog(source)
 
 
+_LEAST = 72
+"""Bytes of the header's entry for a tensor of one letter and one element, and the element's own."""
+
+
 class SafetensorsCatalog(Catalog):
     """A safetensors file. ``attributes`` holds the strings of ``__metadata__``."""
 
@@ -97,12 +101,13 @@ class SafetensorsCatalog(Catalog):
     def __init__(self, source: Source) -> None:
         header = read_header(source)
         self._source, self._start = source, header.start
-        if len(header.entries) > most_tensors(source.size):
+        most = most_tensors(source.size, _LEAST)
+        if len(header.entries) > most:
             raise LimitExceeded(
                 "more tensors than an honest file of that size holds",
                 file=source.name,
                 offset=8,
-                expected=f"at most {most_tensors(source.size)}",
+                expected=f"at most {most}",
                 found=len(header.entries),
             )
         self._bad: dict[str, str] = {}

@@ -94,13 +94,13 @@ def demand_sane(source: Source, raw: bytes) -> None:
     Raises :class:`LimitExceeded`.
     """
     cost = 90 * raw.count(b",") + 60 * raw.count(b"[") + 60 * raw.count(b"{")
-    if cost > 2 * source.size + _SLACK:
+    if cost > 3 * source.size + _SLACK:
         raise LimitExceeded(
             "the JSON holds more values than any honest one of its size",
             file=source.name,
             offset=8,
             found=f"about {cost >> 20} MiB once parsed",
-            expected=f"at most {(2 * source.size + _SLACK) >> 20} MiB",
+            expected=f"at most {(3 * source.size + _SLACK) >> 20} MiB",
         )
 
 

@@ -155,7 +155,8 @@ def open_torch(
     offsets.
     """
     reader = Reader()
-    walk = Walk(reader, visits=200_000 + 2 * pickle_size, tensors=most_tensors(file_size))
+    most = most_tensors(file_size, 128 if format == "torch-legacy" else 300)
+    walk = Walk(reader, visits=200_000 + 2 * pickle_size, tensors=most)
     walk.run(pickle.value)
     leaves = unfold_nested(walk.leaves, bank)
     homes = {home: [leaf for leaf in found if leaf.optimizer is None] for home, found in walk.order.items()}

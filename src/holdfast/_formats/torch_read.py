@@ -32,6 +32,10 @@ class Bank(ABC):
     def place(self, key: str) -> int | None:
         """Offset of the storage's first byte in the file; ``None`` where its bytes are compressed."""
 
+    def extent(self, key: str) -> tuple[int | None, int | None]:
+        """Size and place in one."""
+        return self.size(key), self.place(key)
+
     @abstractmethod
     def view(self, key: str, start: int, length: int) -> memoryview:
         """``length`` bytes of a storage from byte ``start``."""

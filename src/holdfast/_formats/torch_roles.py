@@ -8,22 +8,28 @@ transformers/trainer.py (``rng_state``), lightning/pytorch/utilities/seed.py (``
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from .._core.roles import guess_role
 from .._core.spec import Role
 from .pickle_numpy import NumpyArray
 from .torch_leaves import Leaf
+from .torch_views import Tensor
 
-__all__ = ["role_of", "average_homes", "averaged_owner"]
+__all__ = ["role_of", "average_homes", "averaged_owner", "may_be_special"]
 
 _AVERAGE = re.compile(r"(^|[/._-])(ema|swa|averaged?|polyak|shadow|teacher_ema)([/._-]|$)|_ema$|^ema_")
 _RNG = re.compile(r"(^|[/._])(\w*rng\w*|random_states?\w*|generator_state)([/._]|$)")
 _SCHEDULER = re.compile(r"(^|[/._])(lr_)?schedulers?([/._]|$)")
 _METRIC = re.compile(r"(^|/)(\w*_)?(loss|losses|metrics?|accuracy|acc|best_\w+|history)(/|$)")
 _DATA = re.compile(r"(^|/)(sampler|dataloader|data_loader|dataset)(_state\w*)?(/|$)")
-_SPECIAL = re.compile(
-    r"rng|random_state|generator_state|scheduler|sampler|loader|dataset|loss|metric|acc|best_|history"
+_SPECIAL_WORDS = (
+    *("rng", "random_state", "generator_state", "scheduler", "sampler", "loader", "dataset"),
+    *("loss", "metric", "acc", "best_", "history"),
 )
+_SPECIAL = re.compile("|".join(_SPECIAL_WORDS))
+_PLAIN_ENDS = (".weight", ".bias")
+_PLAIN_TYPES = frozenset({"float64", "float32", "float16", "bfloat16"})
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
 
 
@@ -59,9 +65,15 @@ def averaged_owner(leaf: Leaf, homes: dict[str, list[Leaf]], averages: set[str])
     return found[0] if len(found) == 1 else None
 
 
-def role_of(leaf: Leaf, dtype: str, averages: set[str]) -> Role:
-    """The role of a tensor that lies outside optimizers, or inside one."""
-    shape = leaf.part.shape
+def may_be_special(names: Iterable[str]) -> bool:
+    """Whether :func:`role_of` has to look closely at any of these names: one look for all."""
+    text = "\n".join(names).lower()
+    return any(word in text for word in _SPECIAL_WORDS)
+
+
+def role_of(leaf: Leaf, dtype: str, averages: set[str], special: bool = True) -> Role:
+    """The role of a tensor that lies outside optimizers, or inside one. ``special`` is what :func:`may_be_special` says
+    of its name and others."""
     if leaf.hyper:
         return "hyperparameter"
     if leaf.optimizer is not None:
@@ -71,14 +83,21 @@ def role_of(leaf: Leaf, dtype: str, averages: set[str]) -> Role:
     if leaf.local == "n_averaged":
         return "counter"
     if leaf.home in averages:
-        guessed = guess_role(leaf.local, dtype, shape)
+        guessed = guess_role(leaf.local, dtype, leaf.part.shape)
         return "buffer" if guessed == "buffer" and leaf.local.endswith("num_batches_tracked") else "average"
     if leaf.kind == "parameter":
         return "weight"
     if leaf.kind == "buffer":
         return "buffer"
-    lower = leaf.name.lower()
-    if _SPECIAL.search(lower):  # one look for all: nearly every name passes none
+    if (
+        not special
+        and leaf.local.endswith(_PLAIN_ENDS)
+        and dtype in _PLAIN_TYPES
+        and type(leaf.part) is Tensor
+    ):
+        return "weight"  # what the rest comes to for nearly all
+    shape = leaf.part.shape
+    if special and _SPECIAL.search(lower := leaf.name.lower()):  # one look: nearly every name passes none
         if _RNG.search(lower) and dtype.startswith(("uint", "int")):
             return "rng"
         if _SCHEDULER.search(lower):

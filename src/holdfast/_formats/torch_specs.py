@@ -6,20 +6,25 @@ from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any
 
-from .._core.dtypes import DTYPES
+from .._core.drafts import draft_of
+from .._core.dtypes import nbytes_of
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
-from .._core.spec import Stored, TensorSpec
+from .._core.spec import SpecDraft, Stored, TensorSpec
 from .._core.words import plural
 from .torch_leaves import Leaf
 from .torch_optimizers import Ownership, optimizer_name
 from .torch_read import Bank, read_tensor
-from .torch_roles import averaged_owner, role_of
+from .torch_roles import averaged_owner, may_be_special, role_of
 from .torch_tensors import Reader
-from .torch_views import Storage, Tensor, bound
+from .torch_views import NOTHING, WIDE, Storage, Tensor, bound
 from .torch_walk import Walk
 
 __all__ = ["SpecBuilder", "names_by_storage", "unfold_nested"]
+
+_StoredDraft = draft_of(Stored)
+_PLAIN = ("Tensor", "Parameter")  # classes that say nothing
+_HERE = ("cpu", "")  # device tags that say nothing
 
 
 def unfold_nested(leaves: list[Leaf], bank: Bank) -> list[Leaf]:
@@ -98,6 +103,8 @@ class SpecBuilder:
         self.storages: dict[str, Storage] = {}
         self.count: dict[Any, int] = {}
         self.on: dict[str, list[Leaf]] = {}
+        self._unlike: dict[str, None] = {}  # storages that are not just one tensor
+        self.special = True  # whether any name may need a close look to tell its role
         self._trouble: dict[tuple[str, str], list[str]] = {}
         self._devices: dict[str, list[str]] = {}
         self._without: list[str] = []
@@ -124,54 +131,72 @@ class SpecBuilder:
                 for part in _tensors(leaves):
                     identity = part.identity
                     self.count[identity] = self.count.get(identity, 0) + 1
+        self.special = may_be_special([leaf.name for leaf in self.leaves])
         return [self._spec(order, leaf) for order, leaf in enumerate(self.leaves)]
 
     def _spec(self, order: int, leaf: Leaf) -> TensorSpec:
         part = leaf.part
         extra: dict[str, Any] = {}
-        shares: str | None = None
-        stored: tuple[Stored, ...] = ()
-        trainable: bool | None = None
-        nbytes = -1  # left to the spec, unless known already
-        if isinstance(part, Tensor):
+        spec = SpecDraft()
+        spec.shape = part.shape
+        spec.shares = spec.trainable = None
+        spec.stored = spec.path = ()
+        if type(part) is Tensor:
             dtype = part.dtype
-            shares, stored = self._tensor_facts(leaf, part, extra)
+            nbytes = part.span * part.itemsize
+            storage = part.storage
+            if (
+                storage is not None
+                and nbytes == storage.nbytes
+                and storage.location in _HERE
+                and part.is_contiguous
+                and part.problem is None
+                and part.extra is NOTHING
+                and part.cls in _PLAIN
+                and not part.conj
+                and not part.neg
+                and len(self.on[storage.key]) == 1
+            ):  # the whole of a storage of its own, and nothing special about it, as nearly all are
+                available, place = self.bank.extent(storage.key)
+                if available is not None and nbytes <= available:
+                    run = _StoredDraft()
+                    run.file, run.offset, run.nbytes, run.extent = self.file, place, nbytes, None
+                    run.__class__ = Stored
+                    spec.stored = (run,)
+                elif available is not None:
+                    self._trouble.setdefault(("truncated", storage.key), []).append(leaf.name)
+                elif nbytes:
+                    self._trouble.setdefault(("part-missing", storage.key), []).append(leaf.name)
+            else:
+                if storage is not None:
+                    self._unlike.setdefault(storage.key)
+                spec.shares, spec.stored = self._tensor_facts(leaf, part, extra)
             if part.cls == "Parameter":
-                trainable = part.requires_grad
-            if part.is_contiguous and part.problem is None and DTYPES[dtype].bits >= 8:
-                nbytes = part.span * part.itemsize
+                spec.trainable = part.requires_grad
+            if not (part.is_contiguous and part.problem is None and dtype in WIDE):
+                nbytes = nbytes_of(part.shape, dtype)
         else:
-            dtype = part.dtype_name
+            dtype = part.dtype_name  # type: ignore[union-attr]
+            nbytes = nbytes_of(part.shape, dtype)
             extra["numpy"] = True
-        role = role_of(leaf, dtype, self.averages)
-        owner, optimizer = None, None
+        role = role_of(leaf, dtype, self.averages, self.special)
+        spec.owner = spec.optimizer = spec.slot = None
         if leaf.optimizer is not None:
-            optimizer = self._ending[leaf.optimizer]
-            owner = self._owner(leaf, role, extra)
-        elif role == "average":
-            owner = averaged_owner(leaf, self.homes, self.averages) if leaf.home in self.averages else None
+            spec.optimizer = self._ending[leaf.optimizer]
+            spec.owner = self._owner(leaf, role, extra)
+            if role == "slot":
+                spec.slot = leaf.slot
+        elif role == "average" and leaf.home in self.averages:
+            spec.owner = averaged_owner(leaf, self.homes, self.averages)
         name, key = leaf.name, leaf.key
+        spec.name, spec.key, spec.dtype, spec.role, spec.nbytes = name, key or name, dtype, role, nbytes
         aliases: tuple[str, ...] = (key,) if key != name else ()
-        if "/" in name:
-            aliases += (name.replace("/", "."),)
-        return TensorSpec(
-            name=name,
-            shape=part.shape,
-            dtype=dtype,
-            key=key,
-            role=role,
-            owner=owner,
-            slot=leaf.slot if role == "slot" else None,
-            optimizer=optimizer,
-            aliases=aliases,
-            dialect="torch",
-            trainable=trainable,
-            order=order,
-            shares=shares,
-            nbytes=nbytes,
-            stored=stored,
-            attributes=extra,
-        )
+        spec.aliases = (*aliases, name.replace("/", ".")) if "/" in name else aliases
+        spec.dialect = "torch"
+        spec.layout = spec.extent = None
+        spec.order = order
+        spec.attributes = extra or NOTHING
+        return spec.done()
 
     def _owner(self, leaf: Leaf, role: str, extra: dict[str, Any]) -> str | None:
         position = leaf.position
@@ -222,7 +247,7 @@ class SpecBuilder:
             extra["stride"] = list(part.stride)
         if problem is not None:
             return shares, ()
-        available = self.bank.size(key)
+        available, place = self.bank.extent(key)
         if available is None:
             if span:
                 self._trouble.setdefault(("part-missing", key), []).append(leaf.name)
@@ -230,7 +255,6 @@ class SpecBuilder:
         if start + span > available:
             self._trouble.setdefault(("truncated", key), []).append(leaf.name)
             return shares, ()
-        place = self.bank.place(key)
         return shares, (Stored(self.file, None if place is None else place + start, span),)
 
     # -- faults ------------------------------------------------------------------------------------------
@@ -293,8 +317,8 @@ class SpecBuilder:
         """Storages of which the file's tensors use less than half: views saved with the whole they were cut
         from.
         """
-        for key, leaves in self.on.items():
-            total = self.storages[key].nbytes
+        for key in self._unlike:
+            total, leaves = self.storages[key].nbytes, self.on[key]
             parts = _tensors(leaves)
             if total <= 2 * max([part.span * part.itemsize for part in parts]):
                 continue

@@ -60,7 +60,8 @@ class Reader:
         self._storages: dict[int, Storage | None] = {}
         self._first: dict[str, Storage] = {}
         self._kinds: dict[Any, Any] = {}
-        self._views: dict[tuple[int, int], Geometry] = {}
+        self._views: dict[tuple[int, int], tuple[Geometry, bool]] = {}  # and whether no size is negative
+        self._ordinary: dict[int, Tensor] = {}
         self._rebuild: Any = self  # the global of ``_rebuild_tensor_v2``, once it was met; no node until then
         self._depth = 0
         self.odd: list[tuple[str, int]] = []  # what a rebuild call said that makes no sense, with its offset
@@ -156,10 +157,14 @@ class Reader:
         """The tensors that a node stands for, with suffixes to its name; ``None`` where it is no tensor."""
         if id(node) in self._known:
             return self._known[id(node)]
+        plain = self._ordinary.get(id(node))
+        if plain is not None:
+            return [("", plain)]
         found: list[Part] | None = None
         self._known[id(node)] = None  # a tensor that is made of itself is none
         if isinstance(node, Made):
-            found = self._plain(node) or self.made(node)
+            tensor = self._plain(node)
+            found = self.made(node) if tensor is None else [("", tensor)]
         elif isinstance(node, PersistentId):
             storage = self.storage(node)
             if storage is not None:
@@ -170,7 +175,18 @@ class Reader:
         self._known[id(node)] = found
         return found
 
-    def _plain(self, node: Made) -> list[Part] | None:
+    def ordinary(self, node: Made) -> Tensor | None:
+        """The tensor of an ordinary call of ``_rebuild_tensor_v2``; ``None`` for any other node, of which :meth:`parts`
+        knows more."""
+        place = id(node)
+        found = self._ordinary.get(place)
+        if found is None and place not in self._known:
+            found = self._plain(node)
+            if found is not None:
+                self._ordinary[place] = found
+        return found
+
+    def _plain(self, node: Made) -> Tensor | None:
         """What :meth:`made` gives, in brief, for the ordinary call of ``_rebuild_tensor_v2``; ``None`` for any
         other."""
         func, args = node.func, node.args
@@ -186,19 +202,38 @@ class Reader:
         source, offset, shape, stride, grad, _ = args
         if type(source) is not PersistentId or type(offset) is not int or type(grad) is not bool:
             return None
-        storage = self.storage(source)
+        storage = self._storages.get(id(source))
+        if storage is None:
+            pid = source.pid
+            dtype = None
+            if type(pid) is tuple and len(pid) == 5 and pid[0] == "storage" and type(pid[1]) is Global:
+                dtype = self._kinds.get(pid[1])
+            if (
+                dtype
+                and pid[2] not in self._first
+                and type(pid[2]) is type(pid[3]) is str
+                and type(pid[4]) is int
+                and 0 <= pid[4] < WIDEST
+            ):  # what :meth:`storage` comes to for nearly all
+                storage = Storage(pid[2], dtype, pid[4], pid[3])
+                self._first[pid[2]] = self._storages[id(source)] = storage
+            else:
+                storage = self.storage(source)
         if storage is None:
             return None
-        place = id(shape), id(stride)  # not by value: True equals 1 and is no size
-        geometry = self._views.get(place)
-        if geometry is None:
+        known = self._views.get((id(shape), id(stride)))  # not by value: True equals 1 and is no size
+        if known is None:
             sound = type(shape) is tuple and type(stride) is tuple and len(shape) == len(stride)
             if not sound or sizes_of(shape) is None or sizes_of(stride) is None:
                 return None
-            geometry = self._views[place] = geometry_of(shape, stride)
+            known = geometry_of(shape, stride), min(shape, default=0) >= 0
+            self._views[id(shape), id(stride)] = known
+        geometry, sound = known
         tensor = Tensor(storage, offset, shape, stride, storage.dtype or "uint8", grad, geometry)
-        bound(tensor)
-        return [("", tensor)]
+        whole = sound and tensor.is_contiguous and not tensor.first
+        if not whole or tensor.span * tensor.itemsize != storage.nbytes:
+            bound(tensor)  # else it is all of its storage, once
+        return tensor
 
     def tensor(self, node: Any) -> Tensor | None:
         """The one plain tensor a node stands for, or ``None``."""

@@ -15,6 +15,8 @@ from .pickle_nodes import items_of
 from .pickle_numpy import NumpyArray
 
 __all__ = [
+    "NOTHING",
+    "WIDE",
     "WIDEST",
     "Part",
     "Geometry",
@@ -29,7 +31,9 @@ __all__ = [
 
 WIDEST = 1 << 62
 """Sizes, strides and counts from here on are nobody's honest ones."""
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+WIDE = frozenset(name for name, row in DTYPES.items() if row.bits >= 8)
+"""Dtypes of which every element has bytes of its own."""
 _ITEMSIZES = {name: max(1, row.bits // 8) for name, row in DTYPES.items()}
 
 
@@ -105,7 +109,7 @@ class Tensor:
         self.requires_grad = requires_grad
         self.cls = "Tensor"
         self.conj = self.neg = False
-        self.extra: Mapping[str, Any] = _NOTHING
+        self.extra: Mapping[str, Any] = NOTHING
         self.problem: tuple[str, str] | None = None
         self.attached: Any = None  # the node of a Python-side state, which may hold further tensors
         self.itemsize = _ITEMSIZES[dtype]

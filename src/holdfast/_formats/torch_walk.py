@@ -192,19 +192,22 @@ class Walk:
             self._note_versions(node, name)
         texts = [p[0] if type(p[0]) is str else key_text(p[0]) for p in pairs]
         last = {text: index for index, text in enumerate(texts)}
-        parts_of = self.reader.parts
+        ordinary, most, leaves = self.reader.ordinary, self.most_tensors, self.leaves
+        beside: list[Leaf] | None = None  # the leaves of this home
         for index, (text, (word, value)) in enumerate(zip(texts, pairs, strict=True)):
             if last[text] != index and pairs[last[text]][0] == word:
                 continue  # a key set twice: the later value counts
             child = f"{name}/{text}" if name else text
             raw = f"{key}/{text}" if key else text
-            parts = parts_of(value) if type(value) is Made else None
-            if parts is not None and len(parts) == 1:
-                suffix, part = parts[0]
-                if not suffix and type(part) is Tensor and part.attached is None:
-                    self._add(Leaf(child, raw, part, name, text))  # a plain tensor, as nearly all are
-                    continue
-            self._node(value, child, raw, depth + 1, name, text)
+            tensor = ordinary(value) if type(value) is Made else None
+            if tensor is None or len(leaves) >= most:
+                self._node(value, child, raw, depth + 1, name, text)
+                continue
+            leaf = Leaf(child, raw, tensor, name, text)  # a plain tensor, as nearly all are
+            leaves.append(leaf)
+            if beside is None:
+                beside = self.order.setdefault(name, [])
+            beside.append(leaf)
 
     def _note_versions(self, node: Made, name: str) -> None:
         """``_metadata`` of a state dict: the version of each module's layout, where it is not 1."""
@@ -332,10 +335,20 @@ class Walk:
             for suffix, part in parts:
                 self._slot(part, made, index, position, base, "", suffix, name, key, depth)
             return
+        ordinary, most, leaves = self.reader.ordinary, self.most_tensors, self.leaves
+        home, front, raw_front = _under(name, "state"), _under(name, base), _under(key, base)
         for raw, value in pairs_of(slots) or ():
-            word = key_text(raw)
+            word = raw if type(raw) is str else key_text(raw)
             if word not in made.slots and len(made.slots) < 64:
                 made.slots.append(word)
+            tensor = ordinary(value) if type(value) is Made and word else None
+            if tensor is not None and len(leaves) < most:  # a plain tensor, as nearly all are
+                leaf = Leaf(
+                    f"{front}/{word}", f"{raw_front}/{word}", tensor, home, f"{base}/{word}", None, index, position, word
+                )  # fmt: skip
+                leaves.append(leaf)
+                self.order.setdefault(home, []).append(leaf)
+                continue
             self._slot_value(value, made, index, position, base, word, name, key, depth)
 
     def _slot_value(

@@ -31,6 +31,7 @@ _WINDOW = 1 << 16
 _TOGETHER = 8  # so many local headers within a window are read at once
 _LOCAL_HEAD = struct.Struct("<4s22xHH")  # signature, length of the name, of the extra field
 _header = attrgetter("header")
+_NOWHERE = (None, None)
 
 
 def _archive(source: Source) -> ZipArchive:
@@ -106,7 +107,7 @@ class _ZipBank(Bank):
             n.startswith(root + "tensors/") for n in archive.members
         ):
             self.folder = root + "tensors/"
-        self._places: dict[str, int] | None = None
+        self._extents: dict[str, tuple[int, int | None]] | None = None
         self._open: dict[str, Source] = {}
 
     def size(self, key: str) -> int | None:
@@ -114,21 +115,27 @@ class _ZipBank(Bank):
         return None if member is None else member.size
 
     def place(self, key: str) -> int | None:
-        """By the local header alone, so that opening reads 30 bytes a storage; :meth:`view` checks it."""
-        if self._places is None:
-            self._places = dict(self._all_places())
-        return self._places.get(self.folder + key)
+        return self.extent(key)[1]
 
-    def _all_places(self) -> Iterator[tuple[str, int]]:
-        """Member -> offset of its payload, by the local headers. Headers that lie close together (20,000 small
-        storages) are read together; none is mapped, as each page would stay in memory."""
+    def extent(self, key: str) -> tuple[int | None, int | None]:
+        """By the local header alone, so that opening reads 30 bytes a storage; :meth:`view` checks it."""
+        if self._extents is None:
+            self._extents = self._all_extents()
+        return self._extents.get(key, _NOWHERE)
+
+    def _all_extents(self) -> dict[str, tuple[int, int | None]]:
+        """Storage -> its bytes and the offset of its payload, by the local headers. Headers that lie close together
+        (20,000 small storages) are read together; none is mapped, as each page would stay in memory."""
         source, unpack = self.archive.source, _LOCAL_HEAD.unpack_from
-        members = [m for n, m in self.archive.members.items() if n.startswith(self.folder) and m.method == 0]
+        front = len(self.folder)
+        found: dict[str, tuple[int, int | None]] = {}
+        members = [m for n, m in self.archive.members.items() if n.startswith(self.folder)]
         members.sort(key=_header)
         window, start, end, size = b"", 0, 0, source.size
-        for index, (name, _, _, _, _, length, at) in enumerate(members):
-            if at + 30 > size:
-                break
+        for index, (name, method, _, _, _, length, at) in enumerate(members):
+            if method != 0 or at + 30 > size:
+                found[name[front:]] = length, None
+                continue
             if at + 30 > end:
                 ahead = members[index + _TOGETHER - 1 : index + _TOGETHER]
                 wanted = _WINDOW if ahead and ahead[0].header < at + _WINDOW - 30 else 30
@@ -136,11 +143,17 @@ class _ZipBank(Bank):
                 start, end = at, at + len(window)
             signature, name_length, extra = unpack(window, at - start)
             place = at + 30 + name_length + extra
-            if signature == b"PK\x03\x04" and place + length <= size:
-                yield name, place
+            known = signature == b"PK\x03\x04" and place + length <= size
+            found[name[front:]] = length, place if known else None
+        return found
 
     def view(self, key: str, start: int, length: int) -> memoryview:
         name = self.folder + key
+        member = self.archive.members.get(name)
+        if member is not None and member.method == 0 and not member.flags & 1:
+            place = self.archive.payload(name)
+            if start >= 0 and start + length <= member.compressed:
+                return self.archive.source.view(place + start, length)
         source = self._open.get(name)
         if source is None:
             source = self.archive.open(name)
@@ -232,7 +245,8 @@ def open_zip(source: Source, store: Store) -> TorchCatalog:
     name = root + "data.pkl"
     member = archive.open(name)
     label = f"{source.name}:{name}"
-    pickle = read_pickle(member, whole=source.size, window=64 << 20)
+    # a record of its own, however few bytes it holds, stands for an honest tensor that the pickle makes
+    pickle = read_pickle(member, whole=source.size + 128 * len(archive.members), window=64 << 20)
     attributes["pickle_protocol"] = pickle.protocol
     if pickle.end != member.size:
         faults.append(

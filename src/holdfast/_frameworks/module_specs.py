@@ -20,7 +20,14 @@ from .._facts.keras_modules import keras_modules
 from .._facts.module_config import keras_module_config, object_config
 from .code import callable_digest, code_digest, is_user_code
 
-__all__ = ["code_of", "keras_live_modules", "object_spec", "torch_module_config", "torch_modules"]
+__all__ = [
+    "code_of",
+    "keras_live_modules",
+    "object_spec",
+    "torch_module_config",
+    "torch_modules",
+    "walk_layers",
+]
 
 _FUNCTIONS = (FunctionType, MethodType, functools.partial)
 _MADE_BY_LIBRARIES = frozenset({"torch.nn.utils.parametrize", "torch.fx.graph_module"})
@@ -98,7 +105,7 @@ def keras_live_modules(model: Any) -> tuple[ModuleSpec, ...]:
             listed = keras_modules(keras.saving.serialize_keras_object(model))
         except _REFUSES:
             listed = ()
-    live = dict(_walk_layers(model, "", set(), 0))
+    live = dict(walk_layers(model))
     found = [replace(spec, **_own(live[spec.path])) if spec.path in live else spec for spec in listed]
     known = {spec.path for spec in found}
     for path, layer in live.items():
@@ -121,8 +128,10 @@ def _own(layer: Any) -> dict[str, Any]:
     return {"package": type(layer).__module__.partition(".")[0], "code": code_of(layer, functions)}
 
 
-def _walk_layers(layer: Any, path: str, active: set[int], depth: int) -> Iterator[tuple[str, Any]]:
-    """A layer and those within it, by the path of their names."""
+def walk_layers(
+    layer: Any, path: str = "", active: frozenset[int] = frozenset(), depth: int = 0
+) -> Iterator[tuple[str, Any]]:
+    """A Keras layer and those within it, by the path of their names (a model's own path is empty)."""
     if id(layer) in active or depth > 40:
         return
     yield path, layer
@@ -132,4 +141,4 @@ def _walk_layers(layer: Any, path: str, active: set[int], depth: int) -> Iterato
         inside = list(flatten(include_self=False, recursive=False)) if callable(flatten) else []
     for inner in inside:
         name = str(getattr(inner, "name", type(inner).__name__))
-        yield from _walk_layers(inner, f"{path}/{name}" if path else name, active | {id(layer)}, depth + 1)
+        yield from walk_layers(inner, f"{path}/{name}" if path else name, active | {id(layer)}, depth + 1)

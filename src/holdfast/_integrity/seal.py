@@ -17,6 +17,7 @@ from .._core.errors import HoldfastError, NotReadable, NotRecognised, SealError
 from .._core.fault import Fault, Progress
 from .._layouts.target import Target
 from .._record.canonical import write_text
+from .._record.copies import COPY
 from .._record.schema import (
     EvidenceRecord,
     Record,
@@ -64,7 +65,11 @@ def find_seal(target: Target, seal_file: str | os.PathLike[str] | None = None) -
             raise SealError("no such seal", file=os.fspath(seal_file))
         return read_seal(seal_file, target.store)
     if target.format is not None and target.format.name == "holdfast-step" and target.main is not None:
-        return read_seal(target.store.shown(target.main), target.store)  # its record is its seal
+        own = read_seal(target.store.shown(target.main), target.store)  # its record is its seal
+        if own.record is None:  # the reader has told of that
+            copy = read_seal(target.store.shown(COPY), target.store)
+            return own if copy.record is None else copy
+        return own
     places = [target.path]
     if target.main is not None:
         places.append(target.store.shown(target.main))

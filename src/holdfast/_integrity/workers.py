@@ -91,11 +91,18 @@ def run_all(tasks: Iterable[Task], jobs: int, shared: Shared) -> None:
             ended.release()
 
     threads = [threading.Thread(target=work, name=f"holdfast-{n}", daemon=True) for n in range(jobs)]
-    for thread in threads:
-        thread.start()
     # Not Thread.join: an interrupt inside it makes older Pythons take the thread for ended.
-    left = jobs
+    left = 0
     try:
+        for thread in threads:
+            try:
+                thread.start()
+            except RuntimeError:  # too many threads, or an interpreter that is shutting down (Python 3.12)
+                break
+            left += 1
+        if not left:
+            left = 1
+            work()
         while left:
             left -= ended.acquire(timeout=0.5)  # in slices, so that an interrupt is heard on every platform
     except BaseException:
@@ -105,6 +112,7 @@ def run_all(tasks: Iterable[Task], jobs: int, shared: Shared) -> None:
         raise
     finally:
         for thread in threads:
-            thread.join(1)
+            if thread.is_alive():
+                thread.join(1)
     if failures:
         raise failures[0]

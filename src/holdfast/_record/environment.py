@@ -9,6 +9,7 @@ import os
 import platform
 import socket
 import sys
+from functools import cache, lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,29 @@ __all__ = ["VARIABLES", "environment"]
 
 _FRAMEWORKS = ("torch", "tensorflow", "keras", "jax")
 
-_LIBRARIES = (
-    "numpy", "scipy", "torch", "torchvision", "torchaudio", "tensorflow", "tensorflow-cpu", "keras",
-    "tf-keras", "jax", "jaxlib", "flax",
-    "optax", "orbax-checkpoint", "ml-dtypes", "h5py", "safetensors", "transformers", "tokenizers", "datasets",
-    "accelerate", "peft", "lightning", "pytorch-lightning", "torchmetrics", "timm", "diffusers", "deepspeed",
-    "bitsandbytes", "triton", "flash-attn", "xformers", "pandas", "scikit-learn", "pillow", "opencv-python",
-    "albumentations", "sentencepiece", "tensorflow-text", "tensorflow-datasets", "grain",
-)  # fmt: skip
-"""Distributions whose version can change what a model computes or what it is fed; told of those that are imported."""
+_LIBRARIES: dict[str, tuple[str, ...]] = {
+    **{
+        name: (name,)
+        for name in (
+            "numpy", "scipy", "torch", "torchvision", "torchaudio", "keras", "jax", "jaxlib", "flax", "optax", "h5py",
+            "safetensors", "transformers", "tokenizers", "datasets", "accelerate", "peft", "lightning", "torchmetrics",
+            "timm", "diffusers", "deepspeed", "bitsandbytes", "triton", "xformers", "pandas", "albumentations",
+            "sentencepiece", "grain",
+        )
+    },
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tensorflow-rocm"),
+    "tf_keras": ("tf-keras",),
+    "ml_dtypes": ("ml-dtypes",),
+    "orbax": ("orbax-checkpoint",),
+    "pytorch_lightning": ("pytorch-lightning",),
+    "flash_attn": ("flash-attn",),
+    "sklearn": ("scikit-learn",),
+    "PIL": ("pillow", "pillow-simd"),
+    "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
+    "tensorflow_text": ("tensorflow-text",),
+    "tensorflow_datasets": ("tensorflow-datasets",),
+}  # fmt: skip
+"""Module -> the distributions that have it, of libraries whose version can change what a model computes or is fed."""
 
 VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "CUBLAS_WORKSPACE_CONFIG",
@@ -54,7 +69,9 @@ def environment() -> dict[str, Any]:
 
     ``python``, ``platform``, ``cpu``, ``host``, ``libraries`` (versions of what is imported), one section for each
     framework that is loaded, ``driver``, ``variables``, ``command``, ``code`` (see :func:`code_state`). What cannot be
-    learned is left out; ``incomplete`` names it where a question failed.
+    learned is left out; ``incomplete`` names it where a question failed. What cannot change while a program runs (the
+    processor, versions) is asked once, and so is git: the code that runs is that of the program's start, not what was
+    edited since.
     """
     missing: list[str] = []
     found: dict[str, Any] = {
@@ -65,7 +82,7 @@ def environment() -> dict[str, Any]:
             "machine": platform.machine(),
             "libc": " ".join(platform.libc_ver()).strip(),
         },
-        "cpu": _cpu(),
+        "cpu": dict(_cpu()),
         "host": socket.gethostname(),
         "libraries": _libraries(),
     }
@@ -83,33 +100,39 @@ def environment() -> dict[str, Any]:
     if variables:
         found["variables"] = variables
     found["command"] = without_secret_arguments(getattr(sys, "orig_argv", sys.argv))
-    code = code_state()
+    code = _code_at_first()
     if code is not None:
-        found["code"] = code
+        found["code"] = dict(code)
     if missing:
         found["incomplete"] = missing
     return found
 
 
+@lru_cache(maxsize=1)
+def _code_at_first() -> dict[str, Any] | None:
+    return code_state()
+
+
 def _libraries() -> dict[str, str]:
-    """Versions of the known distributions of which a module is loaded."""
-    loaded = {name.partition(".")[0] for name in list(sys.modules)}
-    names = metadata.packages_distributions()
-    wanted = {
-        distribution.lower().replace("_", "-")
-        for module in loaded
-        for distribution in names.get(module, ())
-        if distribution.lower().replace("_", "-") in _LIBRARIES
+    """Versions of the known libraries that are imported."""
+    return {
+        name: version
+        for module, names in _LIBRARIES.items()
+        if module in sys.modules
+        for name in names
+        if (version := _version(name)) is not None
     }
-    found = {}
-    for name in sorted(wanted):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
+@cache
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=1)
 def _cpu() -> dict[str, Any]:
     """The processor's name and the instruction sets that change sums (man 5 proc, ``/proc/cpuinfo``)."""
     found: dict[str, Any] = {"count": os.cpu_count()}

@@ -29,8 +29,21 @@ end as well. Field by field (also on the docs page):
                     ``package`` (first segment of the class's module), ``config`` (what decides the function
                     besides the tensors) and ``code`` (digest of a user-written class's source, its scheme in
                     front).
+``environment``     interpreter, libraries, devices, settings that change numbers, command line and code (see
+                    :mod:`holdfast._record.environment`).
+``metrics``         name -> number (text where JSON has none). ``measured``: name -> what the number is (see
+                    :mod:`holdfast._record.metrics`), where more than that is known.
 ``snapshot``        ``proof``: how the values were held to one instant: ``protocol`` (training waits for ``save()``) or
                     ``content`` (all live values were digested a second time, and agreed); ``tries``.
+``lineage``         ``lineage`` and ``parent``: the line of the run and the step continued; ``sequence``: place in the
+                    order of saving; ``variant``: see :mod:`holdfast._vault.variants`.
+``incremental``     where frozen tensors lie in files of their own: ``frozen``, file -> ``since`` (the step that wrote
+                    it) and ``links`` (how many saves in a row have linked it since); ``reused_from`` (a step) and
+                    ``bytes_reused``, where any was linked.
+``timings``         seconds by phase (``stall``, ``snapshot``, ``hash``, ``write``, ``fsync``, ``total`` until the record was
+                    written), ``retries`` and the writer's ``pid``.
+``telemetry``       what else the save measured, in bytes: ``bytes``, ``bytes_reused``, ``free_before``, ``free_after`` (on
+                    the disk), ``rss_before`` ..., ``peak_rss``, ``gpu`` (by moment).
 ``digest``          of all the rest, see :mod:`holdfast._record.canonical`.
 
 How digests are made of leaves: :mod:`holdfast._integrity.digest`.
@@ -148,6 +161,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     architecture: dict[str, Any] | None = None
     environment: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
+    measured: dict[str, Any] | None = None
     contract: dict[str, Any] | None = None
     probe: dict[str, Any] | None = None
     resume: dict[str, Any] | None = None
@@ -155,6 +169,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     lineage: dict[str, Any] | None = None
     timings: dict[str, Any] | None = None
     snapshot: dict[str, Any] | None = None
+    telemetry: dict[str, Any] | None = None
+    incremental: dict[str, Any] | None = None
     digest: str = ""
 
 

@@ -23,7 +23,7 @@ def of(document: Mapping[str, Any]) -> str:
     command = document.get("command")
     if command == "diff":
         return delta(delta_lines(document), str(document["b"]["path"]))
-    if command not in ("doctor", "verify", "check"):
+    if command not in ("doctor", "verify", "scrub", "check"):
         raise ValueError(f"annotations are findings; {command or 'inspect'} has none")
     return report(document)
 

@@ -19,12 +19,17 @@ def draw(document: Mapping[str, Any], page: Page, *, quiet: bool = False) -> Non
     page.line((document["path"], "path"), f"  {plural(len(checkpoints), 'checkpoint')}")
     width = max((len(c["name"]) for c in checkpoints), default=0)
     lineage: str | None = None
+    variant: str | None = None
     for c in checkpoints:
         if c["fault"] is None and c["lineage"] != lineage:
             if lineage is not None:
                 after = f", continues {c['parent']}" if c["parent"] else ""
                 page.line("  ", (f"new lineage {c['lineage']}{after}", "dim"))
             lineage = c["lineage"]
+        if c["fault"] is None and c["variant"] != variant:
+            if variant is not None:
+                page.line("  ", (f"variant {c['variant']}: the model has another structure", "dim"))
+            variant = c["variant"]
         mark, style = ("✘", "error") if c["fault"] else ("✔", "good") if c["name"] == newest else ("·", "dim")
         facts = [c["created"] or "", words.size(c["nbytes"])] if c["fault"] is None else [c["fault"]]
         facts += [f"{name} {value:.6g}" for name, value in c["metrics"].items()]
@@ -32,6 +37,11 @@ def draw(document: Mapping[str, Any], page: Page, *, quiet: bool = False) -> Non
             facts.append("pinned")
         if c["name"] == newest:
             facts.append("latest")
+        if c["last_verified"]:
+            check = c["last_verified"]
+            facts.append(f"{'verified' if check['verdict'] == 'sound' else check['verdict']} {check['at']}")
+        if c["note"]:
+            facts.append(c["note"])
         page.line("  ", (mark, style), f" {c['name']:<{width}}  ", " · ".join(filter(None, facts)))
     for kind, text in (("set_aside", "damaged, set aside"), ("unfinished", "unfinished save")):
         for name in document[kind]:

@@ -52,15 +52,28 @@ _LABEL = 10
 _IN_BYTES = ("truncated", "trailing-bytes", "hole")
 """Rules whose evidence, where it is a number, counts bytes."""
 _FOR_MACHINES = frozenset(
-    {"kind", "latest", "missing", "names", "part", "parts", "paths", "places", "suffix", "was", "writer"}
+    {
+        "errno",
+        "kind",
+        "latest",
+        "missing",
+        "names",
+        "part",
+        "parts",
+        "paths",
+        "places",
+        "suffix",
+        "was",
+        "writer",
+    }
 )
 """Evidence that the headline says in words; in JSON always, in text under --verbose."""
 
 
 def draw(document: Mapping[str, Any], page: Page, *, quiet: bool = False, verbose: bool = False) -> None:
-    """Write a ``doctor`` or ``verify`` document onto ``page``. ``quiet`` leaves sound ones out."""
+    """Write a ``doctor``, ``verify`` or ``scrub`` document onto ``page``. ``quiet`` leaves sound ones out."""
     checkpoints = document["checkpoints"]
-    verify = document["command"] == "verify"
+    verify = document["command"] in ("verify", "scrub")
     for checkpoint in checkpoints:
         told = bool(checkpoint["findings"]) and not _only_notes(checkpoint)
         if quiet and checkpoint["verdict"] == "sound" and not told:
@@ -70,6 +83,10 @@ def draw(document: Mapping[str, Any], page: Page, *, quiet: bool = False, verbos
         page.blank()
         page.line((summary(checkpoints), "bold"))
         _next(checkpoints, page, verify=verify)
+    left = document.get("left")
+    if left and not quiet:
+        more = f" and {len(left) - 3:,} more" if len(left) > 3 else ""
+        page.wrapped(f"for a later scrub: {', '.join(left[:3])}{more}", style="dim")
 
 
 def summary(checkpoints: Sequence[Mapping[str, Any]]) -> str:

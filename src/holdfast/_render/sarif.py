@@ -29,13 +29,13 @@ def of(document: Mapping[str, Any], *, rules: Iterable[RuleLike] = ()) -> dict[s
     command = document.get("command")
     if command == "diff":
         return delta(delta_lines(document), str(document["b"]["path"]), version=__version__)
-    if command not in ("doctor", "verify", "check"):
+    if command not in ("doctor", "verify", "scrub", "check"):
         raise ValueError(f"SARIF holds findings; {command or 'inspect'} has none")
     return report(document, version=__version__, rules=rules)
 
 
 def report(document: Mapping[str, Any], *, version: str, rules: Iterable[RuleLike] = ()) -> dict[str, Any]:
-    """A ``doctor``, ``verify`` or ``check`` document as a SARIF log; findings folded under another one are related
+    """A ``doctor``, ``verify``, ``scrub`` or ``check`` document as a SARIF log; findings folded under another one are related
     locations.
     """
     known = {rule.code: rule for rule in rules}

@@ -37,6 +37,10 @@ def draw(
         from . import history_text
 
         history_text.draw(document, page, quiet=quiet)
+    elif command == "audit":
+        from . import audit_text
+
+        audit_text.draw(document, page, verbose=verbose, quiet=quiet)
     elif command == "seal":
         for entry in document["seals"]:
             page.line(

@@ -24,6 +24,8 @@ from .._examine.examine import examine_target, run_rules
 from .._examine.fit import Fit, as_plan, fit
 from .._examine.scan import scan_catalog
 from .._frameworks import LiveCatalog, Variable, live_catalog
+from .._frameworks.keeping import structure
+from .._frameworks.pending import settle
 from .._integrity.architecture import called_by, modules_of
 from .._integrity.seal import find_seal
 from .._layouts.opening import the_one, try_open
@@ -54,6 +56,7 @@ def restore(
 ) -> Outcome:
     """Restore live objects from the checkpoint at ``path``; see :func:`holdfast.restore`."""
     wanted = as_plan(allow, plan)
+    settle()  # a save of these objects may still be copying them
     where = the_one(path)
     live = live_catalog(**parts)
     if live.unbuilt and build_with is not None:
@@ -75,7 +78,7 @@ def restore(
         if any(f.severity == "error" for f in against):
             raise _refused(where, against, found.proposal, live)
         carried = _carry(found, where, parts, rollback=rollback, verify=verify, jobs=jobs, progress=progress)
-    ready = readiness_findings(live_catalog(**{**parts, **live.result()}), None)
+    ready = carried.ready
     return _outcome(found, where, carried, (*findings, *ready), parts, next_step(live, ready))
 
 
@@ -124,6 +127,7 @@ class _Carried:
         self.moved = Transferred()
         self.values: dict[str, tuple[Any, Any]] = {}
         self.restored: list[str] = []
+        self.ready: tuple[Finding, ...] = ()
 
 
 def _carry(
@@ -140,17 +144,17 @@ def _carry(
     live = found.live
     direct, staged = _transfers(found)
     _bound(found)
-    nbytes = sum(v.spec.nbytes for v in live.variables.values() if not v.virtual)
-    keep = room_for(nbytes) if rollback or rollback is None else None
-    if rollback and keep is None:
+    nbytes = _touched_bytes(found)
+    seal = find_seal(where)
+    room = room_for(nbytes) if rollback or rollback is None else None
+    if rollback and room is None:
         raise UsageError(
             "neither memory nor the temporary folder has room for the old values",
             expected=f"{nbytes:,} bytes",
             remedy="Pass rollback=False to restore without them (a failure then leaves the objects half changed "
             "and says so), or set TMPDIR to a larger disk.",
         )
-    seal = find_seal(where)
-    journal = Journal(live, keep)
+    journal = Journal(live, room, structure(parts) if room is not None else None)
     done = _Carried()
 
     def work() -> None:
@@ -175,6 +179,7 @@ def _carry(
         _set_values(found, journal, done)
         live.finish()
         _prove(live, parts, done)
+        done.ready = tuple(readiness_findings(live_catalog(**{**parts, **live.result()}), None))
 
     try:
         with signals_held():
@@ -187,6 +192,12 @@ def _carry(
         journal.close()
     done.restored = list(_restored_names(found))
     return done
+
+
+def _touched_bytes(found: Fit) -> int:
+    """Bytes of the live tensors that the restore will change; what it makes has no old value."""
+    names = {*found.pairs, *found.reset, *found.cleared, *(d.variable for d in found.decisions if d.variable)}
+    return sum(v.spec.nbytes for n, v in found.live.variables.items() if n in names and not v.virtual)
 
 
 class _NotFinite(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,22 +15,111 @@ import numpy as np
 from .._core.errors import HoldfastError, RestoreInterrupted
 from .._frameworks import LiveCatalog, Setting
 
-__all__ = ["Journal", "room_for"]
+__all__ = ["Journal", "Room", "room_for"]
 
 _SHARE = 0.6
 """The share of the memory that is free, or of a scratch disk, that old values may take."""
 
+_PIECE = 16 << 20
 
-def room_for(nbytes: int) -> str | None:
-    """Where the old values of a model of ``nbytes`` bytes can be kept: ``memory``, ``disk`` or nowhere."""
+
+class Room:
+    """A place for old values: memory, or a scratch file whose blocks are taken before anything changes.
+
+    The file has no name (it goes with the process, however that ends), and is written and read, never mapped: a store
+    to a mapped page that the disk has no block for kills the process (SIGBUS).
+    """
+
+    def __init__(self, kind: str, nbytes: int) -> None:
+        """``kind``: ``memory`` or ``disk``. Raises :class:`OSError` where the disk has not ``nbytes`` bytes."""
+        self.kind = kind
+        self._end = 0
+        self._file: Any = None
+        if kind == "disk":
+            self._file = tempfile.TemporaryFile(prefix="holdfast-rollback-", buffering=0)  # noqa: SIM115 - closed by close()
+            try:
+                _take(self._file.fileno(), nbytes)
+            except OSError:
+                self._file.close()
+                raise
+
+    def keep(self, values: np.ndarray) -> Callable[[], np.ndarray]:
+        """Keep a copy; gives a function that gives it back. Raises :class:`HoldfastError` where it cannot be kept."""
+        if self._file is None or values.nbytes == 0 or values.dtype.hasobject:
+            copy = np.array(values, copy=True, order="C")
+            return lambda: copy
+        shape, kind, start = values.shape, values.dtype, self._end
+        raw = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+        fd = self._file.fileno()
+        try:
+            for at in range(0, len(raw), _PIECE):
+                _write_all(fd, raw[at : at + _PIECE], start + at)
+        except OSError as error:
+            raise _no_room(error) from error
+        self._end += len(raw)
+
+        def back() -> np.ndarray:
+            whole = np.empty(len(raw), np.uint8)
+            view, done = whole.data, 0
+            while done < len(whole):
+                count = os.preadv(fd, [view[done : done + _PIECE]], start + done)
+                if not count:
+                    raise HoldfastError("the scratch file became shorter", file=tempfile.gettempdir())
+                done += count
+            return whole.view(kind).reshape(shape)
+
+        return back
+
+    def close(self) -> None:
+        """Give the disk's blocks back."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _take(fd: int, nbytes: int) -> None:
+    """Blocks for ``nbytes`` bytes, now: ``posix_fallocate``, or zeros written where the system or file system has no
+    such call (POSIX.1-2017, posix_fallocate: EINVAL; Linux: EOPNOTSUPP)."""
+    if not nbytes:
+        return
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(fd, 0, nbytes)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+    zeros = memoryview(bytes(min(nbytes, 1 << 20)))
+    for at in range(0, nbytes, len(zeros)):
+        _write_all(fd, zeros[: nbytes - at], at)
+
+
+def _write_all(fd: int, data: memoryview, offset: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)
+
+
+def _no_room(error: OSError) -> HoldfastError:
+    return HoldfastError(
+        f"the old values cannot be kept on the scratch disk: {error.strerror}",
+        file=tempfile.gettempdir(),
+        remedy="Make room there, set TMPDIR to a larger disk, or pass rollback=False to restore without them.",
+    )
+
+
+def room_for(nbytes: int) -> Room | None:
+    """Room for the old values of ``nbytes`` bytes of live tensors: in memory, else on the scratch disk (its blocks are
+    taken at once), else ``None``."""
     free = _free_memory()
     if free is None or nbytes <= free * _SHARE:
-        return "memory"
+        return Room("memory", nbytes)
     try:
         stat = os.statvfs(tempfile.gettempdir())
-    except (AttributeError, OSError):
+        if nbytes <= stat.f_bavail * stat.f_frsize * _SHARE:
+            return Room("disk", nbytes)
+    except (AttributeError, OSError):  # no such call, no such folder, or somebody else filled it meanwhile
         return None
-    return "disk" if nbytes <= stat.f_bavail * stat.f_frsize * _SHARE else None
+    return None
 
 
 def _free_memory() -> int | None:
@@ -58,41 +148,31 @@ def _free_memory() -> int | None:
 class Journal:
     """The names of live tensors and values that were touched, with what they held before.
 
-    ``keep``: ``memory``, ``disk`` (a scratch file, removed in the end) or ``None`` (names only).
+    ``room``: where old values are kept; ``None``: nowhere (names only). ``structure``: puts back what live objects are
+    made of (:func:`holdfast._frameworks.keeping.structure`), called last.
     """
 
-    def __init__(self, live: LiveCatalog, keep: str | None) -> None:
+    def __init__(
+        self, live: LiveCatalog, room: Room | None, structure: Callable[[], None] | None = None
+    ) -> None:
         self.live = live
-        self.keep = keep
+        self.room = room
+        self.structure = structure
         self.changed: list[str] = []
-        self._old: dict[str, np.ndarray | None] = {}
+        self._old: dict[str, Callable[[], np.ndarray] | None] = {}
         self._values: list[tuple[Setting, Any]] = []
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        if keep == "disk":
-            self._folder = tempfile.TemporaryDirectory(prefix="holdfast-rollback-")
 
     def tensor(self, name: str) -> None:
-        """Note that a live tensor is about to change, and keep what it holds."""
+        """Note that a live tensor is about to change, and keep what it holds. Raises :class:`HoldfastError` where that
+        cannot be kept; the tensor has not changed then."""
         if name in self._old:
             return
-        self.changed.append(name)
-        if self.keep is None:
-            self._old[name] = None
-            return
         variable = self.live.variables[name]
-        if variable.read is None:
-            self._old[name] = None
-            return
-        values = np.asarray(variable.read())
-        self._old[name] = self._kept(values)
-
-    def _kept(self, values: np.ndarray) -> np.ndarray:
-        if self._folder is None or values.nbytes == 0 or values.dtype.hasobject:
-            return np.array(values, copy=True, order="C")
-        place = Path(self._folder.name) / str(len(self._old))
-        kept = np.memmap(place, dtype=np.uint8, mode="w+", shape=(values.nbytes,))
-        kept[:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-        return kept.view(values.dtype).reshape(values.shape)
+        old = None
+        if self.room is not None and variable.read is not None:
+            old = self.room.keep(np.asarray(variable.read()))
+        self._old[name] = old
+        self.changed.append(name)
 
     def value(self, setting: Setting) -> None:
         """Note that a plain value is about to change."""
@@ -102,23 +182,23 @@ class Journal:
     def undo(self, cause: BaseException) -> None:
         """Put everything back. Raises :class:`RestoreInterrupted` where the old values were not kept, or
         cannot be put back."""
-        if not self.changed:
-            return
-        if self.keep is None:
+        if self.room is None:
+            if not self.changed:
+                return
             raise RestoreInterrupted(
                 f"the restore failed half-way, without rollback: {cause}",
                 tuple(self.changed),
                 remedy="Do not go on training with these objects: make them anew, or restore again.",
             ) from cause
         failed: list[str] = []
-        for name, values in self._old.items():
+        for name, kept in self._old.items():
             variable = self.live.variables[name]
             try:
-                if values is None:
+                if kept is None:
                     if variable.clear is not None:
                         variable.clear()
                 elif variable.write is not None:
-                    variable.write(np.ascontiguousarray(values).reshape(variable.spec.shape))
+                    variable.write(np.ascontiguousarray(kept()).reshape(variable.spec.shape))
             except Exception:  # noqa: BLE001 - told below, with the names; the others are still put back
                 failed.append(name)
         for setting, value in reversed(self._values):
@@ -126,6 +206,11 @@ class Journal:
                 setting.write(value)
             except Exception:  # noqa: BLE001 - as above
                 failed.append(setting.name)
+        try:
+            if self.structure is not None:
+                self.structure()
+        except Exception:  # noqa: BLE001 - as above
+            failed.append("what the optimizers are made of")
         if failed:
             raise RestoreInterrupted(
                 f"the restore failed ({cause}), and some old values could not be put back",
@@ -136,8 +221,8 @@ class Journal:
     def close(self) -> None:
         """Forget the old values."""
         self._old.clear()
-        if self._folder is not None:
-            self._folder.cleanup()
+        if self.room is not None:
+            self.room.close()
 
 
 @contextmanager
@@ -177,7 +262,7 @@ def undoing(journal: Journal, work: Callable[[], Any]) -> Any:
         return work()
     except BaseException as error:
         journal.undo(error)
-        if isinstance(error, HoldfastError) and journal.changed:
+        if isinstance(error, HoldfastError) and not isinstance(error, RestoreInterrupted):
             error.remedy = " ".join(
                 filter(None, (error.remedy, "The live objects are as they were before the restore."))
             )

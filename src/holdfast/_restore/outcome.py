@@ -28,7 +28,8 @@ class Outcome:
     proof: how much evidence the bytes had: ``sealed``, ``checksums``, ``partial``, ``structure-only``.
     verified_bytes: bytes that agreed with evidence. digests: live name -> digest of its values now.
     findings: what is worth knowing (notes and warnings), readiness of the next step included.
-    next_step: ``"the next step will run"``, or what stands against it. step: the optimizer's step restored.
+    next_step: ``"the next step will run"``, or what stands against it. step: that of the vault, or, of any other
+        checkpoint, the optimizer's.
     plan: the edits that were carried out. objects: the restored objects by part; new ones where the framework's
         values are immutable (JAX), else those that were passed. passed_over: newer checkpoints of a vault that were
         not taken, each with the reason. extra: what :meth:`Vault.save` was given as ``extra``.

@@ -8,6 +8,7 @@ values (compressed, strided, big-endian, put together from slices, texts).
 from __future__ import annotations
 
 import mmap
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from .._core.errors import DamagedCheckpoint, PlanError, UsageError
 from .._core.spec import TensorSpec
 from .._integrity.files import Names
 from .._storage import Source
+from .._storage.local import placing
 
 __all__ = ["as_bytes", "fits", "let_go", "same_dtype", "same_file", "stored_run"]
 
@@ -61,7 +63,7 @@ def stored_run(
     """``(source, offset, length)`` where the stored bytes of a tensor are its values, as they lie (native byte order,
     C order); ``None`` where they are not, or where it cannot be proved.
 
-    The proof is that the reader hands out a view of just these bytes of the mapped file; small tensors are compared
+    The proof is that the reader, given the mapped file, hands out a view of just these bytes; small tensors are compared
     whole. Raises what reading the tensor raises, and :class:`DamagedCheckpoint` where the file was replaced since it was opened.
     """
     runs = names.runs_of(spec.name)
@@ -75,7 +77,11 @@ def stored_run(
         or length != prod(spec.shape) * kind.itemsize
     ):
         return None
-    array = catalog.read(spec.name)
+    if length > _SMALL:
+        with placing():
+            array = catalog.read(spec.name)
+    else:
+        array = catalog.read(spec.name)
     if (
         array.dtype != kind
         or not array.dtype.isnative
@@ -84,11 +90,9 @@ def stored_run(
     ):
         return None
     source = opened(file)
-    if length == 0 or _place_in_map(array, source.size) == offset:
-        return source, offset, length
-    if length <= _SMALL and array.tobytes() == source.read(offset, length):
-        return source, offset, length
-    return None
+    if length <= _SMALL:
+        return (source, offset, length) if array.tobytes() == source.read(offset, length) else None
+    return (source, offset, length) if _place_in_map(array, source.size) == offset else None
 
 
 def _mapping(array: np.ndarray) -> mmap.mmap | None:
@@ -124,6 +128,20 @@ def let_go(array: np.ndarray) -> None:
         mapping.madvise(mmap.MADV_DONTNEED)
 
 
+def _copied(view: memoryview) -> bytes | None:
+    """The bytes of a page or two that may be a mapped file's, ``None`` where the file has lost them: the kernel, asked to
+    write them to a pipe, says so (``EFAULT``, man 2 write), where touching them would end the process."""
+    inlet, outlet = os.pipe()
+    try:
+        os.write(outlet, view)  # a pipe holds 16 pages
+        return os.read(inlet, len(view))
+    except OSError:
+        return None
+    finally:
+        os.close(inlet)
+        os.close(outlet)
+
+
 def same_file(catalog: Catalog, runs: Sequence[tuple[str, Source, int, int]]) -> None:
     """Compare a few KiB of what the reader holds open with what is opened now: a file that another one has replaced
     under the same name would be read at the places of the old one. Raises :class:`DamagedCheckpoint`."""
@@ -132,13 +150,15 @@ def same_file(catalog: Catalog, runs: Sequence[tuple[str, Source, int, int]]) ->
         if asked.setdefault(source.name, 0) >= 3:
             continue
         asked[source.name] += 1
-        array = catalog.read(tensor)
+        if length > _SMALL:
+            with placing():
+                array = catalog.read(tensor)
+        else:
+            array = catalog.read(tensor)
         at = (length - min(length, _SAMPLE)) // 2
-        held = array.reshape(-1).view(np.uint8)[at : at + _SAMPLE]
-        agrees = held.tobytes() == source.read(offset + at, len(held))
-        del held
+        held = _copied(array.reshape(-1).view(np.uint8)[at : at + _SAMPLE].data)
         let_go(array)
-        if not agrees:
+        if held != source.read(offset + at, min(length, _SAMPLE)):
             raise DamagedCheckpoint(
                 "the file was replaced or changed since it was opened",
                 file=source.name,

@@ -3,7 +3,8 @@ beside it from a disk.
 
 Measured on 2 GB (two processors): from the cache, two threads that each read and hash MiB by MiB take 1.3-1.5 times a
 raw read; from a disk, a single sequential reader beside a hashing thread keeps up with a raw read, where two readers
-take 1.6 times as long.
+take 1.6 times as long. The disk is kept busy by asking for what comes (:class:`_Ahead`): on a busy machine that halves
+the time of a raw read, which asks for the next bytes when it needs them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from .._integrity.workers import WINDOW, Shared, Stopped
 from .._storage import LocalFile
@@ -20,6 +22,8 @@ from .runs import Part, Run
 __all__ = ["bring", "survey"]
 
 _AHEAD = 16  # leaves that the sequential reader may be ahead of the hashing: 64 MiB
+_ASKED = 64 << 20  # bytes that the disk is asked for ahead of the reader
+_AT_ONCE = 2 << 20  # and of these in one call
 
 
 def survey(runs: Iterable[Run], *, jobs: int, shared: Shared, cold: bool) -> None:
@@ -27,8 +31,10 @@ def survey(runs: Iterable[Run], *, jobs: int, shared: Shared, cold: bool) -> Non
 
     From a disk one thread does both: it keeps up, and needs no memory beside its window.
     """
+    runs = list(runs)
     parts = (part for run in runs for part in run.parts())
-    _Crew(parts, jobs=1 if cold else jobs, shared=shared, cold=False, dry=True).work(None)
+    ahead = _Ahead(runs) if cold else None
+    _Crew(parts, jobs=1 if cold else jobs, shared=shared, cold=False, dry=True, ahead=ahead).work(None)
 
 
 def bring(
@@ -51,6 +57,7 @@ def bring(
     threads have ended; nothing arrives after the first failure.
     """
     lock = threading.Lock()
+    runs = list(runs)
 
     def start(part: Part) -> None:
         run = part.run
@@ -66,7 +73,42 @@ def bring(
                 return
             yield from run.parts()
 
-    _Crew(parts(), jobs=jobs, shared=shared, cold=cold, dry=False, start=start).work(arrive)
+    ahead = _Ahead(runs) if cold else None
+    _Crew(parts(), jobs=jobs, shared=shared, cold=cold, dry=False, start=start, ahead=ahead).work(arrive)
+
+
+class _Ahead:
+    """Asks the kernel for the bytes of the runs, in their order, some way before they are read: the disk then always has
+    several requests at hand, and reads while the reader copies. ``POSIX_FADV_WILLNEED`` starts the reading and does not
+    wait for it (man 2 posix_fadvise). What lies between the runs is not asked for."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._pieces = self._cut(runs) if hasattr(os, "posix_fadvise") else iter(())
+        self._asked = 0
+        self._taken = 0
+
+    @staticmethod
+    def _cut(runs: Iterable[Run]) -> Iterator[tuple[int, int, int]]:
+        for run in runs:
+            source = run.source
+            if not isinstance(source, LocalFile):
+                continue
+            for at in range(0, run.length, _AT_ONCE):
+                yield source.fileno(), run.offset + at, min(_AT_ONCE, run.length - at)
+
+    def taken(self, part: Part) -> None:
+        """A part is about to be read: ask for what comes after it."""
+        self._taken += part.length
+        while self._asked < self._taken + _ASKED:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return
+            descriptor, offset, length = piece
+            self._asked += length
+            with suppress(
+                OSError
+            ):  # a file system that takes no advice: reading brings the bytes all the same
+                os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
 
 class _Crew:
@@ -81,9 +123,10 @@ class _Crew:
         cold: bool,
         dry: bool,
         start: Callable[[Part], None] = lambda part: None,
+        ahead: _Ahead | None = None,
     ) -> None:
         self._parts, self._jobs, self._shared = parts, max(1, jobs), shared
-        self._cold, self._dry, self._start = cold, dry, start
+        self._cold, self._dry, self._start, self._ahead = cold, dry, start, ahead
         self._lock = threading.Lock()
         self._filled: queue.Queue[Part | None] = queue.Queue(_AHEAD)
         self._landed: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
@@ -141,7 +184,10 @@ class _Crew:
 
     def _take(self) -> Part | None:
         with self._lock:
-            return None if self._shared.stop.is_set() else next(self._parts, None)
+            part = None if self._shared.stop.is_set() else next(self._parts, None)
+            if part is not None and self._ahead is not None:
+                self._ahead.taken(part)
+            return part
 
     def _both(self) -> None:
         window = memoryview(bytearray(WINDOW)) if self._dry else None
@@ -155,14 +201,9 @@ class _Crew:
             self._landed.put(part.run)
 
     def _read(self, hashers: int) -> None:
-        told: set[int] = set()
         try:
             while (part := self._take()) is not None:
                 self._start(part)
-                source = part.run.source
-                if isinstance(source, LocalFile) and id(source) not in told and hasattr(os, "posix_fadvise"):
-                    os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-                    told.add(id(source))
                 part.fill()
                 if not self._offer(part):
                     return

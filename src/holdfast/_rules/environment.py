@@ -178,14 +178,14 @@ def new_types(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     if subject.catalog is None or subject.catalog.format in ("npz", "npy"):
         return
-    rows = [(s, DTYPES.get(s.dtype)) for s in subject.catalog.values()]
-    odd = [
-        s
-        for s, row in rows
+    rows = ((dtype, DTYPES.get(dtype)) for dtype in {s.dtype for s in subject.catalog.values()})
+    kinds = sorted(
+        dtype
+        for dtype, row in rows
         if row and row.kind in "fiu" and (row.bits < 8 or (row.bits == 8 and row.kind == "f"))
-    ]
-    if odd:
-        kinds = sorted({s.dtype for s in odd})
+    )
+    if kinds:
+        odd = [s for s in subject.catalog.values() if s.dtype in kinds]
         yield rule.finding(
             f"{count(len(odd), 'tensor')} in {few(kinds)}: older versions of the framework cannot open "
             f"the file",

@@ -246,7 +246,8 @@ def seal_damaged(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """The seal beside the checkpoint cannot be trusted.
 
     The ``.holdfast.json`` file is no seal, or its own digest does not fit its content. It proves nothing
-    then; the checkpoint itself may be whole.
+    then; the checkpoint itself may be whole. In a step of a vault, whose record is its seal and lies there
+    twice, one of the two is damaged; the other was used, and nothing is lost.
 
     Evidence: what is wrong with it.
 

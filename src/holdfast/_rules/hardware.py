@@ -26,8 +26,10 @@ def _partner(catalog: Catalog, spec: TensorSpec) -> TensorSpec | None:
 
 
 def _forms(catalog: Catalog) -> Iterator[tuple[TensorSpec, str]]:
-    for spec in catalog.values():
-        if spec.name.rpartition("/")[2].startswith("bias") and spec.role in ("weight", "buffer"):
+    for name, spec in catalog.items():
+        if "bias" not in name:
+            continue
+        if name.rpartition("/")[2].startswith("bias") and spec.role in ("weight", "buffer"):
             partner = _partner(catalog, spec)
             form = bias_form(partner.shape, spec.shape) if partner is not None else None
             if form is not None:
@@ -53,7 +55,7 @@ def packed_rnn(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     catalog = subject.catalog
     if catalog is None or not any(
-        s.name.partition(":")[0].endswith("recurrent_kernel") for s in catalog.values()
+        "recurrent_kernel" in name and name.partition(":")[0].endswith("recurrent_kernel") for name in catalog
     ):
         return
     for spec, form in _forms(catalog):

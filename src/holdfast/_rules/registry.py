@@ -61,6 +61,10 @@ _MODULES = (
     "magnitudes",
     "executable",
     "fitting",
+    "resume",
+    "saving",
+    "data",
+    "metrics",
 )
 
 

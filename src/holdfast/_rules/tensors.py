@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from math import prod
 
@@ -114,6 +114,15 @@ def slice_coverage(rule: Rule, subject: Subject) -> Iterator[Finding]:
 _WRAPPED = re.compile(r"(?:^|[./])(?:" + "|".join(map(re.escape, sorted(WRAPPERS))) + r")(?=[./]|$)")
 
 
+_ANY_WRAPPED = re.compile(_WRAPPED.pattern, re.MULTILINE)
+
+
+def _any_wrapped(names: Iterable[str]) -> bool:
+    """Whether :func:`canonical` changes any of these: one look for all."""
+    text = "\n".join(names)
+    return any(word in text for word in WRAPPERS) and _ANY_WRAPPED.search(text) is not None
+
+
 def canonical(name: str) -> str:
     """A name without wrapper segments."""
     if _WRAPPED.search(name) is None:
@@ -140,8 +149,8 @@ def name_variants(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``torch.save({**model.state_dict(), **ddp.state_dict()}, path)``.
     """
-    if subject.catalog is None:
-        return
+    if subject.catalog is None or not _any_wrapped(subject.catalog):
+        return  # names as they stand are each there once
     groups: dict[str, list[TensorSpec]] = defaultdict(list)
     for spec in subject.catalog.values():
         if spec.role in ("weight", "buffer"):

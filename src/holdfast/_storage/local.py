@@ -6,14 +6,31 @@ import mmap
 import os
 import stat
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from .._core.errors import CheckpointNotFound, HoldfastError, PartMissing, Truncated
 from .lease import Lease
 from .source import Entry, Source, Store
 
-__all__ = ["LocalFile", "LocalFolder", "open_local"]
+__all__ = ["LocalFile", "LocalFolder", "open_local", "placing"]
+
+
+_PLACING: ContextVar[bool] = ContextVar("holdfast: views are asked for their places", default=False)
+
+
+@contextmanager
+def placing() -> Iterator[None]:
+    """Inside the ``with`` and this thread, views of local files are of their own pages: their addresses tell where in
+    the file what a reader gives out lies. Nothing may touch them, so that nothing is read, and a file that shrinks
+    harms nobody."""
+    token = _PLACING.set(True)
+    try:
+        yield
+    finally:
+        _PLACING.reset(token)
 
 
 class LocalFile(Source):
@@ -100,7 +117,7 @@ class LocalFile(Source):
         self._demand(offset, length)
         if length == 0:
             return memoryview(b"")
-        if not self.mapped:
+        if not (self.mapped or _PLACING.get()):
             return memoryview(self.read(offset, length))
         # A mapped page that the file no longer has would kill the process at the touch.
         if os.fstat(self._fd).st_size < offset + length:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -89,6 +90,11 @@ class Lock:
         """Whether this process still has the lock: not after :meth:`release`, and not in a forked child."""
         return self._handle >= 0
 
+    @property
+    def kernel(self) -> bool:
+        """Whether the kernel keeps it; else the file system has no locks, and only the text speaks."""
+        return self._kernel
+
     def release(self) -> None:
         """Give the lock up; again does nothing."""
         with Lock._guard:
@@ -102,7 +108,9 @@ class Lock:
                 del Lock._held[self.path]
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", -1) >= 0:  # a vault that was dropped without close(), as in a notebook
+        # A vault that was dropped without close(), as in a notebook. While the interpreter ends, globals are gone already,
+        # and the system gives the lock up.
+        if sys is not None and not sys.is_finalizing() and getattr(self, "_handle", -1) >= 0:
             self.release()
 
     def __enter__(self) -> Lock:

@@ -10,17 +10,21 @@ import errno
 import os
 import shutil
 import sys
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 from .._core.errors import SaveFailed
+from .direct import in_memory
+from .placed import LocalPlacedFile, PlacedFile
+from .save_errors import save_failed
 
-__all__ = ["LocalSink", "Sink", "SinkFile"]
+__all__ = ["InFlight", "LocalSink", "Sink", "SinkFile", "save_failed"]
 
 Result = TypeVar("Result")
 
@@ -29,6 +33,13 @@ _TRIES = 4
 _AGAIN: dict[str, frozenset[int]] = {"fsync": frozenset({errno.EINTR, errno.EAGAIN}), "close": frozenset()}
 """Where fewer errors may be tried again. After a failed fsync the kernel may have dropped the pages, and a second one would
 say yes without them; a failed close has let go of the descriptor, whose number may be another file's by now."""
+
+
+_FICLONE = 0x40049409
+"""``FICLONE`` of linux/fs.h (man 2 ioctl_ficlone): ``_IOW(0x94, 9, int)``."""
+_NO_CLONE = frozenset(
+    {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EBADF}
+)
 
 
 class SinkFile(ABC):
@@ -57,6 +68,10 @@ class Sink(ABC):
     """
 
     path: str
+    threads: int = 1
+    """How many threads may write one file at a time (:meth:`create_placed`)."""
+    retries: int = 0
+    """How often a transient error was tried again, in all."""
 
     @abstractmethod
     def make_root(self) -> None:
@@ -65,6 +80,10 @@ class Sink(ABC):
     @abstractmethod
     def create(self, name: str) -> SinkFile:
         """A new file; raises :class:`SaveFailed` where the name is taken."""
+
+    def create_placed(self, name: str, size: int) -> PlacedFile | None:
+        """A new file of ``size`` bytes that several threads write; ``None`` where :meth:`create` is as good."""
+        return None
 
     @abstractmethod
     def make_folder(self, name: str) -> None:
@@ -77,6 +96,14 @@ class Sink(ABC):
     @abstractmethod
     def link(self, old: str, new: str) -> bool:
         """Make ``new`` the same file as ``old``; ``False`` where the file system has no hard links."""
+
+    def clone(self, old: str, new: str) -> bool:
+        """Make ``new`` a durable file of its own that shares ``old``'s blocks until one of them is changed (reflink);
+        ``False`` where that is not to be had, and nothing is left then."""
+        return False
+
+    def protect(self, name: str) -> None:  # noqa: B027 - nothing is a way of doing it
+        """Make a file read-only, where there is such a thing."""
 
     @abstractmethod
     def remove_tree(self, name: str) -> None:
@@ -91,31 +118,96 @@ class Sink(ABC):
         """Bytes that can still be written; ``None`` where that cannot be known."""
 
 
+class InFlight(NamedTuple):
+    """An operation that has begun: its word, its file, and when (``time.monotonic``)."""
+
+    kind: str
+    name: str
+    since: float
+
+
 class LocalSink(Sink):
     """A folder of this machine. Transient errors (EINTR, EBUSY, ESTALE ...) are tried again with growing pauses and
-    counted in ``retries``; everything else raises :class:`SaveFailed` with the operation and the file."""
+    counted in ``retries``; everything else raises :class:`SaveFailed` with the operation and the file.
+
+    Files of ``large`` bytes and more are written by ``threads`` threads, past the page cache (``direct``) where the file
+    system allows it: what was just saved is then not in the cache, and the first reading comes from the disk.
+    ``threads=1, direct=False`` writes every file from its start to its end by one thread.
+    """
 
     pause = 0.05
     """Seconds before the first new try; each further pause is four times as long."""
+    large = 8 << 20
+    """Files from so many bytes on are worth several threads."""
+    piece = 8 << 20
+    """Bytes that a thread writes at a time past the page cache; a multiple of 4096."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 2, direct: bool = True) -> None:
         self.path = os.fspath(path)
+        self.threads = max(1, threads)
+        self.direct = direct
         self.retries = 0
+        self.finished = time.monotonic()
+        self._flight: dict[int, InFlight] = {}
+        self._halted: SaveFailed | None = None
+        self._count = threading.Lock()
+        self.watch: Callable[[str, str, float | None], None] | None = None
+        """Told of each operation: its word, its file, and ``None`` as it begins, its seconds when it has ended."""
 
     def operate(self, kind: str, name: str, call: Callable[[], Result]) -> Result:
         """Carry out one system call; ``kind`` is its word (``write``, ``fsync``, ``rename`` ...)."""
         pause = self.pause
         again = _AGAIN.get(kind, _TRANSIENT)
-        for attempt in range(_TRIES):
-            try:
-                return self.call(kind, name, call)
-            except OSError as error:
-                if error.errno not in again or attempt == _TRIES - 1:
-                    raise save_failed(kind, str(self._at(name)), error) from error
-                self.retries += 1
-                time.sleep(pause)
-                pause *= 4
-        raise AssertionError("unreachable")
+        thread = threading.get_ident()
+        self._flight[thread] = begun = InFlight(kind, name, time.monotonic())
+        watch = self.watch
+        if watch is not None:
+            watch(kind, name, None)
+        try:
+            for attempt in range(_TRIES):
+                try:
+                    return self.call(kind, name, partial(self._unless_halted, kind, call))
+                except OSError as error:
+                    if isinstance(error, SaveFailed):
+                        raise
+                    if error.errno not in again or attempt == _TRIES - 1:
+                        raise save_failed(kind, str(self._at(name)), error) from error
+                    with self._count:
+                        self.retries += 1
+                    time.sleep(pause)
+                    pause *= 4
+            raise AssertionError("unreachable")
+        finally:
+            self._flight.pop(thread, None)
+            self.finished = time.monotonic()
+            if watch is not None:
+                watch(kind, name, self.finished - begun.since)
+
+    def _unless_halted(self, kind: str, call: Callable[[], Result]) -> Result:
+        halted = self._halted
+        if halted is not None and kind != "close":
+            raise halted
+        return call()
+
+    def halt(self, error: SaveFailed | None) -> None:
+        """From now on no operation reaches the disk, but for the one that is under way: each raises ``error``. ``None``
+        takes that back."""
+        self._halted = error
+
+    @contextmanager
+    def under_way(self, kind: str, name: str) -> Iterator[None]:
+        """Work on the disk that is none of a save's operations, but may hang like them."""
+        thread = threading.get_ident()
+        self._flight[thread] = InFlight(kind, name, time.monotonic())
+        try:
+            yield
+        finally:
+            self._flight.pop(thread, None)
+            self.finished = time.monotonic()
+
+    def in_flight(self) -> list[InFlight]:
+        """What has begun and not ended, in all threads; the oldest first."""
+        return sorted(self._flight.copy().values(), key=lambda one: one.since)
 
     def call(self, kind: str, name: str, call: Callable[[], Result]) -> Result:
         """The system call itself; what a test's double overrides."""
@@ -125,8 +217,26 @@ class LocalSink(Sink):
         """``write(2)``: how many bytes it took; what a test's double shortens."""
         return os.write(handle, data)
 
+    def write_some_at(self, handle: int, data: memoryview, offset: int) -> int:
+        """``pwrite(2)``: how many bytes it took; what a test's double shortens."""
+        return os.pwrite(handle, data, offset)
+
+    def force(self, handle: int) -> None:
+        """Bring a file to the medium."""
+        _force(handle)
+
+    def close_handle(self, name: str, handle: int) -> None:
+        """Let go of an open file."""
+        try:
+            self.operate("close", name, lambda: os.close(handle))
+        except SaveFailed as failed:
+            if not isinstance(failed.__cause__, InterruptedError):  # it is closed even so; all was synced
+                raise
+
     def _at(self, name: str) -> Path:
-        return Path(self.path, name)
+        place = Path(self.path, name)
+        # above a folder that is still to be made: the system does not find its way through it
+        return Path(os.path.normpath(place)) if name.startswith("..") else place
 
     def make_root(self) -> None:
         root = Path(self.path)
@@ -139,11 +249,22 @@ class LocalSink(Sink):
             raise save_failed("mkdir", self.path, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)))
 
     def create(self, name: str) -> SinkFile:
+        return _LocalSinkFile(self, name, self._open(name))
+
+    def create_placed(self, name: str, size: int) -> PlacedFile | None:
+        if size < self.large or not hasattr(os, "pwrite"):
+            return None
+        disk = not in_memory(self.path)
+        direct = self.direct and disk
+        if self.threads == 1 and not direct:
+            return None
+        return LocalPlacedFile(self, name, self._open(name), size, direct=direct, paced=disk)
+
+    def _open(self, name: str) -> int:
         flags = (
             os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         )
-        handle = self.operate("open", name, lambda: os.open(self._at(name), flags, 0o666))
-        return _LocalSinkFile(self, name, handle)
+        return self.operate("open", name, lambda: os.open(self._at(name), flags, 0o666))
 
     def make_folder(self, name: str) -> None:
         self.operate("mkdir", name, lambda: self._at(name).mkdir())
@@ -167,6 +288,41 @@ class LocalSink(Sink):
             return True
 
         return self.operate("link", new, call)
+
+    def clone(self, old: str, new: str) -> bool:
+        try:
+            import fcntl
+        except ImportError:
+            return False
+        file = self.create(new)
+        assert isinstance(file, _LocalSinkFile)
+
+        def call() -> bool:
+            source = os.open(self._at(old), os.O_RDONLY)
+            try:
+                fcntl.ioctl(file._handle, _FICLONE, source)
+            except OSError as error:
+                if error.errno in _NO_CLONE:
+                    return False
+                raise
+            finally:
+                os.close(source)
+            return True
+
+        try:
+            cloned = self.operate("clone", new, call)
+            if cloned:
+                file.sync()
+        finally:
+            file.close()
+        if not cloned:
+            self.remove_tree(new)
+        return cloned
+
+    def protect(self, name: str) -> None:
+        if os.name != "nt":  # there, what is read-only cannot be deleted
+            path = self._at(name)
+            self.operate("chmod", name, lambda: path.chmod(path.stat().st_mode & 0o444))
 
     def remove_tree(self, name: str) -> None:
         top = self._at(name)
@@ -222,17 +378,12 @@ class _LocalSinkFile(SinkFile):
             rest = rest[done:]
 
     def sync(self) -> None:
-        self.sink.operate("fsync", self.name, lambda: _force(self._handle))
+        self.sink.operate("fsync", self.name, partial(self.sink.force, self._handle))
 
     def close(self) -> None:
-        if self._handle >= 0:
-            handle, self._handle = self._handle, -1
-
-            try:
-                self.sink.operate("close", self.name, lambda: os.close(handle))
-            except SaveFailed as failed:
-                if not isinstance(failed.__cause__, InterruptedError):  # it is closed even so; all was synced
-                    raise
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            self.sink.close_handle(self.name, handle)
 
 
 def _force(handle: int) -> None:
@@ -244,28 +395,3 @@ def _force(handle: int) -> None:
             fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
             return
     os.fsync(handle)
-
-
-_WORDS: dict[int, tuple[str, str]] = {
-    errno.ENOSPC: ("the disk is full", "Free space there, or keep fewer checkpoints (Keep)."),
-    errno.EDQUOT: ("the disk quota is used up", "Free space, or ask for more."),
-    errno.EROFS: ("the file system is read-only", "Choose another folder, or remount it."),
-    errno.EACCES: ("permission denied", "Choose a folder that this user may write to."),
-    errno.EPERM: ("the operation is not permitted", "Choose a folder that this user may write to."),
-    errno.EIO: ("the disk reports an error", "Look at the system's log; do not trust this disk."),
-    errno.ENAMETOOLONG: ("the path is too long", "Choose a shorter folder."),
-    errno.EEXIST: ("the name is taken", "Another writer may be at work in this folder."),
-    errno.EMFILE: ("too many open files", "Raise the limit (ulimit -n)."),
-}
-
-
-def save_failed(kind: str, path: str, error: OSError) -> SaveFailed:
-    """The error for a system call that failed while saving."""
-    text, remedy = _WORDS.get(error.errno or 0, (error.strerror or str(error), None))
-    return SaveFailed(
-        f"saving failed at {kind}: {text}", file=path, found=_symbol(error), remedy=remedy, number=error.errno
-    )
-
-
-def _symbol(error: OSError) -> Any:
-    return errno.errorcode.get(error.errno or 0, error.errno)

@@ -51,6 +51,9 @@ class Member(NamedTuple):
     header: int
 
 
+_member = tuple.__new__  # a named tuple's own constructor is a function of Python's
+
+
 def looks_like_zip(source: Source) -> bool:
     """Whether the content begins like a zip (a local header, or the end record of an empty archive)."""
     return source.head(4) in (b"PK\x03\x04", b"PK\x05\x06")
@@ -113,9 +116,7 @@ class ZipArchive:
                 )
             )
         directory = self.source.read(start, size)
-        position = 0
-        for index in range(count):
-            position = self._read_entry(directory, position, start, index)
+        position = self._read_entries(directory, count, start)
         if position != size:
             self.faults.append(
                 Fault(
@@ -125,7 +126,6 @@ class ZipArchive:
                     offset=start + position,
                 )
             )
-        self._look_for_overlaps(start)
 
     def _find_end(self) -> tuple[int, int, int, int]:
         """End of the directory, number of members, its size, its recorded offset."""
@@ -190,51 +190,68 @@ class ZipArchive:
             )
         return end, count, size, offset
 
-    def _read_entry(self, directory: bytes, position: int, start: int, index: int) -> int:
-        if position + _CENTRAL.size > len(directory) or directory[position : position + 4] != b"PK\x01\x02":
-            raise DamagedCheckpoint(
-                f"entry {index} of the zip directory is broken",
-                file=self.source.name,
-                offset=start + position,
-                expected="the signature PK\\x01\\x02",
-                found=repr(directory[position : position + 4]),
+    def _read_entries(self, directory: bytes, count: int, start: int) -> int:
+        """Read all entries of the directory, which begins at ``start``; gives the position behind the last one. One
+        loop, as there are tens of thousands."""
+        unpack, members, shift, room = _CENTRAL.unpack_from, self.members, self._shift, len(directory)
+        position, free, in_order = (
+            0,
+            0,
+            True,
+        )  # `free`: where the members so far end, as far as the directory tells
+        for index in range(count):
+            after = position + _CENTRAL.size
+            if after > room or directory[position : position + 4] != b"PK\x01\x02":
+                raise DamagedCheckpoint(
+                    f"entry {index} of the zip directory is broken",
+                    file=self.source.name,
+                    offset=start + position,
+                    expected="the signature PK\\x01\\x02",
+                    found=repr(directory[position : position + 4]),
+                )
+            _, flags, method, crc, compressed, size, name_length, extra_length, comment_length, header = (
+                unpack(directory, position)
             )
-        _, flags, method, crc, compressed, size, name_length, extra_length, comment_length, header = (
-            _CENTRAL.unpack_from(directory, position)
-        )
-        after = position + _CENTRAL.size
-        end = after + name_length + extra_length + comment_length
-        if end > len(directory):
-            raise DamagedCheckpoint(
-                f"entry {index} of the zip directory runs past its end",
-                file=self.source.name,
-                offset=start + position,
-            )
-        raw = directory[after : after + name_length]
-        name = raw.decode("utf-8", "surrogateescape") if flags & 0x800 else _old_name(raw)
-        if size == 0xFFFFFFFF or compressed == 0xFFFFFFFF or header == 0xFFFFFFFF:
-            extra = directory[after + name_length : after + name_length + extra_length]
-            size, compressed, header = _zip64(extra, size, compressed, header)
-        header += self._shift
-        member = Member(name, method, flags, crc, compressed, size, header)
-        if header + 30 + compressed > start:
-            self._fault_of(member, "truncated", "lies outside the archive", header)
-        elif method == 0 and size != compressed:
-            self._fault_of(
-                member, "malformed", f"is stored, but {size} bytes are said to take {compressed}", header
-            )
-        elif method == 8 and size > compressed * _RATIO + 1024:
-            self._fault_of(
-                member,
-                "limit",
-                f"promises {size} bytes out of {compressed}: more than deflate can give",
-                header,
-            )
-        if name in self.members:
-            self._fault_of(member, "duplicate-key", "stands twice in the directory", header)
-        else:
-            self.members[name] = member
-        return end
+            behind = after + name_length
+            end = behind + extra_length + comment_length
+            if end > room:
+                raise DamagedCheckpoint(
+                    f"entry {index} of the zip directory runs past its end",
+                    file=self.source.name,
+                    offset=start + position,
+                )
+            raw = directory[after:behind]
+            name = raw.decode("utf-8", "surrogateescape") if flags & 0x800 else _old_name(raw)
+            if size == 0xFFFFFFFF or compressed == 0xFFFFFFFF or header == 0xFFFFFFFF:
+                size, compressed, header = _zip64(
+                    directory[behind : behind + extra_length], size, compressed, header
+                )
+            header += shift
+            member = _member(Member, (name, method, flags, crc, compressed, size, header))
+            if header + 30 + compressed > start:
+                self._fault_of(member, "truncated", "lies outside the archive", header)
+            elif method == 0 and size != compressed:
+                self._fault_of(
+                    member, "malformed", f"is stored, but {size} bytes are said to take {compressed}", header
+                )
+            elif method == 8 and size > compressed * _RATIO + 1024:
+                self._fault_of(
+                    member,
+                    "limit",
+                    f"promises {size} bytes out of {compressed}: more than deflate can give",
+                    header,
+                )
+            if name in members:
+                self._fault_of(member, "duplicate-key", "stands twice in the directory", header)
+            else:
+                members[name] = member
+            if header < free:
+                in_order = False
+            free = header + 30 + name_length + compressed
+            position = end
+        if not in_order:  # else no member begins before the one before it has ended
+            self._look_for_overlaps()
+        return position
 
     def _fault_of(self, member: Member, slug: str, text: str, offset: int) -> None:
         self.faults.append(
@@ -247,7 +264,7 @@ class ZipArchive:
             )
         )
 
-    def _look_for_overlaps(self, start: int) -> None:
+    def _look_for_overlaps(self) -> None:
         before: Member | None = None
         for member in sorted(self.members.values(), key=attrgetter("header")):
             if before is not None:
@@ -276,8 +293,13 @@ class ZipArchive:
         if known is not None:
             return known
         member = self.member(name)
-        head = self.source.read(member.header, _LOCAL.size)
-        fields = _LOCAL.unpack(head)
+        probable = _LOCAL.size + len(
+            name
+        )  # where the name is ASCII, as nearly all are; one read gives both then
+        head = self.source.read(
+            member.header, max(_LOCAL.size, min(probable, self.source.size - member.header))
+        )
+        fields = _LOCAL.unpack_from(head)
         if fields[0] != b"PK\x03\x04":
             raise DamagedCheckpoint(
                 f"the local header of zip member {name!r} is not there",
@@ -286,7 +308,9 @@ class ZipArchive:
                 expected="the signature PK\\x03\\x04",
                 found=repr(fields[0]),
             )
-        local = self.source.read(member.header + _LOCAL.size, fields[9])
+        local = head[_LOCAL.size :]
+        if len(local) != fields[9]:
+            local = self.source.read(member.header + _LOCAL.size, fields[9])
         text = local.decode("utf-8", "surrogateescape") if member.flags & 0x800 else _old_name(local)
         if text != name:
             raise DamagedCheckpoint(

@@ -35,15 +35,16 @@ from .._record.schema import (
 )
 from .._storage.sink import Sink
 from .._version import __version__
-from .names import RECORD, StepName, partial_name
+from .coordinator import Coordinator, Part, merged
+from .names import COPY, RECORD, StepName, partial_name
+from .native import write_native
 from .payload import Item, Payload
+from .room import needed_by
 from .tensor_file import Written, write_tensors
 
 __all__ = ["STATE", "commit"]
 
 STATE = "state.json"
-_SPARE = 256 << 10
-"""For the record, ``state.json`` and the file system's own blocks, beside one 64th of the tensors' bytes."""
 
 
 def commit(
@@ -56,43 +57,77 @@ def commit(
     timings: dict[str, float] | None = None,
     tell: Callable[[int], None] = lambda _: None,
     check: Callable[[], None] = lambda: None,
+    reuse: Callable[[str, str], Written | None] = lambda partial, file: None,
+    group: Coordinator = Coordinator(),  # noqa: B008 - it has no state
 ) -> Record:
     """Write a step and make it visible; gives its record.
 
-    ``sections``: further sections of the record (``lineage``, ``metrics`` ...). ``check`` is called once all tensors
-    are written and before anything is visible; what it raises abandons the save. Raises :class:`SaveFailed`: nothing is
-    visible then, and what was written is taken away as far as the disk allows. Only where the very last operation fails
-    (forcing the run's folder) the step is there, whole, and not known to outlast a power cut.
+    ``group``: who saves together. Every rank writes its own tensors, rank 0 all the rest; no rank's failure leaves
+    anything visible, and it is raised on every rank.
+
+    ``sections``: further sections of the record (``lineage``, ``metrics`` ...); one that is a function is made when all
+    tensors are written. ``check`` is called once all tensors
+    are written and before anything is visible; what it raises abandons the save. ``reuse`` may put a file into the
+    partial folder by itself, and gives what lies there then (:mod:`holdfast._vault.incremental`).
+
+    Raises :class:`SaveFailed`: nothing is visible then, and what was written is taken away as far as the disk allows.
+    Only where the very last operation fails (forcing the run's folder) the step is there, whole, and not known to outlast
+    a power cut.
     """
     times = timings if timings is not None else {}
-    start = perf_counter()
-    _demand_space(sink, payload)
-    partial = partial_name(name.step)
-    sink.make_folder(partial)
+    start, tried = perf_counter(), sink.retries
+    partial = group.share(partial_name(name.step))
+    with group.phase("beginning the save"):
+        _demand_space(sink, payload)
+        if group.leads:
+            sink.make_folder(partial)
     try:
-        written: dict[str, Written] = {}
-        for file, items in payload.files.items():
-            written[file] = write_tensors(sink, f"{partial}/{file}", items, shown=file, tell=tell)
-        _as_proved(payload, written)
-        check()
+        with group.phase("writing"):
+            native = write_native(sink, partial, payload, tell) if group.leads else []
+            written: dict[str, Written] = {}
+            for file, items in payload.files.items():
+                shown = group.place(file)
+                written[file] = reuse(partial, file) or write_tensors(
+                    sink, f"{partial}/{shown}", items, shown=shown, tell=tell, release=True,
+                )  # fmt: skip
+            _as_proved(payload, written)
+            check()
         times["write"] = perf_counter() - start
-        state = _small(sink, f"{partial}/{STATE}", STATE, _state(payload))
-        record = _record(name, payload, written, state, modules, dict(sections or {}), times)
-        text = write_text(dump_record(record))
-        _small(sink, f"{partial}/{RECORD}", RECORD, text)
-        sink.sync_folder(partial)
-        sink.rename(partial, str(name))
+        times["hash"] = sum(file.seconds.get("hash", 0.0) for file in written.values())
+        times["fsync"] = sum(file.seconds.get("fsync", 0.0) for file in written.values())
+        times["retries"] = sink.retries - tried
+        part = merged(group.gather(_part(payload, written, texts=group.leads)))
+        record: Record | None = None
+        with group.phase("committing"):
+            if group.leads:
+                small = native + [
+                    _small(sink, f"{partial}/{file}", file, data)
+                    for file, data in ((STATE, _state(payload)), *payload.documents.items())
+                ]
+                made = {key: s() if callable(s) else s for key, s in (sections or {}).items()}
+                record = _record(name, payload, part, small, modules, made, times)
+                text = write_text(dump_record(record))
+                for file in (RECORD, COPY):
+                    _small(sink, f"{partial}/{file}", file, text)
+                sink.sync_folder(partial)
+                sink.rename(partial, str(name))
     except BaseException:
-        _take_away(sink, partial)
+        if group.leads:
+            _take_away(sink, partial)
         raise
-    sink.sync_folder()
+    with group.phase("forcing the run's folder"):
+        if group.leads:
+            sink.sync_folder()
+    times["retries"] = sink.retries - tried
     times["total"] = perf_counter() - start
-    return record
+    shared = group.share(record)
+    assert shared is not None
+    return shared
 
 
 def _demand_space(sink: Sink, payload: Payload) -> None:
     free = sink.free()
-    wanted = payload.nbytes + payload.nbytes // 64 + _SPARE
+    wanted = needed_by(payload)
     if free is not None and free < wanted:
         raise SaveFailed(
             "the disk has no room for this save",
@@ -156,24 +191,28 @@ def _objects(item: Item) -> np.ndarray:
     return np.asarray(item.read()).astype(object)
 
 
-def _record(
-    name: StepName,
-    payload: Payload,
-    written: Mapping[str, Written],
-    state: FileRecord,
-    modules: tuple[ModuleSpec, ...],
-    sections: dict[str, Any],
-    times: Mapping[str, float],
-) -> Record:
+def _part(payload: Payload, written: Mapping[str, Written], *, texts: bool) -> Part:
     tensors = []
     for file, items in payload.files.items():
         for item in items:
             for spec in (item.spec, *item.others):
                 place, digest = written[file].places[spec.name]
                 tensors.append(_tensor(spec, (place,), digest))
-    for item in payload.texts:
+    for item in payload.texts if texts else ():
         digest = digest_array(_objects(item))
         tensors += [_tensor(spec, (), digest) for spec in (item.spec, *item.others)]
+    return Part(tuple(w.record for w in written.values()), tuple(tensors))
+
+
+def _record(
+    name: StepName,
+    payload: Payload,
+    part: Part,
+    small: list[FileRecord],
+    modules: tuple[ModuleSpec, ...],
+    sections: dict[str, Any],
+    times: Mapping[str, float],
+) -> Record:
     return Record(
         schema_version=SCHEMA_VERSION,
         kind="record",
@@ -183,8 +222,8 @@ def _record(
         name=str(name),
         algorithm="blake3",
         leaf_bytes=LEAF,
-        files=(*(w.record for w in written.values()), state),
-        tensors=tuple(tensors),
+        files=(*part.files, *small),
+        tensors=part.tensors,
         optimizers=tuple(
             OptimizerRecord(
                 o.name,

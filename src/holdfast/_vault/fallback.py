@@ -6,11 +6,17 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from .._core.errors import DamagedCheckpoint, NothingToRestore, RestoreRefused
+from .._core.errors import DamagedCheckpoint, HoldfastError, NothingToRestore, RestoreRefused
+from .._core.finding import Finding
 from .._restore.engine import restore as restore_path
 from .._restore.outcome import Outcome
+from .._rules.registry import rule_named
+from .._storage.reading import ReadLock
+from .events import PassedOver
 from .extra import extra_of
-from .listing import Checkpoint, newest_of
+from .listing import Checkpoint, newest_of, record_of
+from .recording import put_back
+from .variants import fit_key
 from .writer import Writer
 
 __all__ = ["restore_newest", "restore_step"]
@@ -20,7 +26,9 @@ _STRUCTURE = frozenset({"T201", "T202", "T203", "T205", "T210", "T218", "T223"})
 """Findings that say: this checkpoint is of another variant of the model."""
 
 
-def restore_newest(writer: Writer, known: list[Checkpoint], given: dict[str, Any]) -> Outcome:
+def restore_newest(
+    writer: Writer, known: list[Checkpoint], given: dict[str, Any], *, random: bool = False
+) -> Outcome:
     """Restore from the newest of ``known`` that verifies and fits. Damaged ones that were passed over are set aside.
 
     Raises :class:`RestoreRefused` where one is whole and of this model and a decision is needed, or where all whole ones
@@ -29,25 +37,37 @@ def restore_newest(writer: Writer, known: list[Checkpoint], given: dict[str, Any
     passed: list[tuple[str, str]] = []
     damaged: list[str] = []
     first: RestoreRefused | None = None
+    others: dict[str, Checkpoint] = {}
+    unfit: dict[str, str] = {}
     for candidate in reversed(known):
         if candidate.fault is not None:
             passed.append((candidate.name, candidate.fault))
             damaged.append(candidate.name)
+            writer.incremental.distrust()
+            continue
+        if unfit and (why := unfit.get(_key(candidate))) is not None:  # one of its kind was tried
+            passed.append((candidate.name, why))
+            others[candidate.name] = candidate
             continue
         try:
-            outcome = restore_step(writer, candidate, known, given, tuple(passed))
+            told = tuple((name, _of_variant(others.get(name), candidate, why)) for name, why in passed)
+            outcome = restore_step(writer, candidate, known, given, told, random=random)
         except RestoreRefused as refusal:
             errors = {f.code for f in refusal.findings if f.severity == "error"}
             if not errors <= _STRUCTURE and not _damage(errors):
                 raise
             if _damage(errors):
                 damaged.append(candidate.name)
+                writer.incremental.distrust()
             else:
                 first = first or refusal
+                others[candidate.name] = candidate
+                unfit[_key(candidate)] = _why(refusal)
             passed.append((candidate.name, _why(refusal)))
             continue
         except DamagedCheckpoint as damage:
             damaged.append(candidate.name)
+            writer.incremental.distrust()
             passed.append((candidate.name, damage.message))
             continue
         writer.set_aside(damaged)
@@ -67,14 +87,57 @@ def restore_step(
     known: list[Checkpoint],
     given: dict[str, Any],
     passed: tuple[tuple[str, str], ...] = (),
+    *,
+    random: bool = False,
 ) -> Outcome:
-    """Restore from this step; the next save continues it."""
-    outcome = restore_path(chosen.path, **given)
+    """Restore from this step; the next save continues it. ``random``: put the global random generators back too."""
+    with ReadLock(chosen.path):  # retention, also another process's, waits for us
+        outcome = restore_path(chosen.path, **given)
+        extra = extra_of(chosen.path)
+        left = put_back(chosen.path) if random else []
     for name, why in passed:
         LOG.warning("%s was passed over: %s", name, why)
+        writer.emit(PassedOver(name, why))
     newest = newest_of(known)
     writer.continue_from(chosen.name, newest=newest is not None and chosen.name == newest.name)
-    return replace(outcome, passed_over=passed, extra=extra_of(chosen.path))
+    return replace(
+        outcome,
+        step=chosen.step,
+        passed_over=passed,
+        extra=extra,
+        findings=(*outcome.findings, *_noted(chosen), *_other_draws(chosen, left)),
+    )
+
+
+def _other_draws(chosen: Checkpoint, left: list[str]) -> tuple[Finding, ...]:
+    """Which random generators are not where they were."""
+    rule = rule_named("random-state")
+    if not left or rule is None:
+        return ()
+    return (rule.finding(f"not put back: {'; '.join(left)}", file=chosen.path, seen=left),)
+
+
+def _noted(chosen: Checkpoint) -> tuple[Finding, ...]:
+    """What is wrong with one of the two copies of the step's record."""
+    rule = rule_named("seal-damaged")
+    if chosen.note is None or rule is None:
+        return ()
+    LOG.warning("%s: %s", chosen.name, chosen.note)
+    return (rule.finding(chosen.note, file=chosen.path),)
+
+
+def _key(candidate: Checkpoint) -> str:
+    """Equal for steps of which none fits where one does not; one whose record is gone by now is like no other."""
+    try:
+        return fit_key(record_of(candidate.path))
+    except (OSError, HoldfastError):
+        return candidate.name
+
+
+def _of_variant(other: Checkpoint | None, taken: Checkpoint, why: str) -> str:
+    if other is None or other.variant == taken.variant:
+        return why
+    return f"it is of variant {other.variant} of the model, this one is {taken.variant}: {why}"
 
 
 def _damage(codes: set[str]) -> bool:

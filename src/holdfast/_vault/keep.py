@@ -16,7 +16,11 @@ __all__ = ["Keep", "Kept", "dropped"]
 class Keep:
     """What to keep: the ``last`` steps, the ``best`` ones by the metric ``by`` (``mode`` ``"min"`` or ``"max"``), and
     one for every stretch of time ``every``. A checkpoint stays if any of these wants it. The newest verified one and
-    those that are pinned always stay. ``Keep()`` keeps everything.
+    those that are pinned always stay. ``Keep()`` keeps everything. All of this holds for each variant of the model by
+    itself: nothing that one variant saves drops another's newest.
+
+    ``full_every``: frozen tensors lie in a file that all steps share, and what damages it damages all of them; this many
+    saves share one at most. ``None``: it is only written anew where they changed.
 
     Raises :class:`UsageError` for values that make no sense.
     """
@@ -26,6 +30,7 @@ class Keep:
     by: str | None = None
     mode: str = "min"
     every: timedelta | None = None
+    full_every: int | None = None
 
     def __post_init__(self) -> None:
         if self.last is not None and self.last < 1:
@@ -36,6 +41,8 @@ class Keep:
             raise UsageError("no such mode", found=self.mode, expected="min or max")
         if self.every is not None and self.every <= timedelta(0):
             raise UsageError("Keep(every=) takes a stretch of time", found=self.every)
+        if self.full_every is not None and self.full_every < 1:
+            raise UsageError("Keep(full_every=) counts saves, from 1", found=self.full_every)
 
     @property
     def everything(self) -> bool:
@@ -45,20 +52,29 @@ class Keep:
 
 class Kept(NamedTuple):
     """What retention knows of one checkpoint: its folder's name, its place in the order of saving, when it was saved,
-    its metrics, and whether it is pinned."""
+    its metrics, whether it is pinned, and the variant of the model that it holds."""
 
     name: str
     order: int
     created: datetime
     metrics: Mapping[str, float]
     pinned: bool = False
+    variant: str = ""
 
 
 def dropped(keep: Keep, checkpoints: Iterable[Kept], *, newest_verified: str | None) -> list[str]:
-    """Names that may go, the oldest first. ``newest_verified`` never does."""
+    """Names that may go, the oldest first. ``newest_verified`` never does; each variant is looked at by itself."""
     known = sorted(checkpoints, key=lambda c: c.order)
-    if keep.everything or not known:
+    if keep.everything:
         return []
+    variants: dict[str, list[Kept]] = {}
+    for c in known:
+        variants.setdefault(c.variant, []).append(c)
+    stay = {name for group in variants.values() for name in _staying(keep, group, newest_verified)}
+    return [c.name for c in known if c.name not in stay]
+
+
+def _staying(keep: Keep, known: list[Kept], newest_verified: str | None) -> set[str]:
     stay = {c.name for c in known if c.pinned}
     if newest_verified is not None:
         stay.add(newest_verified)
@@ -75,4 +91,4 @@ def dropped(keep: Keep, checkpoints: Iterable[Kept], *, newest_verified: str | N
             if last is None or c.created - last >= keep.every:
                 stay.add(c.name)
                 last = c.created
-    return [c.name for c in known if c.name not in stay]
+    return stay

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Mapping
@@ -11,11 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from .._core.errors import HoldfastError, UsageError
-from .._record.schema import Record, load_record
-from .names import RECORD, StepName, parse_step
+from .._core.errors import HoldfastError
+from .._record.copies import Found, load_either
+from .._record.schema import Record
+from .names import StepName, parse_step
+from .variants import variant_of_record
 
-__all__ = ["METRICS", "Checkpoint", "as_metrics", "look_at", "newest_of", "now", "number_of", "record_of"]
+__all__ = [
+    "METRICS",
+    "Checkpoint",
+    "found_record",
+    "look_at",
+    "newest_of",
+    "now",
+    "number_of",
+    "record_of",
+]
 
 METRICS = "metrics.jsonl"
 
@@ -26,7 +36,8 @@ class Checkpoint:
 
     ``name`` and ``path``: its folder. ``step``, ``created``, ``metrics``. ``sequence``: its place in the order of
     saving; ``lineage`` and ``parent``: which line of the run it is on, and the step that it continues. ``fault``: why
-    its record cannot be used, else ``None``.
+    its record cannot be used, else ``None``; ``note``: what is wrong with one of its two copies. ``variant``: which
+    structure of the model it holds (:mod:`holdfast._vault.variants`).
     """
 
     name: str
@@ -40,6 +51,8 @@ class Checkpoint:
     nbytes: int = 0
     pinned: bool = False
     fault: str | None = None
+    note: str | None = None
+    variant: str = ""
 
 
 def newest_of(known: list[Checkpoint]) -> Checkpoint | None:
@@ -52,20 +65,26 @@ def number_of(checkpoint: Checkpoint) -> StepName:
     return parse_step(checkpoint.name) or StepName(checkpoint.step)
 
 
+def found_record(path: str) -> Found:
+    """The record of a step, or its copy where that is damaged. Raises :class:`SealError` where neither can be trusted,
+    ``OSError`` where they cannot be read."""
+    return load_either(lambda name: Path(path, name).read_bytes(), lambda name: os.fspath(Path(path, name)))
+
+
 def record_of(path: str) -> Record:
-    """The record of a step. Raises :class:`SealError` where it cannot be trusted, ``OSError`` where it cannot be read."""
-    place = Path(path, RECORD)
-    return load_record(place.read_bytes(), os.fspath(place))
+    """The record of a step, as :func:`found_record` finds it."""
+    return found_record(path).record
 
 
 def look_at(run: str, name: str, step: StepName, pinned: bool) -> Checkpoint:
     """One step as its record tells it; with a ``fault`` where the record cannot be used."""
     path = str(Path(run, name))
     try:
-        record = record_of(path)
+        found = found_record(path)
     except (OSError, HoldfastError) as error:
         text = error.message if isinstance(error, HoldfastError) else error.strerror or str(error)
         return Checkpoint(name, path, step.step, pinned=pinned, fault=f"its record cannot be used: {text}")
+    record = found.record
     lineage = record.lineage or {}
     metrics = {k: v for k, v in (record.metrics or {}).items() if isinstance(v, (int, float))}
     metrics |= _later_metrics(path, record.digest)
@@ -80,6 +99,8 @@ def look_at(run: str, name: str, step: StepName, pinned: bool) -> Checkpoint:
         metrics=metrics,
         nbytes=sum(entry.size for entry in record.files),
         pinned=pinned,
+        note=found.trouble,
+        variant=str(lineage.get("variant") or variant_of_record(record)),
     )
 
 
@@ -98,18 +119,6 @@ def _later_metrics(path: str, digest: str) -> dict[str, float]:
         if isinstance(row, dict) and row.get("record") == digest and isinstance(row.get("metrics"), dict):
             found |= {k: v for k, v in row["metrics"].items() if isinstance(v, (int, float))}
     return found
-
-
-def as_metrics(metrics: Mapping[str, float]) -> dict[str, float | str]:
-    """Metrics as a record holds them. Raises :class:`UsageError` for what is no number."""
-    found: dict[str, float] = {}
-    for name, value in metrics.items():
-        try:
-            found[str(name)] = float(value)
-        except (TypeError, ValueError) as error:
-            raise UsageError("a metric is a number", found=f"{name}={value!r}") from error
-    # JSON has no NaN: a diverged metric is kept as text, and is best of nothing
-    return {k: v if math.isfinite(v) else str(v) for k, v in found.items()}
 
 
 def now() -> str:

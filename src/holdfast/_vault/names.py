@@ -10,10 +10,21 @@ import re
 import secrets
 from typing import NamedTuple
 
-__all__ = ["DAMAGED", "MANIFEST", "PARTIAL", "RECORD", "StepName", "partial_name", "step_name", "parse_step"]
+from .._record.copies import COPY, RECORD
+
+__all__ = [
+    "COPY",
+    "DAMAGED",
+    "MANIFEST",
+    "PARTIAL",
+    "RECORD",
+    "StepName",
+    "partial_name",
+    "step_name",
+    "parse_step",
+]
 
 MANIFEST = "vault.json"
-RECORD = "holdfast.json"
 PARTIAL = ".partial-"
 DAMAGED = ".damaged-"
 _STEP = re.compile(r"step-(\d{8,})(?:\.(\d+))?")

@@ -8,7 +8,7 @@ before anything is written.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,11 @@ import numpy as np
 from .._compare.optimizers import belongs_to_optimizer
 from .._core.dtypes import carrier, dtype_of, known
 from .._core.errors import UsageError
+from .._core.pattern import matches
 from .._core.plain import pack, texts_of
 from .._core.spec import OptimizerSpec, TensorSpec
 from .._frameworks import LiveCatalog
+from .._frameworks.native import Prepared
 
 __all__ = ["Item", "Payload", "gather", "stored_bytes"]
 
@@ -40,7 +42,9 @@ class Item:
 class Payload:
     """All of one save. ``files``: file -> items in order. ``values``: JSON-able, by the live setting's name.
     ``texts``: tensors whose elements are texts; they go to ``state.json``. ``digests``: name -> digest of the values
-    that were proved to be there, where they were (:mod:`holdfast._vault.proof`)."""
+    that were proved to be there, where they were (:mod:`holdfast._vault.proof`). ``frozen``: names of tensors that
+    the caller says training leaves as they are. ``documents``: small files that stand beside them, by name. ``linked``: bytes
+    that need not be written again (:mod:`holdfast._vault.incremental`)."""
 
     files: dict[str, list[Item]]
     values: dict[str, Any]
@@ -48,6 +52,10 @@ class Payload:
     attributes: dict[str, Any] = field(default_factory=dict)
     texts: list[Item] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
+    frozen: frozenset[str] = frozenset()
+    documents: dict[str, bytes] = field(default_factory=dict)
+    linked: int = 0
+    native: tuple[Prepared, ...] = ()
 
     def items(self) -> Iterator[Item]:
         """All tensors and texts, file by file."""
@@ -57,8 +65,8 @@ class Payload:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors as they are written."""
-        return sum(stored_bytes(item.spec) for items in self.files.values() for item in items)
+        """Bytes of all tensors as they are written; those that are linked are not."""
+        return sum(stored_bytes(item.spec) for items in self.files.values() for item in items) - self.linked
 
 
 def stored_bytes(spec: TensorSpec) -> int:
@@ -66,10 +74,13 @@ def stored_bytes(spec: TensorSpec) -> int:
     return math.prod(spec.shape) * carrier(spec.dtype).itemsize
 
 
-def gather(live: LiveCatalog, extra: Mapping[str, Any] | None = None) -> Payload:
-    """Take stock of live objects. ``extra`` is any nest of JSON-able values and numpy arrays.
+def gather(
+    live: LiveCatalog, extra: Mapping[str, Any] | None = None, frozen: str | Iterable[str] = ()
+) -> Payload:
+    """Take stock of live objects. ``extra`` is any nest of JSON-able values and numpy arrays; ``frozen``: patterns over
+    names of the model's tensors.
 
-    Raises :class:`UsageError` naming everything that cannot be saved.
+    Raises :class:`UsageError` naming everything that cannot be saved, or a pattern that covers nothing.
     """
     bad: list[str] = []
     files: dict[str, list[Item]] = {MODEL: [], OPTIMIZER: []}
@@ -80,7 +91,7 @@ def gather(live: LiveCatalog, extra: Mapping[str, Any] | None = None) -> Payload
     texts: list[Item] = []
     for name, variable in live.variables.items():
         spec = variable.spec
-        if variable.virtual or spec.role == "gradient":
+        if variable.virtual:
             continue
         if (why := _unsavable(spec)) is not None:
             bad.append(why)
@@ -117,7 +128,24 @@ def gather(live: LiveCatalog, extra: Mapping[str, Any] | None = None) -> Payload
             expected="tensors, numbers, texts, booleans, None, and lists and dicts of these",
             remedy="Leave it out of extra=, or turn it into one of these.",
         )
-    return Payload({f: items for f, items in files.items() if items}, values, live.optimizers, texts=texts)
+    held = _covered([frozen] if isinstance(frozen, str) else frozen, files[MODEL])
+    files = {f: items for f, items in files.items() if items}
+    return Payload(files, values, live.optimizers, texts=texts, frozen=held)
+
+
+def _covered(patterns: Iterable[str], items: list[Item]) -> frozenset[str]:
+    found: set[str] = set()
+    names = [item.spec.name for item in items]
+    for pattern in patterns:
+        here = [name for name in names if matches(pattern, name)]
+        if not here:
+            raise UsageError(
+                "frozen= names no tensor of the model", found=pattern,
+                expected=", ".join(names[:5]) or "a model with tensors",
+                remedy="A pattern covers whole names; `*` stands for any run of characters.",
+            )  # fmt: skip
+        found.update(here)
+    return frozenset(found)
 
 
 def _first_of(live: LiveCatalog, shares: str) -> list[TensorSpec]:

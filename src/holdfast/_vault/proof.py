@@ -22,8 +22,9 @@ from .._core.errors import NotStored, SaveFailed
 from .._core.spec import TensorSpec
 from .._integrity.digest import digest_array
 from .payload import Payload
+from .races import changed_while_saved
 
-__all__ = ["PAUSE", "disagreeing", "structure"]
+__all__ = ["PAUSE", "disagreeing", "pause", "same_bytes", "structure"]
 
 PAUSE = 0.05
 """Seconds between the copies and the second reading."""
@@ -42,11 +43,11 @@ def structure(payload: Payload) -> Structure:
     return {item.spec.name: of(item.spec, item.others) for item in payload.items()}
 
 
-def disagreeing(held: Payload, now: Payload) -> list[str]:
+def disagreeing(held: Payload, now: Payload, later: frozenset[str] = frozenset()) -> list[str]:
     """Names whose held value is not the live one; ``held.digests`` is filled with what was proved.
 
-    ``now`` is gathered anew from the live objects, after the pause. Raises :class:`SaveFailed` where their structure is
-    another than it was.
+    ``now`` is gathered anew from the live objects, after the pause; what is in ``later`` is proved by somebody else.
+    Raises :class:`SaveFailed` where their structure is another than it was.
     """
     before, after = structure(held), structure(now)
     if before != after:
@@ -55,6 +56,8 @@ def disagreeing(held: Payload, now: Payload) -> list[str]:
     held.digests.clear()
     for copy, live in zip(held.items(), now.items(), strict=True):
         name = copy.spec.name
+        if name in later:
+            continue
         try:
             second = digest_array(np.asarray(live.read()))
         except NotStored:  # donated or deleted meanwhile: what was there is there no more
@@ -67,6 +70,21 @@ def disagreeing(held: Payload, now: Payload) -> list[str]:
             torn.append(name)
     torn += [name for name in {**held.values, **now.values} if _value(held, name) != _value(now, name)]
     return torn
+
+
+_PIECE = 256 << 10
+
+
+def same_bytes(source: np.ndarray, copy: np.ndarray) -> bool:
+    """Whether two arrays of one shape and dtype have the same bits. Piece by piece, in the processor's cache; ``copy``
+    is in C order."""
+    if source.shape != copy.shape or source.dtype != copy.dtype:
+        return False
+    if not source.flags.c_contiguous:
+        return digest_array(source) == digest_array(copy)
+    one, other = (array.reshape(-1).view(np.uint8) for array in (source, copy))
+    starts = range(0, one.size, _PIECE)
+    return all(np.array_equal(one[at : at + _PIECE], other[at : at + _PIECE]) for at in starts)
 
 
 _NOTHING = object()
@@ -123,10 +141,9 @@ def _changed(before: Structure, after: Structure) -> SaveFailed:
         return "not there" if entry is None else f"{entry[1]}{list(entry[0])}"
 
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return SaveFailed(
+    return changed_while_saved(
         f"the structure changed while it was saved: {first}{more}; nothing was written",
-        tensor=first,
+        first,
         expected=say(before),
         found=say(after),
-        remedy="Save where nothing else builds, converts or replaces parts of the model.",
     )

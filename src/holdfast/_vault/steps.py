@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from .._core.errors import DamagedCheckpoint, HoldfastError, UsageError
 from .._integrity.atomic import write_whole
+from .._record.metrics import Metrics, as_metrics, meanings, values_of
 from .._storage.sink import Sink, save_failed
 from .keep import Keep
-from .listing import METRICS, Checkpoint, as_metrics, look_at, newest_of, now, number_of, record_of
+from .listing import METRICS, Checkpoint, look_at, newest_of, now, number_of, record_of
 from .names import parse_step
 
 __all__ = ["PINS", "Steps"]
@@ -29,21 +29,25 @@ class Steps:
     def all(self) -> list[Checkpoint]:
         """All committed steps in the order of saving; one whose record cannot be used has a ``fault``, and stands where
         its step's number belongs."""
-        try:
-            names = [entry.name for entry in os.scandir(self.path) if entry.is_dir()]
-        except FileNotFoundError:
-            return []
-        pins = self.pins() or set()
-        found = []
-        for name in names:
-            step = parse_step(name)
-            if step is not None:
-                found.append(look_at(self.path, name, step, name in pins))
+        for _ in range(100):
+            found = self._look()
+            # a step that another process dropped after it was listed is no damage; a newer one is there, unlisted
+            if all(c.fault is None or Path(c.path).is_dir() for c in found):
+                break
         ordered = sorted((c for c in found if c.fault is None), key=lambda c: (c.sequence, c.step, c.name))
         for broken in sorted((c for c in found if c.fault is not None), key=number_of):
             before = [n for n, c in enumerate(ordered) if number_of(c) < number_of(broken)]
             ordered.insert(before[-1] + 1 if before else 0, broken)
         return ordered
+
+    def _look(self) -> list[Checkpoint]:
+        try:
+            names = [entry.name for entry in os.scandir(self.path) if entry.is_dir()]
+        except FileNotFoundError:
+            return []
+        pins = self.pins() or set()
+        steps = ((name, parse_step(name)) for name in names)
+        return [look_at(self.path, name, step, name in pins) for name, step in steps if step is not None]
 
     @property
     def latest(self) -> Checkpoint | None:
@@ -71,11 +75,15 @@ class Steps:
             )  # fmt: skip
         return fitting[-1]
 
-    def annotate(self, step: int | str, metrics: Mapping[str, float]) -> None:
+    def annotate(self, step: int | str, metrics: Metrics) -> None:
         """Add a line to the step's ``metrics.jsonl``, bearing the record's digest; no committed file is touched."""
         found = self.named(step)
         record = record_of(found.path)
-        line = json.dumps({"record": record.digest, "at": now(), "metrics": as_metrics(metrics)})
+        given = as_metrics(metrics)
+        row = {"record": record.digest, "at": now(), "metrics": values_of(given)}
+        if known := meanings(given):
+            row["measured"] = known
+        line = json.dumps(row)
         place = Path(found.path, METRICS)
         try:
             fresh = not place.exists()

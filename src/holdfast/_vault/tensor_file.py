@@ -7,17 +7,21 @@ then the data without holes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from time import perf_counter
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from blake3 import blake3
 
 from .._core.errors import SaveFailed
-from .._integrity.digest import LEAF, LeafHasher, canonical_bytes, file_digest, region_digest
+from .._integrity.digest import canonical_bytes, file_digest, region_digest
 from .._record.schema import FileRecord, RegionRecord, StoredRecord
 from .._storage.sink import Sink
+from .held import let_go
 from .payload import Item, stored_bytes
+from .runs import Appended, Run, write_runs
 
 __all__ = ["Written", "write_tensors"]
 
@@ -32,61 +36,70 @@ _ALIGN = 64
 
 
 class Written(NamedTuple):
-    """A file as written: its record, and of each tensor (by name) where it lies and its digest."""
+    """A file as written: its record, of each tensor (by name) where it lies and its digest, and seconds: ``hash`` (of all
+    threads together), ``fsync``."""
 
     record: FileRecord
     places: dict[str, tuple[StoredRecord, str]]
+    seconds: Mapping[str, float] = MappingProxyType({})
 
 
 def write_tensors(
-    sink: Sink, name: str, items: Sequence[Item], *, shown: str, tell: Callable[[int], None] = lambda _: None
+    sink: Sink,
+    name: str,
+    items: Sequence[Item],
+    *,
+    shown: str,
+    tell: Callable[[int], None] = lambda _: None,
+    release: bool = False,
 ) -> Written:
     """Write ``items`` as the file ``name`` of the sink, and bring it to the medium.
 
     ``shown`` is the file's name in the record. Each item's values are read when its turn comes and let go of after.
-    ``tell`` gets byte counts. Raises :class:`SaveFailed`.
+    ``tell`` gets byte counts. ``release``: nobody reads the items again, and what they hold may go. Raises :class:`SaveFailed`.
     """
     head = _header(items)
-    file = sink.create(name)
-    rows: list[RegionRecord] = []
-    places: dict[str, tuple[StoredRecord, str]] = {}
-    at = 0
+    runs = [Run(0, len(head), lambda: memoryview(head))]
+    for item in items:
+        last = runs[-1]
+        runs.append(
+            Run(last.offset + last.length, stored_bytes(item.spec), partial(_bytes_of, item, release))
+        )
+    size = runs[-1].offset + runs[-1].length
+    placed = sink.create_placed(name, size)
+    file = placed or Appended(sink.create(name))
     try:
-        file.write(memoryview(head))
-        rows.append(RegionRecord(0, len(head), "header", _leaves(head)))
-        at = len(head)
-        for item in items:
-            data = canonical_bytes(np.asarray(item.read()))
-            if len(data) != stored_bytes(
-                item.spec
-            ):  # the header is written: other bytes would shift all that follow
-                raise SaveFailed(
-                    "a tensor changed its shape or dtype while it was saved", tensor=item.spec.name,
-                    expected=f"{stored_bytes(item.spec):,} bytes", found=f"{len(data):,}",
-                )  # fmt: skip
-            hasher = LeafHasher()
-            for start in range(0, len(data), LEAF):
-                piece = data[start : start + LEAF]
-                hasher.update(piece)
-                file.write(piece)
-                tell(len(piece))
-            digest = hasher.digest()
-            if len(data):
-                rows.append(RegionRecord(at, len(data), "tensor", tuple(hasher.leaves)))
-            place = StoredRecord(shown, at, len(data))
-            for spec in (item.spec, *item.others):
-                places[spec.name] = (place, digest)
-            at += len(data)
-            del data
+        leaves, hashing = write_runs(file, runs, threads=sink.threads if placed else 1, tell=tell)
+        begin = perf_counter()
         file.sync()
+        forcing = perf_counter() - begin
     finally:
         file.close()
-    sums = [(row.length, region_digest(row.length, row.leaves)) for row in rows]
-    return Written(FileRecord(shown, at, file_digest(at, sums), tuple(rows)), places)
+    sums = [(run.length, region_digest(run.length, found)) for run, found in zip(runs, leaves, strict=True)]
+    places: dict[str, tuple[StoredRecord, str]] = {}
+    for item, run, (_, digest) in zip(items, runs[1:], sums[1:], strict=True):
+        place = StoredRecord(shown, run.offset, run.length)
+        for spec in (item.spec, *item.others):
+            places[spec.name] = (place, digest)
+    rows = tuple(
+        RegionRecord(run.offset, run.length, "tensor" if number else "header", tuple(found))
+        for number, (run, found) in enumerate(zip(runs, leaves, strict=True))
+        if run.length
+    )
+    whole = file_digest(size, [(length, digest) for length, digest in sums if length])
+    return Written(FileRecord(shown, size, whole, rows), places, {"hash": hashing, "fsync": forcing})
 
 
-def _leaves(data: bytes) -> tuple[str, ...]:
-    return tuple(blake3(data[start : start + LEAF]).hexdigest() for start in range(0, len(data), LEAF))
+def _bytes_of(item: Item, release: bool) -> memoryview:
+    data = canonical_bytes(np.asarray(item.read()))
+    if len(data) != stored_bytes(item.spec):  # the header is written: other bytes would shift all that follow
+        raise SaveFailed(
+            "a tensor changed its shape or dtype while it was saved", tensor=item.spec.name,
+            expected=f"{stored_bytes(item.spec):,} bytes", found=f"{len(data):,}",
+        )  # fmt: skip
+    if release:
+        let_go(item)
+    return data
 
 
 def _header(items: Iterable[Item]) -> bytes:

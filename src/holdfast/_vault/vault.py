@@ -5,29 +5,47 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._core.errors import HoldfastError, NothingToRestore, SaveFailed, UsageError
 from .._frameworks import LiveCatalog, live_catalog
+from .._record.metrics import Metrics
+from .._restore.journal import signals_held
 from .._restore.outcome import Outcome
+from .._storage.reading import StepGone
 from .._storage.sink import LocalSink
+from .coordinator import Coordinator
+from .deadline import Deadline
+from .events import Event
 from .fallback import restore_newest, restore_step
 from .handle import SaveHandle
 from .keep import Keep
-from .listing import Checkpoint, as_metrics
+from .listing import Checkpoint
+from .native import as_kinds, attach_native, release_native
+from .overlap import Overlap, overlap_of
 from .payload import Payload, gather
-from .snapshot import Buffers, freeze, proved
+from .quiet import uncollected
+from .readying import Readying
+from .recording import record_beside
+from .signals import Preemptible, started
+from .snapshot import Buffers, freeze, give_all, proved
 from .steps import Steps
+from .telemetry import tells_failures
 from .writer import Writer
+
+if TYPE_CHECKING:
+    from .._core.fault import Progress
+    from .scrub import ScrubReport
 
 __all__ = ["Checkpoint", "Vault"]
 
 LOG = logging.getLogger("holdfast.vault")
 
 
-class Vault:
+class Vault(Preemptible, Readying):
     """The checkpoints of one run, in a folder.
 
     ``path`` is made where it is not there. ``keep`` says which checkpoints stay (all, by default). ``when_busy`` is what
@@ -37,6 +55,23 @@ class Vault:
     objects until ``save()`` has returned. ``"content"``: all live values are digested a second time after they were
     copied; where one differs the snapshot is taken anew, and after five times :class:`SaveFailed` names what would not
     hold still. That costs the training two passes over the state and 50 ms, and needs nobody's word.
+
+    ``overlap`` (PyTorch on the CPU) lets a thread copy weights and slots while training goes on; each optimizer that is
+    passed waits for it before its next step. Nothing but those steps may write to the weights before
+    ``handle.frozen``, or ``handle.join()`` must come first. With ``proof="content"`` all is copied in ``save()``, and
+    the second reading is what overlaps.
+
+    ``payload``: ``"torch"``, ``"keras"`` or ``"tf"`` (or several) also writes the framework's own format into each step, in
+    the same commit: ``checkpoint.pt``, ``model.keras``, ``checkpoint.index``.
+
+    ``on_full``: ``"prune"`` drops, where there is no room for a save, what ``keep`` would drop without it. Who looks on:
+    ``on_event`` (called with each of :mod:`holdfast.events`), ``tensorboard`` (a writer that gets scalars), ``progress``
+    (called with byte counts, or ``True``: a bar on a terminal).
+
+    ``deadline``: seconds after which a write that hangs (no operation on the disk ends) is given up: :class:`SaveFailed`
+    names it, and nothing of that save ever becomes visible. Without one it is waited for.
+
+    ``coordinator``: the group of processes that saves together (:class:`Coordinator`); this one alone, by default.
 
     Saving takes the vault's lock, which another process or object cannot have meanwhile (:class:`VaultLocked`); reading
     takes none. Use it as a context manager, or call :meth:`close`: a save that failed in the background is raised there
@@ -50,27 +85,44 @@ class Vault:
         *,
         when_busy: Literal["wait", "skip", "raise"] = "wait",
         proof: Literal["protocol", "content"] = "protocol",
+        overlap: bool = False,
+        deadline: float | None = None,
+        payload: str | tuple[str, ...] = "safetensors",
+        on_full: Literal["raise", "prune"] = "raise",
+        on_event: Callable[[Event], None] | None = None,
+        tensorboard: Any = None,
+        progress: Callable[[int], None] | bool | None = None,
         sink: LocalSink | None = None,
+        coordinator: Coordinator | None = None,
     ) -> None:
         if when_busy not in ("wait", "skip", "raise"):
             raise UsageError("no such when_busy", found=when_busy, expected="wait, skip or raise")
         if proof not in ("protocol", "content"):
             raise UsageError("no such proof", found=proof, expected="protocol or content")
+        if coordinator is not None and coordinator.size > 1 and when_busy != "wait":
+            raise UsageError("ranks that save together wait for each other", found=f"when_busy={when_busy!r}")
+        as_kinds(payload)
+        self.payload = payload
         self.proof = proof
+        self.overlap = overlap
         self.path = os.fspath(path)
         self.keep = keep or Keep()
         self.when_busy = when_busy
         self._sink = sink or LocalSink(self.path)
+        self._deadline = Deadline(self._sink, deadline)
         self._steps = Steps(self._sink)
-        self._writer = Writer(self._sink, self._steps, self.keep)
+        self._writer = Writer(self._sink, self._steps, self.keep, coordinator)
         self._buffers = Buffers()
         self._turn = threading.RLock()
         self._thread: threading.Thread | None = None
         self._handle: SaveHandle | None = None
         self._failed: SaveHandle | None = None
         self._closed = False
+        self._live_here()
+        self._make_ready(on_full, on_event, tensorboard, progress)
 
     # -- saving ------------------------------------------------------------------------------------------------------
+    @tells_failures
     def save(
         self,
         step: int,
@@ -80,37 +132,44 @@ class Vault:
         scheduler: Any = None,
         scaler: Any = None,
         extra: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, float] | None = None,
+        metrics: Metrics | None = None,
+        frozen: str | Iterable[str] = (),
         blocking: bool = False,
+        payload: str | tuple[str, ...] | None = None,
         **others: Any,
     ) -> SaveHandle:
         """Save live objects as ``step``; returns once training may go on.
 
         The live objects are those of :func:`holdfast.restore`; ``extra`` is a nest of numbers, texts and numpy arrays.
-        ``metrics`` belong to exactly this state. ``blocking`` waits until everything is durable, and raises what fails;
-        else a failure is raised by the next call on the vault, by ``handle.wait()`` and by :meth:`close`.
+        ``metrics`` are numbers by name, or :class:`Metric` objects that say what they were measured of; plain numbers are
+        filed as ``unspecified``. Random state, environment and code are recorded with it.
+
+        ``frozen``: patterns over tensors of the model that training leaves as they are (what is not trainable is known
+        without it); they are written once, and again only where their content changed. ``payload`` goes before the
+        vault's. ``blocking`` waits until everything is durable, and raises what fails (nothing is copied then, so nothing
+        may write to the objects until it returns); else a failure is raised by the
+        next call on the vault, by ``handle.wait()`` and by :meth:`close`.
 
         Raises :class:`UsageError` naming what cannot be saved (nothing is written then), :class:`VaultLocked`,
         :class:`SaveFailed`.
         """
         begin = perf_counter()
+        kinds = as_kinds(self.payload if payload is None else payload)
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             raise UsageError("a step is a whole number from 0", found=repr(step))
-        with self._turn:
+        with self._turn, self._writer.telling():
             self._demand_open()
             self._raise_failed()
+            self._deadline.demand_free()
             handle = SaveHandle(step)
             if self._busy():
                 if self.when_busy == "skip":
-                    handle.skipped = True
-                    handle._frozen.set()
-                    handle._done.set()
-                    return handle
+                    return self._skipped(handle)
                 if self.when_busy == "raise":
                     raise SaveFailed("another save is still being written", file=self.path)
                 self._join()
                 self._raise_failed()
-            self._writer.open()
+            handle._meter = meter = self._telling.begin(handle, self._sink)
             parts = {
                 "model": model,
                 "optimizer": optimizer,
@@ -118,42 +177,68 @@ class Vault:
                 "scaler": scaler,
                 **others,
             }
+            given = {**parts, "extra": extra, "metrics": metrics}
+            handle._parts = frozenset(name for name, part in given.items() if part is not None)
+
+            patterns = (frozen,) if isinstance(frozen, str) else tuple(frozen)
 
             def describe() -> tuple[LiveCatalog, Payload]:
-                live = live_catalog(**parts)
-                return live, gather(live, extra)
+                with uncollected():
+                    live = live_catalog(**parts)
+                    return live, gather(live, extra, patterns)
 
-            sections: dict[str, Any] = {"metrics": as_metrics(metrics)} if metrics else {}
+            def later_of(live: LiveCatalog) -> Overlap | None:
+                proving = self.proof == "content"
+                return overlap_of(live, parts, proving=proving) if self.overlap and not blocking else None
+
+            if self._writer.group.leads:
+                self._preflight.demand(describe, self._deadline.call)
+            sections: dict[str, Any] = {"telemetry": meter.section}
             if self.proof == "content":
-                live, held, buffers, tries = proved(describe, self._buffers)
+                live, held, buffers, tries, later = proved(describe, self._buffers, overlap=later_of)
                 sections["snapshot"] = {"proof": "content", "tries": tries}
             else:
-                live, payload = describe()
-                held, buffers = freeze(live, payload, self._buffers)
+                live, found = describe()
+                later = later_of(live)
+                held, buffers = freeze(live, found, self._buffers, later, still=blocking)
                 sections["snapshot"] = {"proof": "protocol"}
+            if kinds:
+                attach_native(held, kinds, parts, live, step, extra, handle._timings, describe)
+            told, ask = record_beside(held, step, metrics, by=self.keep.by)
+            sections |= told
             handle._timings["snapshot"] = perf_counter() - begin
-            handle._frozen.set()
             modules = live.modules if "model" in live.parts else ()
+            meter.nbytes = held.nbytes
+            handle._freezes(later)
 
             def write() -> None:
+                meter.writing()
                 try:
+                    if later is not None:
+                        later.finish()
+                    ask()
                     self._writer.write(handle, held, modules, sections)
                 except BaseException as error:  # noqa: BLE001 - raised at the caller, now or at its next call
                     handle.error = error
                     self._failed = handle
                     LOG.error("the save of step %s failed: %s", step, error)
+                    meter.failed(error)
                 finally:
-                    for buffer in buffers:
-                        self._buffers.give(buffer)
+                    meter.close()
+                    release_native(held)
+                    give_all(self._buffers, buffers, held)
                     handle._done.set()
 
+            self._telling.handed_over()
+            run = self._deadline.around(write, handle, self._given_up)
             self._handle = handle
+            handle._timings["stall"] = perf_counter() - begin  # for the record, which may be written first
             if blocking:
-                write()
+                run()
             else:
-                self._thread = threading.Thread(target=write, name=f"holdfast-save-{step}", daemon=False)
-                self._thread.start()
-            handle._timings["stall"] = perf_counter() - begin
+                with signals_held():  # an interrupt must not come between a thread and our knowing of it
+                    self._thread = started(run, f"holdfast-save-{step}")
+            handle._timings["stall"] = perf_counter() - begin + handle._timings["join"]
             if blocking:
                 self._failed = None  # raised here, not at another thread's next save
         if blocking:
@@ -164,9 +249,9 @@ class Vault:
         return self._thread is not None and self._thread.is_alive()
 
     def _join(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def _raise_failed(self) -> None:
         failed, self._failed = self._failed, None
@@ -190,7 +275,9 @@ class Vault:
                 return
             self._join()
             self._closed = True
-            self._writer.close()
+            self._deadline.when_free(self._writer.close)
+            if self._watch is not None:
+                self._watch.release()
             self._raise_failed()
 
     def __enter__(self) -> Vault:
@@ -227,7 +314,7 @@ class Vault:
         """The best checkpoint by a metric (``keep``'s, by default), or ``None``."""
         return self._steps.best(self.keep, by, mode)
 
-    def annotate(self, step: int | str, *, metrics: Mapping[str, float]) -> None:
+    def annotate(self, step: int | str, *, metrics: Metrics) -> None:
         """Add metrics that were measured after the save, to a step (a number, or a folder's name).
 
         The committed files are not touched: a line is added to ``metrics.jsonl``, bearing the record's digest. Raises
@@ -239,6 +326,28 @@ class Vault:
         """Keep a step whatever ``keep`` says; ``False`` takes that back."""
         self._steps.pin(step, pinned)
 
+    def scrub(
+        self,
+        budget: str | float | timedelta | None = None,
+        *,
+        jobs: int | None = None,
+        progress: Progress | None = None,
+    ) -> ScrubReport:
+        """Read committed steps again from the medium and hold them against their records, the longest unchecked first.
+
+        ``budget`` ends it: ``"60s"``, ``"2h"``, ``"10GB"``, a number of seconds, a ``timedelta``; at least one step is
+        checked. ``jobs`` and ``progress`` are those of :func:`holdfast.verify`. When each step was checked is kept in
+        ``scrub.json``. Nothing is deleted: ``report.damaged`` names steps that restoring would pass over. Raises
+        :class:`UsageError` for a budget that makes no sense.
+        """
+        from .scrub import scrub
+
+        report = scrub(self._steps, budget, jobs=jobs, progress=progress)
+        if report.damaged:
+            self._writer.incremental.distrust()
+            LOG.error("damaged, and passed over at restore: %s", ", ".join(report.damaged))
+        return report
+
     # -- restoring ---------------------------------------------------------------------------------------------------
     def restore(
         self,
@@ -246,6 +355,7 @@ class Vault:
         step: int | str | None = None,
         best: bool = False,
         or_start_fresh: bool = False,
+        random_state: bool | None = None,
         **given: Any,
     ) -> Outcome | None:
         """Restore live objects from the newest checkpoint that verifies and fits; see :func:`holdfast.restore` for the
@@ -255,10 +365,30 @@ class Vault:
         is damaged, or of another variant of the model, is passed over for the one before it: the outcome's
         ``passed_over`` says which and why, and a warning is logged. The next save then begins a new lineage.
 
+        ``random_state``: put the global random generators (Python, NumPy, the frameworks) back too; by default where an
+        optimizer is passed, as training goes on then. What could not be put back is a note in the outcome.
+
         Raises :class:`NothingToRestore` where none is left (``or_start_fresh=True`` gives ``None`` instead, but only
         where the vault holds no checkpoint at all), and :class:`RestoreRefused` where a checkpoint is whole and of this
         model, and a decision is needed (a learning rate that the code has changed).
         """
+        random = given.get("optimizer") is not None if random_state is None else random_state
+        with self._turn:  # no save begins meanwhile, and two restores do not mix
+            for _ in range(20):
+                try:
+                    return self._restore(step, best, or_start_fresh, given, random)
+                except StepGone:  # another process dropped it after we chose it, so there is a newer one
+                    LOG.debug("a step was dropped before it could be read; choosing anew")
+            return self._restore(step, best, or_start_fresh, given, random)
+
+    def _restore(
+        self,
+        step: int | str | None,
+        best: bool,
+        or_start_fresh: bool,
+        given: dict[str, Any],
+        random: bool,
+    ) -> Outcome | None:
         self._join()
         self._raise_failed()
         known = self.checkpoints()
@@ -273,5 +403,5 @@ class Vault:
             chosen = self._steps.named(step) if step is not None else self.best()
             if chosen is None:
                 raise NothingToRestore("no checkpoint has that metric", file=self.path, found=self.keep.by)
-            return restore_step(self._writer, chosen, known, given)
-        return restore_newest(self._writer, known, given)
+            return restore_step(self._writer, chosen, known, given, random=random)
+        return restore_newest(self._writer, known, given, random=random)

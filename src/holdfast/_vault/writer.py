@@ -7,7 +7,8 @@ import logging
 import os
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,18 @@ from .._core.modules import ModuleSpec
 from .._storage.lock import Lock
 from .._storage.sink import Sink, save_failed
 from .commit import commit
+from .coordinator import Coordinator
+from .events import Dropped, Event
 from .handle import SaveHandle
+from .incremental import Incremental, in_full
 from .keep import Keep, Kept, dropped
 from .listing import newest_of, now
 from .names import DAMAGED, MANIFEST, PARTIAL, StepName, parse_step, partial_name
 from .payload import Payload
+from .reading_lock import unread
+from .room import make_room, needed_by
 from .steps import PINS, Steps
+from .variants import variant_of_payload
 
 __all__ = ["Writer"]
 
@@ -36,19 +43,24 @@ class Writer:
     ``parent`` and ``lineage`` are what the next step will say of itself; ``None`` until a save or a restore knows them.
     """
 
-    def __init__(self, sink: Sink, steps: Steps, keep: Keep) -> None:
+    def __init__(self, sink: Sink, steps: Steps, keep: Keep, group: Coordinator | None = None) -> None:
         self.path = sink.path
+        self.group = group or Coordinator()
+        self._begun = False
         self.keep = keep
         self.parent: str | None = None
         self.lineage: str | None = None
         self._sink = sink
         self._steps = steps
+        self.prune = False
+        self.emit: Callable[[Event], None] = lambda _: None
         self._lock: Lock | None = None
+        self.incremental = Incremental(sink, keep)
 
     def open(self) -> None:
         """Take the vault's lock, clear away what a killed writer left, and write ``vault.json``. Raises
         :class:`VaultLocked`, :class:`SaveFailed`."""
-        if self._lock is not None and self._lock.held:
+        if (self._lock is not None and self._lock.held) or not self.group.leads:
             return
         self._sink.make_root()
         try:
@@ -66,6 +78,16 @@ class Writer:
             raise
         self._lock = lock
 
+    @property
+    def holds(self) -> bool:
+        """Whether we have the vault's lock."""
+        return self._lock is not None and self._lock.held
+
+    @property
+    def kernel_lock(self) -> bool | None:
+        """Whether the lock is the kernel's (else only its text keeps others out); ``None`` where we have none."""
+        return self._lock.kernel if self._lock is not None and self._lock.held else None
+
     def close(self) -> None:
         """Give the lock up."""
         if self._lock is not None:
@@ -80,22 +102,59 @@ class Writer:
         sections: dict[str, Any],
     ) -> None:
         """Commit one step, then drop what ``keep`` no longer wants. Raises :class:`SaveFailed`."""
-        self._sweep()
+        self._begun = True
+        with self.group.phase("starting"):
+            if self.group.leads:
+                self._sweep()
+        if not self.group.leads:
+            name = self.group.share(StepName(handle.step))
+            tell = handle._meter.tell if handle._meter is not None else lambda _: None
+            commit(self._sink, name, payload, timings=handle._timings, group=self.group, tell=tell)
+            handle.path = str(Path(self.path, str(name)))
+            return
         known = self._steps.all()
         sequence = max((c.sequence for c in known), default=0) + 1
         copies = [parse_step(c.name) for c in known if c.step == handle.step]
         copy = max((name.copy for name in copies if name is not None), default=0) + 1
-        name = StepName(handle.step, copy)
+        name = self.group.share(StepName(handle.step, copy))
         if self.lineage is None:
             newest = newest_of(known)
             self.lineage = newest.lineage if newest is not None and newest.lineage else uuid.uuid4().hex[:12]
             if self.parent is None and newest is not None:
                 self.parent = newest.name
-        sections["lineage"] = {"lineage": self.lineage, "parent": self.parent, "sequence": sequence}
+        sections["lineage"] = {
+            "lineage": self.lineage,
+            "parent": self.parent,
+            "sequence": sequence,
+            "variant": variant_of_payload(payload, modules),
+        }
+        meter = handle._meter
+        alone = self.group.size == 1  # of several ranks each writes what it has, in full
+        plan = self.incremental.plan(payload, self.parent, handle._timings) if alone else in_full(payload)
+        sections["incremental"] = plan.section or None
+        if self.prune:
+            wanted = needed_by(plan.payload)
+            make_room(
+                self._steps, self.keep, wanted, self._sink.free,
+                lambda name: name != self.parent and self._drop(name, "full"),  # what the plan shares lies there
+            )  # fmt: skip
         LOG.debug("step %s: writing %s", handle.step, name)
-        commit(self._sink, name, payload, modules=modules, sections=sections, timings=handle._timings)
+        record = commit(
+            self._sink,
+            name,
+            plan.payload,
+            modules=modules,
+            sections=sections,
+            timings=handle._timings,
+            reuse=plan.reuse,
+            group=self.group,
+            tell=meter.tell if meter is not None else lambda _: None,
+        )
+        self.incremental.committed(str(name), record)
         handle.path = str(Path(self.path, str(name)))
         self.parent = str(name)
+        if meter is not None:
+            meter.committed(str(name), handle.path)
         LOG.debug("step %s: committed in %.3f s", handle.step, handle._timings["total"])
         try:
             self._retain(str(name))
@@ -104,6 +163,17 @@ class Writer:
                 f"{name} is saved, but an older step could not be dropped: {error.message}",
                 file=error.file, found=error.found, remedy=error.remedy,
             ) from error  # fmt: skip
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """What comes before :meth:`write` in a save: where it fails here, the other ranks hear of it."""
+        self._begun = False
+        try:
+            yield
+        except BaseException as error:
+            if not self._begun:
+                self.group.fail(error)
+            raise
 
     def continue_from(self, name: str, *, newest: bool) -> None:
         """The next step continues ``name``; where that is not the newest, a new lineage begins."""
@@ -129,7 +199,11 @@ class Writer:
             return
         try:
             for name in damaged:
-                self._sink.rename(name, f"{DAMAGED}{name}-{secrets.token_hex(4)}")
+                with unread(Path(self.path, name)) as free:
+                    if free:
+                        self._sink.rename(name, f"{DAMAGED}{name}-{secrets.token_hex(4)}")
+                    else:
+                        LOG.warning("%s is damaged and is being read: it stays where it is", name)
             self._sink.sync_folder()
         except SaveFailed as error:  # what was restored is whole all the same
             LOG.warning("damaged steps are not set aside: %s", error)
@@ -141,15 +215,27 @@ class Writer:
             return
         known = [c for c in self._steps.all() if c.fault is None]
         rows = [
-            Kept(c.name, c.sequence, c.created or datetime.now(timezone.utc), c.metrics or {}, c.pinned)
+            Kept(
+                c.name, c.sequence, c.created or datetime.now(timezone.utc), c.metrics or {}, c.pinned, c.variant
+            )
             for c in known
-        ]
+        ]  # fmt: skip
         for name in dropped(self.keep, rows, newest_verified=newest):
-            gone = partial_name(0)
+            self._drop(name)
+
+    def _drop(self, name: str, why: str = "keep") -> bool:
+        """Delete a step, unless somebody reads it."""
+        gone = partial_name(0)
+        with unread(Path(self.path, name)) as free:
+            if not free:
+                LOG.info("%s is being read; it is dropped after a later save", name)
+                return False
             self._sink.rename(name, gone)  # a kill while deleting must not leave half a step behind
-            self._sink.sync_folder()
-            self._sink.remove_tree(gone)
-            LOG.debug("%s dropped", name)
+        self._sink.sync_folder()
+        self._sink.remove_tree(gone)
+        LOG.debug("%s dropped", name)
+        self.emit(Dropped(name, why))
+        return True
 
     def _describe(self) -> None:
         """Write ``vault.json``, whole or not at all."""

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from .._storage.direct import BLOCK
 from .._storage.sink import LocalSink
 
 __all__ = ["ACTIONS", "DroppingSink", "FaultySink", "Killed"]
@@ -32,7 +33,8 @@ class FaultySink(LocalSink):
     """A folder whose ``at``-th operation (from 1; 0 is none) goes wrong.
 
     ``kinds`` counts only operations of these words (``open``, ``write``, ``fsync``, ``rename``, ``unlink``, ``link``,
-    ``mkdir``, ``close``); all by default. ``forever`` repeats it for every later operation that counts. ``action``:
+    ``mkdir``, ``close``, ``truncate``, ``writeback``); all by default. ``forever`` repeats it for every later operation
+    that counts. ``action``:
 
     - ``"fail"``: ``OSError`` of number ``error``, and nothing is done (but a failing ``close`` lets go of the file);
     - ``"short"``: a write takes only half of what it was given; other operations are carried out;
@@ -57,8 +59,10 @@ class FaultySink(LocalSink):
         kinds: Iterable[str] | None = None,
         forever: bool = False,
         seconds: float = 0.05,
+        threads: int = 2,
+        direct: bool = True,
     ) -> None:
-        super().__init__(path)
+        super().__init__(path, threads=threads, direct=direct)
         if action not in ACTIONS:
             raise ValueError(f"no such action: {action!r}; there are {', '.join(ACTIONS)}")
         self.at, self.action, self.error, self.forever, self.seconds = at, action, error, forever, seconds
@@ -68,7 +72,7 @@ class FaultySink(LocalSink):
         self.dead = self.full = False
         self.hanging, self.release = threading.Event(), threading.Event()
         self._counted = 0
-        self._short = False
+        self._short = threading.local()
         self._guard = threading.Lock()
 
     def call(self, kind: str, name: str, call: Callable[[], Result]) -> Result:
@@ -122,15 +126,25 @@ class FaultySink(LocalSink):
         return call()
 
     def _halved(self, call: Callable[[], Result]) -> Result:
-        self._short = True
+        self._short.now = True
         try:
             return call()
         finally:
-            self._short = False
+            self._short.now = False
 
     def write_some(self, handle: int, data: memoryview) -> int:
         """Writes ``data``, or the first half of it where the operation is to be short."""
-        return super().write_some(handle, data[: max(1, len(data) // 2)] if self._short else data)
+        return super().write_some(handle, data[: max(1, len(data) // 2)] if self._is_short() else data)
+
+    def write_some_at(self, handle: int, data: memoryview, offset: int) -> int:
+        """The same at a place of its own; no less than a block, which is all that a disk can do."""
+        half = len(data) // 2
+        half -= half % BLOCK if half > BLOCK else 0
+        short = self._is_short() and (half >= BLOCK or len(data) % BLOCK)
+        return super().write_some_at(handle, data[: max(1, half)] if short else data, offset)
+
+    def _is_short(self) -> bool:
+        return getattr(self._short, "now", False)
 
 
 class DroppingSink(FaultySink):

@@ -27,7 +27,7 @@ from .optimizers import OwnVariable, initial_of, inner_of, optimizer_spec, own_v
 from .readiness import duplicates, mark, readiness
 from .virtual import virtual_variables
 
-__all__ = ["describe", "recognises"]
+__all__ = ["Held", "describe", "recognises"]
 
 
 def recognises(thing: Any) -> bool:
@@ -316,6 +316,16 @@ class _Description:
                     model.train_function = None
 
 
+class Held(Variable):
+    """The variable of a Keras variable, ``held``."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, *given: Any, held: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.held = held
+
+
 def _live(spec: TensorSpec, variable: Any) -> Variable:
     def read() -> np.ndarray:
         return values.read(variable)
@@ -330,7 +340,7 @@ def _live(spec: TensorSpec, variable: Any) -> Variable:
 
         return of_tensorflow(variable)
 
-    return Variable(spec, read, write, fresh=fresh)
+    return Held(spec, read, write, fresh=fresh, held=variable)
 
 
 def _quantised(variable: Any) -> bool:

@@ -7,6 +7,7 @@ weights (:mod:`holdfast._facts.optimizers`); ``build`` makes it, at its initial 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,8 @@ def _writer(
 ) -> Callable[[np.ndarray], None]:
     def write(array: np.ndarray) -> None:
         if not optimizer.built:
-            optimizer.build(weights)
+            with _scope(weights):
+                optimizer.build(weights)
         if weight is None:
             holder = inner_of(optimizer) if word == "u_product" else optimizer
             values.write(getattr(holder, f"_{word}" if word == "u_product" else str(word)), array)
@@ -102,6 +104,17 @@ def _writer(
         values.write(_made(optimizer)[(word, id(weight))], array)
 
     return write
+
+
+def _scope(weights: list[Any]) -> AbstractContextManager[Any]:
+    """The scope of the strategy that spread the weights over devices: their slots are made there too, and outside of it
+    TensorFlow raises ("Need to be inside with strategy.scope()"); nothing for weights of one device."""
+    for weight in weights:
+        value: Any = getattr(weight, "value", None)
+        if hasattr(value, "distribute_strategy") and hasattr(value, "values"):
+            scope: AbstractContextManager[Any] = value.distribute_strategy.scope()
+            return scope
+    return nullcontext()
 
 
 _Made = Mapping[tuple[str | None, int], Any]

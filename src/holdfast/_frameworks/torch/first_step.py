@@ -88,19 +88,20 @@ class FirstSteps:
         real values)."""
         if self.known == "LBFGS":
             return _lbfgs(group, param) if number == 0 and param is group["params"][0] else ()
+        key = (number, param.shape, param.dtype, param.device)
+        if key not in self._dry:
+            self._dry[key] = self._of(group, param)
+        return self._dry[key]
+
+    def _of(self, group: Mapping[str, Any], param: torch.Tensor) -> tuple[New, ...] | None:
         if self.known == "Adafactor":
             return _adafactor(param)
-        if self.known is not None:
-            rows = ROWS["Adam" if self.known == "AdamW" else self.known]
-            return tuple(
-                _row(word, how, group, param, self.known)
-                for word, how, on in rows
-                if on is None or group.get(on)
-            )
-        key = (number, tuple(param.shape), param.dtype, param.device)
-        if key not in self._dry:
-            self._dry[key] = _by_dry_run(self.optimizer, group, param)
-        return self._dry[key]
+        if self.known is None:
+            return _by_dry_run(self.optimizer, group, param)
+        rows = ROWS["Adam" if self.known == "AdamW" else self.known]
+        return tuple(
+            _row(word, how, group, param, self.known) for word, how, on in rows if on is None or group.get(on)
+        )
 
 
 def _known_class(cls: type) -> str | None:

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..._core.dtypes import nbytes_of
 from ..._core.errors import NotReadable
 from ..._core.fault import Fault
 from ..._core.modules import ModuleSpec
-from ..._core.spec import Role, TensorSpec
+from ..._core.spec import Role, SpecDraft, TensorSpec
 from ..._core.words import plural
-from ..._facts.wrappers import adapter_free
+from ..._facts.wrappers import adapter_free, any_adapter
 from ..live import Setting, Variable
 from .layers import module_specs
 from .names import Names
-from .tensors import dtype_name, from_numpy, is_lazy, memory_of, put, storage_of, to_numpy, values_of
+from .tensors import PLAIN, Held, dtype_name, from_numpy, is_lazy, storage_of, to_numpy, values_of
 
 __all__ = ["CONTAINERS", "Model", "describe_model"]
 
@@ -75,48 +76,63 @@ def describe_model(
         prefix, wrappers=names.wrappers, average="AveragedModel" in names.wrappers or owners is not None
     )
     live = names.kinds()
-    made.listed = list(dict.fromkeys(names.parameters()))
+    made.listed = names.parameters()
     layouts = _layouts(names)
     heads = _heads(prefix, part)
     state = _state(module)
-    adapted = any(map(adapter_free, state))
+    adapted = any_adapter(state)
     groups = _shared(state)
     lazy: dict[str, None] = {}
+    others = partial(_other_names, heads, len(prefix))
+    unwrapped = names.plain
     for key, value in state.items():
-        bare = names.bare(key)
-        if not isinstance(value, torch.Tensor):
+        bare = key if unwrapped else names.bare(key)
+        if type(value) not in PLAIN and not isinstance(value, torch.Tensor):
             _extra(made, module, key, prefix, value, part)
             continue
         kind = live.get(id(value))
         if kind == "parameter":
             made.parameters.setdefault(id(value), prefix + bare)
-        if is_lazy(value):
+        if type(value) not in PLAIN and is_lazy(value):
             lazy.setdefault(bare.rpartition(".")[0])
             continue
-        role: Role = (
+        spec = SpecDraft()
+        spec.role = (
             "weight" if kind == "parameter" or (kind is None and value.is_floating_point()) else "buffer"
         )
-        owner = None
+        spec.owner = None
         if made.average:
-            role, owner = _averaged(role, bare, value, owners or {})
-        inner = (bare,) if key == bare else (key, bare)
-        spelled = tuple(filter(None, map(adapter_free, inner))) if adapted else ()
-        spec = TensorSpec(
-            prefix + bare,
-            tuple(value.shape),
-            dtype_name(value.dtype),
-            key=prefix + key,
-            role=role,
-            owner=owner,
-            aliases=(*[head + word for word in (*inner, *spelled) for head in heads], *inner[:-1], *spelled),
-            dialect="torch",
-            layout=layouts.get(bare),
-            trainable=value.requires_grad if kind == "parameter" else False,
-            order=order + len(made.variables),
-            shares=groups.get(key),
-            attributes=_attributes(value, names, bare),
-        )
-        made.variables.append(_variable(spec, value, module, key, live=kind is not None))
+            spec.role, spec.owner = _averaged(spec.role, bare, value, owners or {})
+        spec.name = prefix + bare
+        spec.key = prefix + key
+        spec.shape = tuple(value.shape)
+        spec.dtype = dtype_name(value.dtype)
+        spec.nbytes = nbytes_of(spec.shape, spec.dtype)
+        if unwrapped and not adapted:
+            spec.aliases = others
+        else:
+            inner = (bare,) if key == bare else (key, bare)
+            spelled = tuple(filter(None, map(adapter_free, inner))) if adapted else ()
+            spec.aliases = (
+                *[head + word for word in (*inner, *spelled) for head in heads],
+                *inner[:-1],
+                *spelled,
+            )
+        spec.slot = spec.optimizer = spec.extent = None
+        spec.path = spec.stored = ()
+        spec.dialect = "torch"
+        spec.layout = layouts.get(bare)
+        spec.trainable = value.requires_grad if kind == "parameter" else False
+        spec.order = order + len(made.variables)
+        spec.shares = groups.get(key)
+        if unwrapped and value.is_cpu and value.layout is torch.strided and value.is_contiguous():
+            spec.attributes = _NONE
+        else:
+            spec.attributes = _attributes(value, names, bare)
+        if kind is not None and value.layout is torch.strided and not value.is_quantized:
+            made.variables.append(Held(spec.done(), value))
+        else:
+            made.variables.append(_variable(spec.done(), value, module, key))
     made.unbuilt = [prefix + path for path in lazy]
     made.modules = partial(module_specs, names, prefix)
     _notice(made, [v.spec.name for v in made.variables if v.spec.attributes.get("device") == "meta"])
@@ -148,6 +164,12 @@ def _notice(made: Model, without: list[str]) -> None:
         )
 
 
+def _other_names(heads: tuple[str, ...], start: int, spec: TensorSpec) -> tuple[str, ...]:
+    """What stands for a tensor in the files in which people keep a model: its bare name below each of these."""
+    bare = spec.name[start:]
+    return tuple([head + bare for head in heads])
+
+
 def _heads(prefix: str, part: str) -> tuple[str, ...]:
     """What stands before a tensor's name in the files in which people keep it."""
     if prefix:
@@ -169,10 +191,13 @@ def _averaged(
 
 def _shared(state: Mapping[str, Any]) -> dict[str, str]:
     """Key -> an identifier that all keys of the same elements share."""
+    keys = [k for k, v in state.items() if isinstance(v, torch.Tensor) and not is_lazy(v)]
+    places = [_address(state[key]) for key in keys]
+    if len(set(places)) == len(places):
+        return {}
     objects: dict[int, list[str]] = {}
-    for key, value in state.items():
-        if isinstance(value, torch.Tensor) and not is_lazy(value):
-            objects.setdefault(_address(value), []).append(key)
+    for key, place in zip(keys, places, strict=True):
+        objects.setdefault(place, []).append(key)
     seen: dict[Any, list[str]] = {}
     for keys in objects.values():
         if len(keys) > 1:
@@ -183,12 +208,10 @@ def _shared(state: Mapping[str, Any]) -> dict[str, str]:
 
 def _address(value: torch.Tensor) -> int:
     """Where its first element lies; the object's own identity where it has no memory."""
-    if value.layout != torch.strided:
-        return id(value)
     try:
         return value.data_ptr() or id(value)
     except RuntimeError:
-        return id(value)  # wrapper subclasses have no memory of their own
+        return id(value)  # sparse tensors and wrapper subclasses have no memory of their own
 
 
 def _layouts(names: Names) -> dict[str, str]:
@@ -215,9 +238,8 @@ def _attributes(value: torch.Tensor, names: Names, bare: str) -> Mapping[str, An
     return made or _NONE
 
 
-def _variable(
-    spec: TensorSpec, value: torch.Tensor, module: torch.nn.Module, key: str, *, live: bool
-) -> Variable:
+def _variable(spec: TensorSpec, value: torch.Tensor, module: torch.nn.Module, key: str) -> Variable:
+    """The variable of what is no plain tensor of the module's own."""
     if value.layout != torch.strided:
 
         def refuse() -> np.ndarray:
@@ -226,10 +248,7 @@ def _variable(
         return Variable(spec, refuse, None)
     if value.is_quantized:
         return _quantised(spec, value)
-    if not live:
-        return Variable(spec, values_of(lambda: _state(module)[key]), _through(module, key))
-    write = None if value.is_meta else partial(put, value)
-    return Variable(spec, partial(to_numpy, value), write, partial(memory_of, value))
+    return Variable(spec, values_of(lambda: _state(module)[key]), _through(module, key))
 
 
 def _quantised(spec: TensorSpec, value: torch.Tensor) -> Variable:

@@ -7,7 +7,6 @@ rows of :mod:`holdfast._facts.wrappers`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -74,15 +73,27 @@ class Names:
             self.inside[bare[:-1]] = type(module).__name__
         else:
             self.wrappers.append(type(module).__name__)
+        above = (*above, id(module))
         for name, child in module._modules.items():
-            if child is not None:
-                under = bare if name == inner else f"{bare}{name}."
-                self._walk(child, f"{raw}{name}.", under, (*above, id(module)))
+            if child is None:
+                continue
+            under = bare if name == inner else f"{bare}{name}."
+            if child._modules:
+                self._walk(child, f"{raw}{name}.", under, above)
+            else:  # the same in brief for what holds no module, and so wraps none
+                self._bare[f"{raw}{name}."] = under
+                self._all.setdefault(id(child), child)
+                self.modules.setdefault(under[:-1], child)
 
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """All parameters in the order of ``parameters()``, shared ones again and again."""
-        for module in self._all.values():
-            yield from (p for p in module._parameters.values() if p is not None)
+    @property
+    def plain(self) -> bool:
+        """Whether every name is the key of ``state_dict`` itself, as no wrapper is anywhere."""
+        return not self.wrappers and not self.inside
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """All parameters in the order of ``parameters()``, each once."""
+        found = {id(p): p for module in self._all.values() for p in module._parameters.values()}
+        return [p for p in found.values() if p is not None]
 
     def kinds(self) -> dict[int, str]:
         """Every parameter's and buffer's id -> which of the two it is."""

@@ -6,7 +6,7 @@ position counts the weights through all groups in order (torch/optim/optimizer.p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..._core.dtypes import nbytes_of
 from ..._core.fault import Fault
-from ..._core.spec import OptimizerSpec, ParamGroup, Role, TensorSpec
+from ..._core.spec import OptimizerSpec, ParamGroup, Role, SpecDraft, TensorSpec
 from ..live import Setting, Variable
 from .first_step import FirstSteps, New
 from .slots import Slot
@@ -29,10 +30,12 @@ _COUNTERS = frozenset({"step", "n_iter"})
 
 @dataclass(slots=True)
 class Optimizer:
-    """One optimizer described; ``params``: all its weights by position."""
+    """One optimizer described; ``params``: all its weights by position; ``other_names``: of a slot's spec, how else files
+    call it."""
 
     live: Any
     spec: OptimizerSpec
+    other_names: Callable[[TensorSpec], tuple[str, ...]]
     variables: list[Variable] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -74,7 +77,7 @@ def describe_optimizer(
     scheduler passed along sets."""
     optimizer = unwrapped(optimizer)
     first = FirstSteps(optimizer)
-    made = Optimizer(optimizer, OptimizerSpec(name), first=first)
+    made = Optimizer(optimizer, OptimizerSpec(name), partial(_other_names, len(name) + 1), first=first)
     words: dict[str, None] = {}
     unknown = False
     groups: list[ParamGroup] = []
@@ -130,6 +133,11 @@ def describe_optimizer(
         attributes=attributes,
     )
     return made
+
+
+def _other_names(start: int, spec: TensorSpec) -> tuple[str, ...]:
+    """With dots; and as in a file of the optimizer alone."""
+    return spec.name.replace("/", "."), spec.name[start:]
 
 
 def _count(value: torch.Tensor) -> int | None:
@@ -195,19 +203,19 @@ def _add_slot(
     if shape == ():
         attributes["number"] = True  # older writers keep it as a plain number
     full = f"{name}/state/{position}/{local}"
-    spec = TensorSpec(
-        full,
-        shape,
-        dtype_name(dtype),
-        role=role,
-        owner=owner,
-        slot=local if role == "slot" else None,
-        optimizer=name,
-        aliases=(full.replace("/", "."), f"state/{position}/{local}"),
-        dialect="torch",
-        order=order + len(made.variables),
-        attributes=attributes,
-    )
+    draft = SpecDraft()
+    draft.name = draft.key = full
+    draft.shape, draft.dtype = shape, dtype_name(dtype)
+    draft.nbytes = nbytes_of(shape, draft.dtype)
+    draft.role, draft.owner, draft.optimizer = role, owner, name
+    draft.slot = local if role == "slot" else None
+    draft.aliases = made.other_names
+    draft.dialect = "torch"
+    draft.order = order + len(made.variables)
+    draft.path = draft.stored = ()
+    draft.layout = draft.trainable = draft.shares = draft.extent = None
+    draft.attributes = attributes
+    spec = draft.done()
     slot = Slot(made.live, param, path, new)
     settable = value is None or value.device.type != "meta"
     slot.variable = Variable(

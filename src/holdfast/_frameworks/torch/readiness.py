@@ -200,6 +200,8 @@ def _slots(optimizer: Optimizer, names: Mapping[int, str]) -> list[Fault]:
                     if new.number is None and not new.optional:
                         found.setdefault(("lacks", word), []).append((name, None, new, param, number))
                 elif isinstance(value, torch.Tensor) and new.number is None:
+                    if value.shape == new.shape and value.dtype == new.dtype and value.device == new.device:
+                        continue
                     for kind, seen, expected in _unfit(value, new, param, word):
                         found.setdefault((kind, word), []).append((name, seen, expected, param, number))
     return [_slot_fault(optimizer, kind, word, places) for (kind, word), places in found.items()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +18,24 @@ from torch.nn.parameter import is_lazy as _has_no_shape
 
 from ..._core.dtypes import DTYPES, carrier
 from ..._core.errors import NotStored, UsageError
+from ..._core.spec import TensorSpec
+from ..live import Variable, _no_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["dtype_name", "from_numpy", "is_lazy", "memory_of", "put", "storage_of", "to_numpy", "values_of"]
+__all__ = [
+    "PLAIN",
+    "Held",
+    "dtype_name",
+    "from_numpy",
+    "is_lazy",
+    "memory_of",
+    "put",
+    "storage_of",
+    "to_numpy",
+    "values_of",
+]
 
 _NUMPY = frozenset(
     {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "bool", "complex64", "complex128"}
@@ -31,20 +45,31 @@ _SAME_WIDTH = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _NATIVE = sys.byteorder == "little"
 
 
+_NAMES: dict[torch.dtype, str] = {}
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     """The table's name of a torch dtype (``torch.float8_e4m3fn`` -> ``"float8_e4m3fn"``)."""
-    return str(dtype).rsplit(".", 1)[-1]
+    name = _NAMES.get(dtype)
+    if name is None:
+        name = _NAMES[dtype] = str(dtype).rsplit(".", 1)[-1]
+    return name
+
+
+PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
+"""The classes of nearly all tensors: neither lazy nor wrapping anything."""
 
 
 def is_lazy(tensor: Any) -> bool:
     """Whether it is a parameter or buffer of a lazy module that has no shape yet
     (torch/nn/parameter.py, ``UninitializedTensorMixin``)."""
-    return bool(_has_no_shape(tensor))
+    return type(tensor) not in PLAIN and bool(_has_no_shape(tensor))
 
 
 def storage_of(tensor: Tensor) -> tuple[Any, ...] | None:
-    """What two views of the same elements have in common: storage, offset, shape, strides and dtype; ``None``
-    where a tensor has no storage to speak of (meta, sparse, wrapped)."""
+    """What two views of the same elements have in common: storage, offset, shape, strides, dtype, and whether they are
+    read as they lie (a lazy ``conj()`` or negation is a view of the same memory with other values); ``None`` where a
+    tensor has no storage to speak of (meta, sparse, wrapped)."""
     if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.numel() == 0:
         return None
     try:
@@ -53,7 +78,8 @@ def storage_of(tensor: Tensor) -> tuple[Any, ...] | None:
         return None  # subclasses that wrap other tensors have no storage of their own
     if not place:
         return None
-    return place, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+    lazy = tensor.is_conj(), tensor.is_neg()
+    return place, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype, lazy
 
 
 def _view(tensor: Tensor) -> np.ndarray:
@@ -150,6 +176,32 @@ def put(tensor: Tensor, array: np.ndarray) -> None:
         return
     with torch.inference_mode(tensor.is_inference()), torch.no_grad():
         tensor.detach().copy_(from_numpy(array, tensor.dtype))
+
+
+class Held(Variable):
+    """The variable of a tensor that stays the object it is: its functions are made when they are asked for, since a
+    check of tens of thousands asks for none."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, spec: TensorSpec, tensor: Tensor) -> None:
+        self.spec = spec
+        self.tensor = tensor
+
+    @property
+    def read(self) -> Callable[[], np.ndarray]:  # type: ignore[override]
+        return partial(to_numpy, self.tensor)
+
+    @property
+    def write(self) -> Callable[[np.ndarray], None] | None:  # type: ignore[override]
+        return None if self.tensor.is_meta else partial(put, self.tensor)
+
+    @property
+    def memory(self) -> Callable[[], np.ndarray | None]:  # type: ignore[override]
+        return partial(memory_of, self.tensor)
+
+    clear = None
+    fresh = staticmethod(_no_memory)
 
 
 def values_of(get: Callable[[], Tensor]) -> Callable[[], np.ndarray]:

@@ -155,11 +155,18 @@ def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean[0], spread[0]
 
 
-def _statistic(rows: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """For each number: the batch's mean and its spread against the contract's, in units of their noise."""
+def _statistic(rows: np.ndarray, mean: np.ndarray, spread: np.ndarray, known: int) -> np.ndarray:
+    """For each number: the batch's mean and its spread against the contract's, in units of their noise.
+
+    What never occurred among ``known`` samples may still occur in 3 of that many (the rule of three: Hanley and
+    Lippman-Hand, JAMA 249, 1983): a pixel that was always 0 is no constant.
+    """
     its, wide = _moments(rows)
     n = len(rows)
-    scale = np.maximum(spread, 1e-9 * np.maximum(1.0, np.abs(mean)))
+    with np.errstate(all="ignore"):
+        farthest = np.nan_to_num(np.max(np.abs(np.nan_to_num(rows, nan=0.0) - mean), axis=0))
+    scale = np.sqrt(spread**2 + 3 / max(1, known) * farthest**2)
+    scale = np.maximum(scale, 1e-9 * np.maximum(1.0, np.abs(mean)))
     location = np.abs(its - mean) / scale * np.sqrt(n)
     return np.concatenate([location, np.abs(wide - spread) / scale * np.sqrt(n)])
 
@@ -171,7 +178,7 @@ def _limits(entry: FieldContract, n: int) -> np.ndarray:
     draw = np.random.default_rng(len(rows) * 1_000_003 + n)
     worst = np.zeros(2 * rows.shape[1])
     for _ in range(_DRAWS):
-        worst = np.maximum(worst, _statistic(rows[draw.integers(0, len(rows), n)], mean, spread))
+        worst = np.maximum(worst, _statistic(rows[draw.integers(0, len(rows), n)], mean, spread, len(rows)))
     # the contract's own moments are those of a sample, too; and 4.5 deviations are no news anywhere
     own = np.sqrt(1 + n / len(rows))
     return np.maximum(worst * _MARGIN, 4.5) * own
@@ -179,7 +186,7 @@ def _limits(entry: FieldContract, n: int) -> np.ndarray:
 
 def _strays(entry: FieldContract, rows: np.ndarray, limits: np.ndarray) -> np.ndarray:
     mean, spread = _moments(entry.rows)
-    statistic = _statistic(rows, mean, spread)
+    statistic = _statistic(rows, mean, spread, len(entry.rows))
     effect = statistic / np.sqrt(len(rows))
     return np.where((statistic > limits) & (effect > _LEAST_EFFECT), effect, 0.0)
 

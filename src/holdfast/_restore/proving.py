@@ -1,0 +1,118 @@
+"""Does the restored model compute what it computed when it was saved? The probe replayed, and the first layer that computes
+otherwise joined with what differs there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._compare.compare import compare_catalogs
+from .._core.catalog import Catalog
+from .._core.difference import Difference
+from .._core.fault import Fault
+from .._core.finding import Finding
+from .._layouts.target import Target
+from .._record.probe import Divergence, Probe, Replay, replay
+from .._rules.facts import findings_of
+
+__all__ = ["Proved", "function_differences", "prove", "what_changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """What replaying a probe showed: the replay, one sentence, and ``D501`` or ``D502`` where something differs."""
+
+    replay: Replay
+    summary: str
+    findings: tuple[Finding, ...] = ()
+
+
+def prove(
+    probe: Probe,
+    model: Any,
+    target: Target,
+    *,
+    differences: Sequence[Difference] = (),
+    tensors: Iterable[str] = (),
+    preprocess: Callable[[Any], Any] | None = None,
+    apply: Callable[..., Any] | None = None,
+    same_setup: bool = True,
+) -> Proved:
+    """Replay ``probe`` on ``model``. ``differences``: those of the architecture between record (A) and live model (B), see
+    :func:`function_differences`; ``tensors``: live names whose values are not the checkpoint's. Raises
+    :class:`UsageError` where the model cannot be run on the batch."""
+    done = replay(probe, model, preprocess=preprocess, apply=apply, same_setup=same_setup)
+    first = done.first
+    if first is None:
+        layers = f"{done.layers} layer outputs" if done.layers else "the outputs"
+        return Proved(done, f"the probe gives the same: {layers} within tolerance ({done.tolerance.why})")
+    path = first.path or "the model"
+    evidence = {"distance": first.far, "tolerance": done.tolerance.why}
+    if first.where == "preprocess":
+        text = (
+            f"preprocessing gives something else for the recorded raw batch: field `{path}`: {first.message}"
+        )
+        more = [d for d in done.divergences if d.where != "preprocess"]
+        if more:  # the model was fed the recorded batch, so this is a fault of its own
+            text += f"; with the recorded batch the model diverges at `{more[0].path}` too"
+        fault = Fault("preprocessing-differs", text, attributes=evidence)
+        return Proved(done, text, findings_of([fault], target))
+    where = "diverges at" if first.where == "layer" else "every layer agrees, and the outputs differ at"
+    why = _why(first, differences, list(tensors))
+    text = f"{where} `{path}`{f' ({first.class_name})' if first.class_name else ''}: {why} ({first.message})"
+    evidence |= {"layer": first.path, "before": first.before, "diverging": len(done.divergences)}
+    fault = Fault("probe-diverges", text, attributes=evidence)
+    return Proved(done, text, findings_of([fault], target))
+
+
+def function_differences(stored: Catalog, live: Catalog) -> tuple[Difference, ...]:
+    """``T218`` and ``T219`` between a checkpoint (its ``modules`` are those of its record) and a live model."""
+    if not stored.modules or not live.modules:
+        return ()
+    delta = compare_catalogs(stored, live, depth="header")
+    return tuple(d for d in delta.differences if d.code in ("T218", "T219"))
+
+
+def what_changed(difference: Difference) -> str:
+    """A difference of function in a few words: ``eps 1e-05 became 1e-06``."""
+    settings = difference.evidence.get("settings")
+    if settings:
+        return ", ".join(
+            f"{key} {_shown(row['a'])} became {_shown(row['b'])}" for key, row in settings.items()
+        )
+    if difference.code == "T219":
+        return "its source code is another one"
+    return difference.message
+
+
+def _why(first: Divergence, differences: Sequence[Difference], tensors: list[str]) -> str:
+    """What differs at the layer, in words."""
+    parts = []
+    for difference in differences:
+        paths = {difference.a, difference.b, *difference.evidence.get("modules", ())}
+        if first.path in paths or first.before in paths or (not first.path and None in paths):
+            parts.append(what_changed(difference))
+    inside = [name for name in tensors if _within(name, first.path)]
+    if inside:
+        shown = ", ".join(f"`{name}`" for name in inside[:3])
+        parts.append(f"its tensors are not the checkpoint's: {shown}" + (" ..." if len(inside) > 3 else ""))
+        return "; ".join(parts)
+    if not parts and differences:
+        other = differences[0]
+        parts.append(
+            f"nothing differs there itself; elsewhere, at `{other.b or other.a}`: {what_changed(other)}"
+        )
+    elif not parts:
+        parts.append(
+            "settings and code are not known to differ, so that library versions or devices are left"
+        )
+    return "; ".join([*parts, "tensors identical"])
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _within(name: str, path: str) -> bool:
+    return not path or name.startswith((f"{path}.", f"{path}/"))

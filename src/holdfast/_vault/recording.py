@@ -1,0 +1,85 @@
+"""What a save records besides the values: metrics with their meaning, environment and code, random state."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .._core.errors import HoldfastError
+from .._core.plain import pack, unpack
+from .._record.environment import environment
+from .._record.metrics import Metric, Metrics, as_metrics, meanings, values_of
+from .._record.random_state import put_random_state, random_state
+from .payload import Payload
+
+__all__ = ["CODE", "RESUME", "put_back", "record_beside", "resume_of"]
+
+LOG = logging.getLogger("holdfast.vault")
+
+CODE = "code.diff"
+"""The file with what was not committed, where git told."""
+RESUME = "resume"
+"""The section of ``state.json`` for what is no live object."""
+
+
+def record_beside(
+    payload: Payload, step: int, metrics: Metrics | None, *, by: str | None = None
+) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Sections of the record for one save, and what its writer calls before it commits.
+
+    Random state is taken at once, into the payload. The environment is asked in the writer's thread. ``by``: the metric
+    that retention goes by; where it was measured at another step, a warning says so. Raises :class:`UsageError` for a
+    metric that is no number.
+    """
+    sections: dict[str, Any] = {}
+    given = as_metrics(metrics) if metrics is not None else ()
+    if given:
+        sections["metrics"] = values_of(given)
+        sections["measured"] = meanings(given) or None
+        _warn_of_another_step(given, step, by)
+    bad: list[str] = []
+    payload.attributes[RESUME] = {"random": pack(random_state(), "random", bad)}
+    if bad:
+        LOG.warning("random state is not saved whole: %s", "; ".join(bad))
+    found: dict[str, Any] = {}
+
+    def ask() -> None:
+        found.update(environment())
+        diff = found.get("code", {}).pop("diff", None)
+        if diff is not None:
+            payload.documents[CODE] = diff.encode()
+            found["code"]["diff"] = CODE
+
+    sections["environment"] = lambda: found or None
+    return sections, ask
+
+
+def _warn_of_another_step(given: tuple[Metric, ...], step: int, by: str | None) -> None:
+    for metric in given:
+        if metric.name == by and metric.step is not None and metric.step != step:
+            LOG.warning(
+                "step %s is kept or dropped by %s, which was measured at step %s", step, by, metric.step
+            )
+
+
+def resume_of(path: str) -> Mapping[str, Any]:
+    """The ``resume`` section of a step's ``state.json``; empty where an older version wrote it. Raises
+    :class:`HoldfastError` for what no save writes."""
+    try:
+        document = json.loads(Path(path, "state.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise HoldfastError("state.json cannot be read", file=path, found=str(error)) from error
+    section = document.get(RESUME)
+    found = unpack(section) if section is not None else {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def put_back(path: str) -> list[str]:
+    """Put the random state of a step back; gives what could not be, each with the reason."""
+    found = resume_of(path).get("random")
+    if not isinstance(found, Mapping):
+        return ["random state: none was saved"]
+    return put_random_state(found)
