@@ -131,7 +131,9 @@ def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Broken):
         run("broken", BreakAt())
     again = run("broken")
-    assert again["callback"].outcome.step == 12, "the third epoch's end improved, so it was saved beside every=5"
+    assert again["callback"].outcome.step == 12, (
+        "the third epoch's end improved, so it was saved beside every=5"
+    )
     for a, b in zip(again["model"].variables, whole["model"].variables, strict=True):
         assert keras.ops.convert_to_numpy(a).tobytes() == keras.ops.convert_to_numpy(b).tobytes()
 
