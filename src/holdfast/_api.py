@@ -232,6 +232,9 @@ def restore(
     verify: bool = True,
     jobs: int | None = None,
     progress: Progress | None = None,
+    prove: bool = False,
+    preprocess: Any = None,
+    apply: Any = None,
     **others: Any,
 ) -> Outcome:
     """Restore live objects from the checkpoint at ``path``: exactly, or not at all.
@@ -250,14 +253,24 @@ def restore(
     with which an unbuilt model is built first, random state put back. ``jobs`` is the number of threads;
     ``progress`` is called with byte counts.
 
+    ``prove``: replay the probe of a vault's checkpoint (:meth:`Vault.record`) on the restored model, from the raw batch
+    through ``preprocess`` where it has one; ``apply`` is a function of model and batch, for a model that cannot be called (a
+    JAX tree).
+
     The outcome's ``summary`` is one sentence; JAX values are immutable, so ``outcome.model`` and
     ``outcome.optimizer`` are the restored objects there.
 
     Raises :class:`RestoreRefused` (nothing changed; all findings, and the plan that would settle them),
     :class:`RestoreInterrupted` (failed half-way without rollback), :class:`ChecksumMismatch` (damage met while
-    reading; rolled back), :class:`PlanError`, :class:`UsageError`, and what :func:`open` raises.
+    reading; rolled back), :class:`NotProved` (restored exactly, and the model computes something else), :class:`PlanError`,
+    :class:`UsageError`, and what :func:`open` raises.
     """
-    from ._restore.engine import restore as run
+    if prove:
+        from ._restore.proving import restore_and_prove as run
+
+        others |= {"preprocess": preprocess, "apply": apply}
+    else:
+        from ._restore.engine import restore as run  # type: ignore[assignment]
 
     return run(
         path,

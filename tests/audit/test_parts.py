@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from holdfast._audit.comparing import compared, counterpart
-from holdfast._audit.environment import environment_changes
 from holdfast._audit.inputs import stretched
 from holdfast._audit.report import AuditReport, Row
 from holdfast._audit.trials import decomposed
 from holdfast._facts.tolerances import metric_tolerance, precision_of
 from holdfast._record.data.identity import Identity, data_identity, is_identity
 from holdfast._record.environment import environment
+from holdfast._record.environment_changes import environment_changes
 from holdfast._record.metrics import Metric
 
 DRAW = np.random.default_rng(0)

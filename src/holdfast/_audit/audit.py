@@ -31,10 +31,10 @@ from .._restore.proving import Proved, function_differences, prove, what_changed
 from .._rules.facts import findings_of
 from .causes import attributed, find_causes
 from .comparing import EVALUATED, compared, counterpart
-from .environment import environment_changes
+from .._record.environment_changes import environment_changes
 from .evaluation import Evaluate, digests_of, evaluated
 from .neighbours import neighbours
-from .recorded import contract_of, metrics_of, precision_of_catalog, probe_of
+from .._restore.recorded import contract_of, metrics_of, precision_of_catalog, probe_of
 from .report import AuditReport, Cause, Row
 from .state import Stored, explain, held_against
 from .trials import Trials, decomposed
@@ -84,7 +84,7 @@ def audit(
         stored.modules = modules_of(stored, seal)
         recorded = metrics_of(record, target, metrics)
         probe = probe or probe_of(record, stored)
-        contract = contract or contract_of(record)
+        contract = contract or contract_of(record, stored)
         changes = environment_changes(record.environment if record is not None else None, environment())
         same = not any(change.matters for change in changes)
         near = neighbours(target, steps)

@@ -9,7 +9,7 @@ from .._frameworks import live_catalog
 from .._record.data.contract import Contract
 from .._record.probe import Probe
 from .comparing import counterpart
-from .environment import Change
+from .._record.environment_changes import Change
 from .evaluation import Evaluation, observed
 from .inputs import from_inputs
 from .neighbours import Neighbour

@@ -11,7 +11,7 @@ from .._core.finding import Finding
 from .._core.words import plural
 from .._facts.tolerances import Tolerance
 from .._record.metrics import Metric
-from .environment import Change
+from .._record.environment_changes import Change
 
 __all__ = ["AuditReport", "Cause", "Row", "Status"]
 

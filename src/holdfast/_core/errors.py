@@ -19,6 +19,7 @@ Every error says what happened, where, what was expected and found, and what to 
     ├── SealError               (ValueError)         a seal or record that cannot be read or written
     ├── UsageError              (ValueError)         an argument that makes no sense
     ├── RestoreRefused          (ValueError)         the checkpoint does not fit the live objects; nothing was changed
+    ├── NotProved               (RuntimeError)       restored exactly, and the model computes something else
     ├── RestoreInterrupted      (RuntimeError)       a restore failed half-way and could not be undone
     ├── SaveFailed              (OSError)            a save could not be written; the checkpoints before it stand
     ├── VaultLocked             (RuntimeError)       another writer is at work in the vault
@@ -27,7 +28,7 @@ Every error says what happened, where, what was expected and found, and what to 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .finding import Finding
@@ -203,6 +204,25 @@ class RestoreRefused(HoldfastError, ValueError):
             lines.append("  Everything that edits can settle, at once (read it first: it says what is lost):")
             lines.append(f"       allow={[str(edit) for edit in self.plan.edits]!r}")
         return "\n".join(lines)
+
+
+class NotProved(HoldfastError, RuntimeError):
+    """The values were restored exactly, and the model computes something else than when they were saved.
+
+    ``findings`` name the first layer that computes otherwise, and what differs there; ``outcome`` is what was restored. The
+    live objects hold the checkpoint's values.
+    """
+
+    def __init__(
+        self, message: str, findings: tuple[Finding, ...], outcome: Any, *, file: str | None = None
+    ) -> None:
+        super().__init__(
+            f"restored, and not the same function: {message}", file=file,
+            remedy="The live objects hold the checkpoint's values; put the code, the settings or the preprocessing back that "
+            "they were saved with, or record a new probe with the next save.",
+        )  # fmt: skip
+        self.findings = findings
+        self.outcome = outcome
 
 
 _SHOWN = 12

@@ -130,9 +130,9 @@ def make_probe(
     preprocess: Callable[[Any], Any] | None = None,
     apply: Callable[..., Any] | None = None,
 ) -> Probe:
-    """Run a small batch through a live model in inference mode and keep what came of it; the model is as before.
+    """Run a small batch through a live ``model`` in inference mode and keep what came of it; the model is as before.
 
-    ``batch``: an array, a tuple or list of them, or a dict; with ``preprocess``, what that is given. ``apply(model, batch)``
+    ``batch``: an array, a tuple or list of them, or a dict; with ``preprocess``, what that is given (it gives the input). ``apply(model, batch)``
     computes the outputs of a model that cannot be called (a JAX tree); it may be a flax linen module. Training flags,
     generators, gradients, statistics and hooks are put back. Raises :class:`UsageError` for a batch that is no arrays or
     larger than 64 MB, and where the model cannot be called so.

@@ -8,9 +8,10 @@ others (``sk-``), Slack (``xoxb-`` ...), Google API keys (``AIza``), JSON web to
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["FILTERED", "without_secrets", "without_secret_arguments"]
+__all__ = ["FILTERED", "without_secrets", "without_secret_arguments", "without_secret_values"]
 
 FILTERED = "<filtered>"
 """What stands in the place of a secret."""
@@ -80,3 +81,14 @@ def without_secret_arguments(arguments: Sequence[str]) -> list[str]:
             found.append(without_secrets(argument))
         hide = _OPTION.fullmatch(argument) is not None
     return found
+
+
+def without_secret_values(value: Any, name: str = "") -> Any:
+    """A nest of plain values with secret texts replaced: those under tell-tale names, and tokens of known form."""
+    if isinstance(value, Mapping):
+        return {key: without_secret_values(item, str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_secret_values(item, name) for item in value]
+    if isinstance(value, str) and value:
+        return FILTERED if _OPTION.fullmatch(f"--{name}") else without_secrets(value)
+    return value

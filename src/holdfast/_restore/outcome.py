@@ -32,7 +32,8 @@ class Outcome:
         checkpoint, the optimizer's.
     plan: the edits that were carried out. objects: the restored objects by part; new ones where the framework's
         values are immutable (JAX), else those that were passed. passed_over: newer checkpoints of a vault that were
-        not taken, each with the reason. extra: what :meth:`Vault.save` was given as ``extra``.
+        not taken, each with the reason. extra: what :meth:`Vault.save` was given as ``extra``. proved: what replaying
+        the probe showed, where that was asked for.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Outcome:
     objects: Mapping[str, Any] = field(default_factory=dict)
     passed_over: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    proved: str = ""
 
     @property
     def model(self) -> Any:
@@ -88,6 +90,8 @@ class Outcome:
             said.append(", ".join(f"`{edit}`" for edit in made[:3]) + f"{more} carried out (allowed)")
         for name, why in self.passed_over:
             said.append(f"{name} was passed over ({why})")
+        if self.proved:
+            said.append(self.proved)
         if self.next_step:
             said.append(self.next_step)
         return "; ".join([text, *said])

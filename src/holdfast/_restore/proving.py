@@ -3,20 +3,31 @@ otherwise joined with what differs there."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._compare.compare import compare_catalogs
 from .._core.catalog import Catalog
 from .._core.difference import Difference
+from .._core.errors import NotProved, UsageError
 from .._core.fault import Fault
 from .._core.finding import Finding
+from .._frameworks import live_catalog
+from .._integrity.architecture import modules_of
+from .._integrity.seal import find_seal
+from .._layouts.opening import open_path, the_one
 from .._layouts.target import Target
+from .._record.environment import environment
+from .._record.environment_changes import environment_changes
 from .._record.probe import Divergence, Probe, Replay, replay
 from .._rules.facts import findings_of
+from .engine import restore
+from .outcome import Outcome
+from .recorded import probe_of
 
-__all__ = ["Proved", "function_differences", "prove", "what_changed"]
+__all__ = ["Proved", "function_differences", "prove", "restore_and_prove", "what_changed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,46 @@ def prove(
     evidence |= {"layer": first.path, "before": first.before, "diverging": len(done.divergences)}
     fault = Fault("probe-diverges", text, attributes=evidence)
     return Proved(done, text, findings_of([fault], target))
+
+
+def restore_and_prove(
+    path: str | os.PathLike[str],
+    *,
+    preprocess: Callable[[Any], Any] | None = None,
+    apply: Callable[..., Any] | None = None,
+    **given: Any,
+) -> Outcome:
+    """Restore, then replay the checkpoint's probe on the restored model.
+
+    Raises :class:`UsageError` (nothing changed) where the checkpoint holds no probe or no model was passed,
+    :class:`NotProved` where the model computes something else, and what :func:`holdfast.restore` raises.
+    """
+    target = the_one(path)
+    if given.get("model") is None:
+        raise UsageError("prove=True without a model", expected="model=")
+    with open_path(target.path) as stored:
+        seal = find_seal(target)
+        record = seal.record if seal is not None else None
+        probe = probe_of(record, stored)
+    if probe is None:
+        raise UsageError(
+            "this checkpoint holds no probe, so that nothing can be proved by it", file=target.path,
+            remedy="Record one from now on: vault.record(probe=batch). Until then restore without prove=True; "
+            "holdfast.audit(...) measures recorded metrics again.",
+        )  # fmt: skip
+    outcome = restore(path, **given)
+    then = record.environment if record is not None else None
+    same = not any(change.matters for change in environment_changes(then, environment()))
+    with open_path(target.path) as stored:
+        stored.modules = modules_of(stored, seal)
+        differences = function_differences(stored, live_catalog(model=outcome.model))
+    proved = prove(
+        probe, outcome.model, target, differences=differences, preprocess=preprocess, apply=apply, same_setup=same
+    )  # fmt: skip
+    outcome = replace(outcome, proved=proved.summary, findings=(*outcome.findings, *proved.findings))
+    if not proved.replay.agrees:
+        raise NotProved(proved.summary, proved.findings, outcome, file=target.path)
+    return outcome
 
 
 def function_differences(stored: Catalog, live: Catalog) -> tuple[Difference, ...]:

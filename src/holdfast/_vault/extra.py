@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from .._core.errors import ChecksumMismatch
-from .._integrity.digest import digest_array
 from .._layouts.opening import open_path
+from .._restore.recorded import arrays_of
 
 __all__ = ["extra_of"]
 
@@ -25,18 +22,8 @@ def extra_of(path: str) -> dict[str, Any]:
         for name, value in step.attributes.get("values", {}).items():
             if name.startswith(_FRONT):
                 _put(found, name[len(_FRONT) :], value)
-        digests = {row.name: row.digest for row in getattr(step, "record").tensors}  # noqa: B009 - of steps only
-        for name in step:
-            if not name.startswith(_FRONT):
-                continue
-            values = np.array(step.read(name), copy=True)
-            digest = digest_array(values)
-            if digests.get(name) != digest:
-                raise ChecksumMismatch(
-                    "an array of extra= is not what was saved", file=path, tensor=name, expected=digests.get(name),
-                    found=digest,
-                )  # fmt: skip
-            _put(found, name[len(_FRONT) :], values)
+        for name, values in arrays_of(step, "", _FRONT).items():
+            _put(found, name, values)
     return found
 
 

@@ -10,6 +10,7 @@ from .._core.errors import DamagedCheckpoint, HoldfastError, NothingToRestore, R
 from .._core.finding import Finding
 from .._restore.engine import restore as restore_path
 from .._restore.outcome import Outcome
+from .._restore.proving import restore_and_prove
 from .._rules.registry import rule_named
 from .._storage.reading import ReadLock
 from .events import PassedOver
@@ -91,8 +92,10 @@ def restore_step(
     random: bool = False,
 ) -> Outcome:
     """Restore from this step; the next save continues it. ``random``: put the global random generators back too."""
+    given = dict(given)
+    prove = given.pop("prove", False)
     with ReadLock(chosen.path):  # retention, also another process's, waits for us
-        outcome = restore_path(chosen.path, **given)
+        outcome = (restore_and_prove if prove else restore_path)(chosen.path, **given)
         extra = extra_of(chosen.path)
         left = put_back(chosen.path) if random else []
     for name, why in passed:

@@ -13,6 +13,7 @@ from .._core.plain import pack, unpack
 from .._record.environment import environment
 from .._record.metrics import Metric, Metrics, as_metrics, meanings, values_of
 from .._record.random_state import put_random_state, random_state
+from .beside import Beside
 from .payload import Payload
 
 __all__ = ["CODE", "RESUME", "put_back", "record_beside", "resume_of"]
@@ -26,15 +27,22 @@ RESUME = "resume"
 
 
 def record_beside(
-    payload: Payload, step: int, metrics: Metrics | None, *, by: str | None = None
+    payload: Payload,
+    step: int,
+    metrics: Metrics | None,
+    *,
+    by: str | None = None,
+    beside: Beside | None = None,
+    model: Any = None,
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """Sections of the record for one save, and what its writer calls before it commits.
 
-    Random state is taken at once, into the payload. The environment is asked in the writer's thread. ``by``: the metric
-    that retention goes by; where it was measured at another step, a warning says so. Raises :class:`UsageError` for a
-    metric that is no number.
+    Random state, and what ``beside`` has of ``model``, are taken at once, into the payload. The environment is asked in the
+    writer's thread. ``by``: the metric that retention goes by; where it was measured at another step, a warning says so.
+    Raises :class:`UsageError` for a metric that is no number, and where the probe cannot be run.
     """
-    sections: dict[str, Any] = {}
+    beside = beside or Beside()
+    sections = beside.take(model, payload)
     given = as_metrics(metrics) if metrics is not None else ()
     if given:
         sections["metrics"] = values_of(given)
@@ -48,6 +56,8 @@ def record_beside(
 
     def ask() -> None:
         found.update(environment())
+        if beside.config is not None:
+            found["config"] = beside.config
         diff = found.get("code", {}).pop("diff", None)
         if diff is not None:
             payload.documents[CODE] = diff.encode()

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ from .._restore.journal import signals_held
 from .._restore.outcome import Outcome
 from .._storage.reading import StepGone
 from .._storage.sink import LocalSink
+from .beside import Beside
 from .coordinator import Coordinator
 from .deadline import Deadline
 from .events import Event
@@ -38,6 +40,7 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from .._core.fault import Progress
+    from .._record.data.contract import Contract
     from .scrub import ScrubReport
 
 __all__ = ["Checkpoint", "Vault"]
@@ -118,8 +121,42 @@ class Vault(Preemptible, Readying):
         self._handle: SaveHandle | None = None
         self._failed: SaveHandle | None = None
         self._closed = False
+        self._beside = Beside()
         self._live_here()
         self._make_ready(on_full, on_event, tensorboard, progress)
+
+    # -- recording ---------------------------------------------------------------------------------------------------
+    def record(
+        self,
+        *,
+        probe: Any = None,
+        preprocess: Callable[[Any], Any] | None = None,
+        apply: Callable[..., Any] | None = None,
+        contract: Contract | None = None,
+        config: Any = None,
+    ) -> None:
+        """What every save records from now on, besides the state; what is not given stays as it was.
+
+        ``probe``: a small batch of honest input (an array, a tuple or dict of arrays; 8 to 32 samples are plenty). Each
+        save runs the model on it in inference mode and keeps the outputs and a sketch of every layer's output, so that
+        ``restore(prove=True)`` and :func:`holdfast.audit` can tell later whether the same function came back, and which layer
+        is the first that computes otherwise. With ``preprocess`` the batch is raw, and that turns it into the model's
+        input. ``apply(model, batch)`` computes the outputs of a model that cannot be called (a JAX tree).
+
+        ``contract``: what honest data looks like (:class:`DataContract`). ``config``: what the run was configured with (a
+        dict, a dataclass, an ``argparse.Namespace``); values that look like secrets are left out.
+
+        Raises :class:`UsageError` for a configuration that JSON cannot say.
+        """
+        given = {
+            "probe": probe,
+            "preprocess": preprocess,
+            "apply": apply,
+            "contract": contract,
+            "config": config,
+        }
+        with self._turn:
+            self._beside = replace(self._beside, **{k: v for k, v in given.items() if v is not None})
 
     # -- saving ------------------------------------------------------------------------------------------------------
     @tells_failures
@@ -204,7 +241,16 @@ class Vault(Preemptible, Readying):
                 sections["snapshot"] = {"proof": "protocol"}
             if kinds:
                 attach_native(held, kinds, parts, live, step, extra, handle._timings, describe)
-            told, ask = record_beside(held, step, metrics, by=self.keep.by)
+            try:
+                told, ask = record_beside(
+                    held, step, metrics, by=self.keep.by, beside=self._beside, model=model
+                )
+            except BaseException:
+                if later is not None:
+                    later.finish()
+                release_native(held)
+                give_all(self._buffers, buffers, held)
+                raise
             sections |= told
             handle._timings["snapshot"] = perf_counter() - begin
             modules = live.modules if "model" in live.parts else ()
@@ -356,6 +402,7 @@ class Vault(Preemptible, Readying):
         best: bool = False,
         or_start_fresh: bool = False,
         random_state: bool | None = None,
+        prove: bool = False,
         **given: Any,
     ) -> Outcome | None:
         """Restore live objects from the newest checkpoint that verifies and fits; see :func:`holdfast.restore` for the
@@ -368,11 +415,21 @@ class Vault(Preemptible, Readying):
         ``random_state``: put the global random generators (Python, NumPy, the frameworks) back too; by default where an
         optimizer is passed, as training goes on then. What could not be put back is a note in the outcome.
 
+        ``prove``: replay the checkpoint's probe on what was restored (see :meth:`record`; ``preprocess`` and ``apply`` are
+        those that were given there, or are passed here); :class:`NotProved` where it computes something else.
+
         Raises :class:`NothingToRestore` where none is left (``or_start_fresh=True`` gives ``None`` instead, but only
         where the vault holds no checkpoint at all), and :class:`RestoreRefused` where a checkpoint is whole and of this
         model, and a decision is needed (a learning rate that the code has changed).
         """
         random = given.get("optimizer") is not None if random_state is None else random_state
+        if prove:
+            given = {
+                "prove": True,
+                "preprocess": self._beside.preprocess,
+                "apply": self._beside.apply,
+                **given,
+            }
         with self._turn:  # no save begins meanwhile, and two restores do not mix
             for _ in range(20):
                 try:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._core.errors import UsageError
+from ..._core.errors import HoldfastError, UsageError
+from ..._core.plain import pack, unpack
 from .batches import batches_of
 from .features import Form, form_of, summaries
 
@@ -74,6 +75,26 @@ class Contract:
     def as_document(self) -> dict[str, Any]:
         """Plain values and arrays; :meth:`from_document` is the inverse."""
         return {"batches": self.batches, "fields": {n: f.as_document() for n, f in self.fields.items()}}
+
+    def as_record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What JSON can say, and the arrays (``rows.0`` ...), one for each field; :meth:`from_record` is the inverse."""
+        document = self.as_document()
+        arrays = {f"rows.{n}": row.pop("rows") for n, row in enumerate(document["fields"].values())}
+        bad: list[str] = []
+        about = pack(document, "contract", bad)
+        assert not bad, bad
+        return about, arrays
+
+    @classmethod
+    def from_record(cls, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Contract:
+        """Raises :class:`UsageError` for what :meth:`as_record` never makes."""
+        try:
+            document = unpack(dict(about))
+            for n, row in enumerate(document["fields"].values()):
+                row["rows"] = arrays[f"rows.{n}"]
+        except (KeyError, TypeError, AttributeError, HoldfastError) as error:
+            raise UsageError("this is no data contract", found=str(error)) from error
+        return cls.from_document(document)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Contract:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .._core.catalog import Catalog
-from .._core.errors import HoldfastError, UsageError
+from .._core.errors import ChecksumMismatch
+from .._integrity.digest import digest_array
 from .._layouts.target import Target
 from .._record.data.contract import Contract
 from .._record.metrics import Metric, as_metrics, metric_of
 from .._record.probe import Probe
 from .._record.schema import Record
 
-__all__ = ["contract_of", "metrics_of", "precision_of_catalog", "probe_of"]
+__all__ = ["arrays_of", "contract_of", "metrics_of", "precision_of_catalog", "probe_of"]
 
 _LATER = "metrics.jsonl"
 
@@ -66,35 +68,44 @@ def _later(target: Target, record: Record) -> list[tuple[str, Any, Any]]:
 
 
 def probe_of(record: Record | None, catalog: Catalog) -> Probe | None:
-    """The probe of a step: ``about`` from the record's section ``probe`` or from ``extra/probe/about``, arrays from
-    ``extra/probe/arrays``. ``None`` where there is none; raises :class:`UsageError` for one that makes no sense."""
-    fronts = ("extra/probe/arrays/", "probe/arrays/", "probe/")
-    values = catalog.attributes.get("values")
-    values = values if isinstance(values, Mapping) else {}
-    about: Any = record.probe if record is not None else None
-    about = about or values.get("extra/probe/about") or values.get("probe/about")
+    """The probe of a step: ``about`` from the record's section ``probe``, arrays from ``recorded/probe/``. ``None`` where
+    there is none; raises :class:`UsageError` for one that makes no sense."""
+    about = record.probe if record is not None else None
     if not about:
         return None
-    front = next((f for f in fronts if any(name.startswith(f) for name in catalog)), None)
-    if front is None:
-        raise UsageError("the record speaks of a probe, and its arrays are not there", file=_file(catalog))
-    arrays = {name[len(front) :]: catalog.read(name).copy() for name in catalog if name.startswith(front)}
-    return Probe.from_document({"about": about, "arrays": arrays})
+    return Probe.from_document({"about": about, "arrays": arrays_of(catalog, "probe")})
+
+
+def contract_of(record: Record | None, catalog: Catalog) -> Contract | None:
+    """The data contract of a step, or ``None``. Raises :class:`UsageError` for one that makes no sense."""
+    about = record.contract if record is not None else None
+    return Contract.from_record(about, arrays_of(catalog, "contract")) if about else None
+
+
+def arrays_of(catalog: Catalog, part: str, front: str = "recorded/") -> dict[str, np.ndarray]:
+    """What a step of a vault holds of one part, by name: copies, each compared with its digest.
+
+    Raises :class:`ChecksumMismatch` where an array is not what was saved.
+    """
+    front = f"{front}{part}/" if part else front
+    record = getattr(catalog, "record", None)  # of steps only
+    digests = {row.name: row.digest for row in record.tensors} if record is not None else {}
+    found = {}
+    for name in catalog:
+        if not name.startswith(front):
+            continue
+        values = np.array(catalog.read(name), copy=True)
+        if digests and digests.get(name) != (now := digest_array(values)):
+            raise ChecksumMismatch(
+                "a recorded array is not what was saved", file=_file(catalog), tensor=name, expected=digests.get(name),
+                found=now,
+            )  # fmt: skip
+        found[name[len(front) :]] = values
+    return found
 
 
 def _file(catalog: Catalog) -> str | None:
     return catalog.files[0] if catalog.files else None
-
-
-def contract_of(record: Record | None) -> Contract | None:
-    """The data contract of a record, or ``None``."""
-    section = record.contract if record is not None else None
-    if not section or "fields" not in section:
-        return None
-    try:
-        return Contract.from_document(section)
-    except HoldfastError:
-        return None
 
 
 def precision_of_catalog(catalog: Catalog) -> str:
