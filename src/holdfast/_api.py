@@ -270,7 +270,7 @@ def restore(
 
         others |= {"preprocess": preprocess, "apply": apply}
     else:
-        from ._restore.engine import restore as run  # type: ignore[assignment]
+        from ._restore.engine import restore as run
 
     return run(
         path,
