@@ -1,0 +1,158 @@
+"""Known causes: what each looks like in a text, what it means, how it is confirmed, and what to do.
+
+An entry is one row of a module in :mod:`holdfast._diagnose.causes`, one module a family. It matches first by literal words
+(cheap), then by a pattern over the text on one line; exception types, functions and files on the way add to its weight.
+Its ``weigh`` may look closer (lists of keys, shapes) and answer with other labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from .reading import Reading
+
+__all__ = ["Entry", "Guess", "Look", "entries"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One cause that a text speaks for.
+
+    label: of :mod:`holdfast._facts.causes`. confidence: 0 to 1. why: what is the matter, in words. remedy: what to do.
+    evidence: the part of the text. confirm: what would confirm or refute it. facts: numbers and names out of the text. test:
+    the question that can be asked of the files (:mod:`holdfast._diagnose.tried`). entry: who says so.
+    """
+
+    label: str
+    confidence: float
+    why: str
+    remedy: str
+    evidence: str = ""
+    confirm: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    test: str = ""
+    entry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an entry's ``weigh`` is given: the text, the match, and the entry."""
+
+    reading: Reading
+    match: re.Match[str]
+    entry: Entry
+
+    def facts(self) -> dict[str, str]:
+        """The pattern's named groups that matched."""
+        return {name: value for name, value in self.match.groupdict().items() if value is not None}
+
+
+Weigh = Callable[[Look], "list[Guess]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One known cause.
+
+    slug: its name. label: of the cause. has: literal words (small letters) of which one must stand in the text. says: a
+    pattern over the flat text, case ignored; its named groups are facts, for ``why`` and ``remedy`` too. why, remedy,
+    confirm: in words. also: other labels that often come with it. types: class names of exceptions that speak for it. calls:
+    functions on the way that speak for it; with ``only_in`` one of them (or a word of ``context``) must be there. weight:
+    how sure, without more. test: the question for the files. example: a text that it must be found in.
+    """
+
+    slug: str
+    label: str
+    has: tuple[str, ...]
+    says: str
+    why: str
+    remedy: str
+    example: str
+    confirm: str = ""
+    also: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+    only_in: bool = False
+    weight: float = 0.8
+    test: str = ""
+    weigh: Weigh | None = None
+
+    def look(self, reading: Reading) -> list[Guess]:
+        """What this entry makes of a text."""
+        if not any(word in reading.lower for word in self.has):
+            return []
+        match = _compiled(self.says).search(reading.flat)
+        if match is None:
+            return []
+        near = bool(reading.calls.intersection(self.calls)) or any(w in reading.lower for w in self.context)
+        if self.only_in and not near:
+            return []
+        look = Look(reading, match, self)
+        guesses = self.weigh(look) if self.weigh is not None else [self.guess(look)]
+        if not guesses:
+            return []
+        more = 0.0
+        if self.types and reading.names.intersection(self.types):
+            more += 0.05
+        if self.calls and reading.calls.intersection(self.calls):
+            more += 0.04
+        if reading.last is not None and match[0][:40] in re.sub(r"\s*\n\s*", " ", reading.last.message):
+            more += 0.03
+        out = [_more(guess, more) for guess in guesses]
+        for n, label in enumerate(self.also):
+            if all(g.label != label for g in out):
+                out.append(self._aside(label, out[0].confidence * (0.45 - 0.08 * n), out[0]))
+        return out
+
+    def guess(self, look: Look, label: str | None = None, **changed: Any) -> Guess:
+        """This entry's own words, with the facts of the match filled in."""
+        facts = {**look.facts(), **changed.pop("facts", {})}
+        words = _Facts(facts)
+        given: dict[str, Any] = {
+            "label": label or self.label,
+            "confidence": self.weight,
+            "why": self.why.format_map(words),
+            "remedy": self.remedy.format_map(words),
+            "evidence": look.match[0].strip()[:300],
+            "confirm": self.confirm.format_map(words),
+            "facts": facts,
+            "test": self.test,
+            "entry": self.slug,
+        }
+        return Guess(**{**given, **changed})
+
+    def _aside(self, label: str, confidence: float, first: Guess) -> Guess:
+        return Guess(
+            label, confidence, f"often beside it: {first.why}", first.remedy, first.evidence, first.confirm, first.facts,
+            first.test, self.slug,
+        )  # fmt: skip
+
+
+class _Facts(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def _more(guess: Guess, more: float) -> Guess:
+    from dataclasses import replace
+
+    return replace(guess, confidence=min(0.99, guess.confidence + more))
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def entries() -> Iterator[Entry]:
+    """All entries, family by family: every module of :mod:`holdfast._diagnose.causes`."""
+    package = import_module(f"{__package__}.causes")
+    for module in sorted(info.name for info in iter_modules(package.__path__)):
+        yield from import_module(f"{package.__name__}.{module}").ENTRIES
