@@ -32,7 +32,7 @@ ENTRIES = (
             "under this name"
         ),
         remedy=_AGAIN,
-        also=("format-mismatch", "not-found", "incomplete-save"),
+        also=("incomplete-save", "format-mismatch", "not-found"),
         weight=0.84,
         test="whole",
         example="OSError: Unable to open file (file signature not found)",

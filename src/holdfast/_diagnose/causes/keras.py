@@ -8,43 +8,57 @@ _CHECK = "`holdfast check FILE module:factory` lists the layers on both sides."
 
 
 def layer_counts(look: Look) -> list[Guess]:
-    """A file with other numbers of layers."""
+    """A file with another number of layers than the model."""
     facts = {k: int(v) for k, v in look.facts().items() if v.isdigit()}
-    there, here = facts.get("there", facts.get("saved", 0)), facts.get("here", facts.get("model", 0))
+    there, here = facts.get("there", facts.get("saved", -1)), facts.get("here", facts.get("model", -1))
     first = "unexpected-tensor" if there > here else "missing-tensor"
-    other = "missing-tensor" if first == "unexpected-tensor" else "unexpected-tensor"
-    if "into a model with 0 layers" in look.match[0] or ("here" in facts and here == 0):
+    version = look.entry.guess(
+        look, "version-mismatch", confidence=0.46, why="the code that builds the model is of another version"
+    )
+    if here == 0:
+        why = "the model has no weights yet: it is not built (or an old version of Keras does not count nested layers)"
+        remedy = "Call the model once (or give it an Input) before loading."
+        built = look.entry.guess(look, "lazy-build", confidence=0.85, why=why, remedy=remedy)
+        return [built, look.entry.guess(look, first, confidence=0.5), version]
+    if there == 0:
+        why = "the file has no layers where this loader looks: another tool or version wrote it"
+        other = look.entry.guess(look, "format-mismatch", confidence=0.6, why=why)
         return [
-            look.entry.guess(
-                look,
-                "lazy-build",
-                confidence=0.85,
-                why="the model has no weights yet: it is not built",
-                remedy="Call the model once (or give it an Input) before loading.",
-            ),
-            look.entry.guess(look, first, confidence=0.5),
-        ]
-    if facts and there == 0:
-        return [
-            look.entry.guess(
-                look,
-                "format-mismatch",
-                confidence=0.6,
-                why="the file has no layers where this loader looks: another tool or version wrote it",
-            ),
+            other,
             look.entry.guess(look, "renamed", confidence=0.5),
             look.entry.guess(look, first, confidence=0.5),
         ]
+    return [look.entry.guess(look, first), version, look.entry.guess(look, "shape-mismatch", confidence=0.36)]
+
+
+def old_weight_count(look: Look) -> list[Guess]:
+    """Keras 1: one layer has another number of weights."""
+    want, got = int(look.match["want"]), int(look.match["got"])
+    first = "unexpected-tensor" if got > want else "missing-tensor"
+    version = look.entry.guess(
+        look, "version-mismatch", confidence=0.5, why="the code of the model is of another version"
+    )
+    return [look.entry.guess(look, first), version, look.entry.guess(look, "shape-mismatch", confidence=0.3)]
+
+
+def weight_shapes(look: Look) -> list[Guess]:
+    """Two shapes of one weight: of the same rank, or of different ones."""
+    a, b = look.match["a"].count(","), look.match["b"].count(",")
+    if a == b:
+        return [look.entry.guess(look), look.entry.guess(look, "missing-tensor", confidence=0.35)]
+    why = (
+        "shapes {b} and {a} are of different kinds of weights: the list is in another order than the model's layers "
+        "want"
+    )
     return [
-        look.entry.guess(look, first),
+        look.entry.guess(look, "version-mismatch", confidence=0.68, why=why.format_map(look.facts())),
         look.entry.guess(
             look,
-            "version-mismatch",
-            confidence=0.42,
-            why="the code that builds the model is of another version",
+            "renamed",
+            confidence=0.6,
+            why="layers or weights are in another order than they were saved in",
         ),
-        look.entry.guess(look, "shape-mismatch", confidence=0.36),
-        look.entry.guess(look, other, confidence=0.3),
+        look.entry.guess(look, confidence=0.58),
     ]
 
 
@@ -74,7 +88,7 @@ ENTRIES = (
         ),
         r"load a weight file containing (?P<there>\d+) (?:saved )?layers into a model with (?P<here>\d+) layers"
         r"|Layer count mismatch when loading weights from file\.? Model expected (?P<model>\d+) layers, found"
-        r" (?P<saved>\d+) saved layers|You are trying to load a weight file .{0,60}layers",
+        r" (?P<saved>\d+) saved layers",
         why=(
             "the file holds another number of layers with weights than the model ({there} and {here}): another "
             "architecture, a head left out or added"
@@ -194,6 +208,9 @@ ENTRIES = (
         also=("version-mismatch", "unserialisable"),
         weight=0.92,
         test="names",
+        weigh=lambda look: (
+            [] if "because its parent module" in look.reading.lower else [look.entry.guess(look)]
+        ),
         example="ValueError: Unknown layer: Attention. Please ensure you are using a `keras.utils.custom_object_scope`",
     ),
     Entry(
@@ -455,5 +472,173 @@ ENTRIES = (
         also=("unserialisable",),
         weight=0.85,
         example="RuntimeError: Unable to create link (name already exists)",
+    ),
+    Entry(
+        "keras-1-weight-count",
+        "missing-tensor",
+        ("was found to correspond to layer", "but the saved weights have"),
+        r"(?P<layer>\w+)\"? in the current model\) was found to correspond to layer (?P<saved>\w+) in the save"
+        r" file\. However the new layer \w+ expects (?P<want>\d+) weights, but the saved weights have"
+        r" (?P<got>\d+)",
+        why=(
+            "`{layer}` has {want} weights in the model and {got} in the file (a bias left out or added, another "
+            "class)"
+        ),
+        remedy="Build the layer as it was saved. " + _CHECK,
+        weigh=old_weight_count,
+        weight=0.84,
+        test="names",
+        example=(
+            'ValueError: Layer #0 (named "conv2d_1" in the current model) was found to correspond to layer '
+            "convolution2d_1 in the save file. However the new layer conv2d_1 expects 1 weights, but the saved "
+            "weights have 2 elements."
+        ),
+    ),
+    Entry(
+        "keras-weight-shape",
+        "shape-mismatch",
+        ("not compatible with provided weight shape",),
+        r"weight shape (?P<a>\([\d, ]*\)) not compatible with provided weight shape (?P<b>\([\d, ]*\))",
+        why="a weight has shape {b} in what is set and {a} in the layer",
+        remedy="Build the layer as it was saved. " + _CHECK,
+        weigh=weight_shapes,
+        weight=0.88,
+        test="names",
+        also=("preprocessing",),
+        example="ValueError: Layer weight shape (3, 3, 3, 64) not compatible with provided weight shape (3, 3, 1, 64)",
+    ),
+    Entry(
+        "keras-parent-module",
+        "version-mismatch",
+        ("parent module", "cannot be imported"),
+        (
+            r"Could not deserialize class '(?P<name>\w+)' because its parent module (?P<module>[\w.]+) cannot be"
+            r" imported"
+        ),
+        why="the file names `{module}`, which this version does not have",
+        remedy=(
+            "Load with the version that saved (`tf_keras` for files of Keras 2), or rebuild the model in code and "
+            "load the weights."
+        ),
+        weigh=lambda look: (
+            [look.entry.guess(look, confidence=0.97), look.entry.guess(look, "custom-object", confidence=0.5)]
+            if look.match["module"].startswith(("keras", "tensorflow", "tf_keras"))
+            else [
+                look.entry.guess(
+                    look,
+                    "custom-object",
+                    confidence=0.97,
+                    why=(
+                        f"the class `{look.match['name']}` of your own module `{look.match['module']}` cannot be "
+                        f"imported here"
+                    ),
+                    remedy="Put that module on the path, or register the class.",
+                )
+            ]
+        ),
+        example=(
+            "TypeError: Could not deserialize class 'Functional' because its parent module "
+            "keras.src.engine.functional cannot be imported."
+        ),
+    ),
+    Entry(
+        "keras-objects-not-loaded",
+        "renamed",
+        ("objects could not be loaded",),
+        (
+            r"A total of (?P<count>\d+) objects could not be loaded\. Example error message for object"
+            r" <?(?P<object>\w+)"
+        ),
+        why=(
+            "{count} objects of the file found no place in the model: its layers are in another order, of other "
+            "classes, or not built"
+        ),
+        remedy="Build the model as it was saved. " + _CHECK,
+        weigh=lambda look: (
+            [
+                look.entry.guess(
+                    look, "lazy-build", confidence=0.86, why="layers of the model have no variables yet"
+                ),
+                look.entry.guess(look, confidence=0.55),
+                look.entry.guess(look, "missing-tensor", confidence=0.5),
+            ]
+            if "received 0 variables" not in look.reading.lower
+            and ("expected 0 variables" in look.reading.lower or "never been built" in look.reading.lower)
+            else [
+                look.entry.guess(
+                    look,
+                    "missing-tensor",
+                    confidence=0.76,
+                    why="the file has nothing for layers that the model has",
+                ),
+                look.entry.guess(look, confidence=0.62),
+                look.entry.guess(look, "version-mismatch", confidence=0.5),
+            ]
+        ),
+        test="names",
+        example=(
+            "ValueError: A total of 12 objects could not be loaded. Example error message for object <Dense "
+            "name=dense, built=True>: Layer 'dense' expected 2 variables, but received 0 variables during loading."
+        ),
+    ),
+    Entry(
+        "savedmodel-missing",
+        "not-found",
+        ("savedmodel file does not exist",),
+        r"SavedModel file does not exist at: ?(?P<path>\S+)",
+        why="no SavedModel lies at {path}",
+        remedy="Give the folder that holds saved_model.pb; a `.h5` or `.keras` file is loaded by its full name.",
+        also=("incomplete-save", "format-mismatch"),
+        weight=0.9,
+        test="path",
+        example="OSError: SavedModel file does not exist at: model/{saved_model.pbtxt|saved_model.pb}",
+    ),
+    Entry(
+        "savedmodel-tags",
+        "format-mismatch",
+        ("metagraphdef associated with tags",),
+        r"MetaGraphDef associated with tags (?P<tags>.{1,60}?) could not be found",
+        why="the SavedModel has no graph for the tags {tags}",
+        remedy="`saved_model_cli show --dir DIR` lists them.",
+        weight=0.9,
+        also=("version-mismatch",),
+        example="RuntimeError: MetaGraphDef associated with tags 'serve' could not be found in SavedModel",
+    ),
+    Entry(
+        "strategy-scope",
+        "topology",
+        (
+            "under the scope for",
+            "tf.distribute.strategy",
+            "mirroredvariable",
+            "tower context",
+            "replica context",
+            "strategy scope",
+        ),
+        r"under the scope for\s+\"?\s*\"?tf\.distribute\.Strategy"
+        r"|must specify an aggregation method to update a MirroredVariable|[Ss]trategy scope.{0,120}(?:different"
+        r"|same|create|restor)|not in cross-replica context",
+        why="variables of a distribution strategy are restored or made outside of its scope",
+        remedy="Build the model, and restore, inside `with strategy.scope():`.",
+        also=("lazy-build", "version-mismatch", "optimizer-structure"),
+        weight=0.85,
+        example="ValueError: You must specify an aggregation method to update a MirroredVariable in Tower Context",
+    ),
+    Entry(
+        "keras-h5-attribute-frames",
+        "size-limit",
+        ("layer_names", "weight_names"),
+        r"attrs\['(?:layer_names|weight_names)'\]|save_attributes_to_hdf5_group",
+        why="the list of layer names is written as one HDF5 attribute, which takes 64 KB",
+        remedy="Use the `.keras` or `.weights.h5` format, shorter names, or fewer layers at the top.",
+        calls=("save_weights_to_hdf5_group", "save_attributes_to_hdf5_group"),
+        context=("attrs.py",),
+        only_in=True,
+        weight=0.72,
+        also=("unserialisable",),
+        example=(
+            "  File \"keras/engine/topology.py\", line 1, in save_weights_to_hdf5_group\n    f.attrs['layer_names'] "
+            '= [...]\n  File "h5py/_hl/attrs.py", line 87, in __setitem__\n    self.create(name, data=value)'
+        ),
     ),
 )

@@ -4,76 +4,36 @@ from __future__ import annotations
 
 from ..knowledge import Entry, Guess, Look
 
-_STORE = (
-    "save",
-    "load",
-    "restore",
-    "checkpoint",
-    "state_dict",
-    "save_restore",
-    "deserialize",
-    "from_pretrained",
-    "_cuda_deserialize",
-    "load_state_dict",
-    "torch.save",
-    "torch.load",
-)
+_STORING = frozenset(
+    {
+        "save", "load", "_load", "_save", "load_state_dict", "_cuda_deserialize", "restore", "state_dict",
+        "restore_location", "from_pretrained", "load_model", "load_weights", "save_checkpoint",
+        "load_checkpoint", "persistent_load", "default_restore_location", "load_tensor", "save_weights",
+    }
+)  # fmt: skip
+_COMPUTING = frozenset({"forward", "backward", "train_step", "_call_impl", "training_step"})
 
 
 def out_of_memory(look: Look) -> list[Guess]:
-    """Memory that was gone while saving or loading; in a forward pass it is no matter of checkpoints."""
-    calls = look.reading.calls
-    at_save = {
-        "save",
-        "load",
-        "_load",
-        "load_state_dict",
-        "_cuda_deserialize",
-        "restore",
-        "state_dict",
-        "restore_location",
-        "from_pretrained",
-        "load_model",
-        "load_weights",
-        "save_checkpoint",
-        "load_checkpoint",
-        "persistent_load",
-        "default_restore_location",
-        "_save",
-        "load_tensor",
-    }
-    computing = {"forward", "backward", "_call_impl", "train_step", "__call__"}
-    if "save_restore" in look.reading.lower or calls & at_save:
-        inner = (
-            look.reading.last.frames[-1].name
-            if look.reading.last is not None and look.reading.last.frames
-            else ""
-        )
-        if inner in ("forward", "backward") or (
-            "forward" in calls
-            and not calls & {"load", "_load", "load_state_dict", "restore", "save", "_cuda_deserialize"}
-        ):
-            return []
-        return [
-            look.entry.guess(look),
-            look.entry.guess(
-                look,
-                "device-mismatch",
-                confidence=0.5,
-                why="the checkpoint is read onto the device on which the model already lies",
-                remedy="map_location='cpu'",
-            ),
-        ]
-    if calls & computing or look.reading.frames:
-        return []
-    return (
-        [look.entry.guess(look, confidence=0.5)]
-        if any(
-            w in look.reading.lower
-            for w in ("checkpoint", "torch.load", "torch.save", "load_state_dict", "resume", "restor")
-        )
-        else []
+    """Memory that was gone while saving or loading; in a forward pass that is no matter of checkpoints."""
+    reading = look.reading
+    device = look.entry.guess(
+        look, "device-mismatch", confidence=0.5, remedy="`torch.load(path, map_location='cpu')`.",
+        why="the checkpoint is read onto a device where the model lies already (all ranks onto device 0?)",
+    )  # fmt: skip
+    if "save_restore" in reading.lower or "state_dict" in reading.lower:
+        return [look.entry.guess(look), device]
+    last = reading.last
+    names = [frame.name.rpartition(".")[2] for frame in (last.frames if last is not None else ())]
+    if names:
+        storing = max((n for n, name in enumerate(names) if name in _STORING), default=-1)
+        computing = max((n for n, name in enumerate(names) if name in _COMPUTING), default=-1)
+        return [look.entry.guess(look), device] if storing > computing else []
+    computed = any(
+        word in reading.lower
+        for word in ("[[node", "[[{{node", "conv", "matmul", "gradient", "backward", "forward")
     )
+    return [] if computed else [look.entry.guess(look, confidence=0.5)]
 
 
 ENTRIES = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..knowledge import Entry, Guess, Look
 
 _ANEW = (
@@ -30,6 +32,20 @@ def group_sizes(look: Look) -> list[Guess]:
             look.entry.guess(look, "optimizer-structure", confidence=0.55),
         ]
     return [look.entry.guess(look)]
+
+
+def param_groups(look: Look) -> list[Guess]:
+    """Either there is no optimizer in the file, or something else stands under its key."""
+    if re.search(r"\[['\"]\w*(?:opt|sched)\w*['\"]\]", look.reading.flat):
+        return [look.entry.guess(look), look.entry.guess(look, "format-mismatch", confidence=0.6)]
+    why = (
+        "what was given is no optimizer's state: the file holds weights only, or the optimizer lies in other files "
+        "(sharded)"
+    )
+    return [
+        look.entry.guess(look, "format-mismatch", confidence=0.8, why=why),
+        look.entry.guess(look, confidence=0.6),
+    ]
 
 
 ENTRIES = (
@@ -109,8 +125,8 @@ ENTRIES = (
     Entry(
         "torch-param-groups-key",
         "other",
-        ("keyerror: 'param_groups'",),
-        r"KeyError: 'param_groups'",
+        ("keyerror: 'param_groups'", "keyerror('param_groups'"),
+        r"KeyError[:(] ?'param_groups'",
         why=(
             "what was given to the optimizer is not an optimizer's state (a scheduler's, a model's, or another entry "
             "of the checkpoint; two entries may have been swapped when they were saved)"
@@ -121,6 +137,7 @@ ENTRIES = (
         ),
         also=("format-mismatch", "optimizer-structure"),
         weight=0.8,
+        weigh=param_groups,
         test="names",
         example="    saved_groups = state_dict['param_groups']\nKeyError: 'param_groups'",
     ),

@@ -154,10 +154,10 @@ ENTRIES = (
             look.entry.guess(
                 look,
                 "renamed",
-                confidence=0.7,
+                confidence=0.66,
                 why=f"`{look.match['key'].rstrip('.')}` is probably there under another name (`_orig_mod.`, `module.`)",
             ),
-            look.entry.guess(look, confidence=0.66),
+            look.entry.guess(look, confidence=0.7),
             look.entry.guess(look, "topology", confidence=0.3),
         ],
         test="names",
@@ -322,5 +322,144 @@ ENTRIES = (
             "ValueError: Cannot restore checkpoint: sharding passed is incompatible with the mesh; array spans "
             "non-addressable devices"
         ),
+    ),
+    Entry(
+        "jax-device",
+        "device-mismatch",
+        (
+            "was not found in jax.local_devices",
+            "unknown backend",
+            "no devices found",
+            "unable to initialize backend",
+        ),
+        (
+            r"(?P<sharding>\w*Sharding).{0,120}?was not found in jax\.(?:local_)?devices\(\)"
+            r"|Unknown backend:? '?(?P<backend>\w+)|Unable to initialize backend '(?P<backend2>\w+)'"
+        ),
+        why="the checkpoint's arrays are to be put on a device that this process does not have",
+        remedy=(
+            "Pass the shardings of the present devices (`restore_args`, or a target of `jax.ShapeDtypeStruct` with "
+            "shardings)."
+        ),
+        also=("topology",),
+        weight=0.9,
+        example="ValueError: SingleDeviceSharding with Device=TFRT_CPU_0 was not found in jax.local_devices().",
+    ),
+    Entry(
+        "devices-mixed",
+        "device-mismatch",
+        ("expected all tensors to be on the same device",),
+        (
+            r"Expected all tensors to be on the same device, but found at least two devices, (?P<a>[\w:]+) and"
+            r" (?P<b>[\w:]+)"
+        ),
+        why=(
+            "tensors lie on {a} and {b}; after a restore that is optimizer state or a buffer that was left on the "
+            "device it was loaded to"
+        ),
+        remedy=(
+            "Call `model.to(device)` before the optimizer is made and loaded; `map_location` alone moves nothing "
+            "afterwards."
+        ),
+        weight=0.6,
+        weigh=lambda look: [look.entry.guess(look)] if not look.reading.frames else [],
+        also=("optimizer-structure",),
+        example=(
+            "RuntimeError: Expected all tensors to be on the same device, but found at least two devices, cuda:1 and "
+            "cpu!"
+        ),
+    ),
+    Entry(
+        "mp-assert",
+        "topology",
+        (
+            "loading a checkpoint for mp",
+            "checkpoint shards",
+            "expects full optimizer",
+            "shards but",
+            "model parallel size",
+            "world size",
+            "num_shards",
+        ),
+        (
+            r"Loading a checkpoint for MP=(?P<then>\d+) but world size is (?P<now>\d+)"
+            r"|found (?P<shards>\d+) (?:checkpoint )?shards?.{0,80}(?:expected|but)"
+            r"|[Ww]orld size.{0,80}(?:checkpoint|saved)|(?:checkpoint|saved).{0,80}(?:with|by|on"
+            r"|using) (?:a )?(?:different )?(?:number of (?:ranks|processes|gpus|devices)|world[_ ]size)"
+        ),
+        why="the checkpoint is cut for another number of processes ({then}) than run now ({now})",
+        remedy="Start as many processes as saved, or merge the shards with the project's converter.",
+        weight=0.84,
+        also=("shape-mismatch", "incomplete-save"),
+        example="AssertionError: Loading a checkpoint for MP=2 but world size is 1",
+    ),
+    Entry(
+        "no-process-group",
+        "topology",
+        (
+            "default process group has not been initialized",
+            "process group is not initialized",
+            "process group has been destroyed",
+        ),
+        (
+            r"Default process group has not been initialized|[Pp]rocess group (?:is not initialized"
+            r"|has been destroyed)"
+        ),
+        why="a distributed save or load is called where no process group runs",
+        remedy="`torch.distributed.init_process_group(...)` first, or `no_dist=True` (DCP) for one process.",
+        context=("checkpoint", "save", "load", "state_dict", "dcp"),
+        only_in=True,
+        weight=0.75,
+        also=("concurrency",),
+        example=(
+            "ValueError: Default process group has not been initialized, please make sure to call "
+            "init_process_group. (dcp.save checkpoint)"
+        ),
+    ),
+    Entry(
+        "barrier-peer",
+        "concurrency",
+        (
+            "connection closed by peer",
+            "connection reset by peer",
+            "broken pipe",
+            "socket timeout",
+            "store->get",
+            "tcpstore",
+            "rendezvous",
+        ),
+        (
+            r"(?:[Cc]onnection (?:closed|reset) by peer|[Bb]roken pipe|[Ss]ocket [Tt]imeout|wait timeout after \d+ms"
+            r"|TCPStore|store->get).{0,200}?(?:barrier|rank|key|peer|NCCL|store)?"
+        ),
+        why="another rank went away or never came to the barrier at the save: look at what *it* printed first",
+        remedy="Read the first error of all ranks; let all enter the save.",
+        context=("checkpoint", "barrier", "save_state", "save_checkpoint"),
+        only_in=True,
+        weight=0.62,
+        also=("topology", "storage"),
+        example=(
+            "RuntimeError: [1] is setting up NCCL communicator and retrieving ncclUniqueId from [0] via c10d "
+            "key-value store by store->get('0'), but store->get('0') got error: Connection reset by peer (checkpoint "
+            "barrier)"
+        ),
+    ),
+    Entry(
+        "tmp-gone",
+        "concurrency",
+        (".tmp", "tempstate", "tmp-checkpoint", ".incomplete", ".lock"),
+        (
+            r"(?:No such file or directory|FileNotFoundError"
+            r"|cannot find the file)[^\n]{0,120}?(?P<path>[^\s'\"]*(?:\.tmp\w*|tempstate\d*|tmp-checkpoint[\w-]*"
+            r"|\.incomplete))"
+        ),
+        why=(
+            "the temporary file of the save is gone before it was renamed: a second process writes to the same path, "
+            "or cleans up there"
+        ),
+        remedy="One writer to one path; give each run a folder of its own.",
+        weight=0.76,
+        also=("storage", "retention"),
+        example="FileNotFoundError: [Errno 2] No such file or directory: 'runs/tmp-checkpoint-50' -> 'runs/checkpoint-50'",
     ),
 )

@@ -207,7 +207,7 @@ ENTRIES = (
         "remote-scheme",
         "storage",
         ("file system scheme", "unknown scheme", "not implemented (file:", "s3 is not implemented"),
-        r"File system scheme '?(?P<scheme>[\w\[\]]+)'? not implemented",
+        r"File system scheme '?(?P<scheme>[\w\[\]/.\-]+)'? not implemented",
         why="this build of TensorFlow cannot reach `{scheme}://` paths",
         remedy="Install `tensorflow-io`, set up the Hadoop libraries for hdfs, or save locally and upload.",
         also=("version-mismatch",),

@@ -58,6 +58,23 @@ def key_missing(look: Look) -> list[Guess]:
                 ),
             ),
         ]
+    part = re.search(r"checkpoint files? (\S+\.(?:index|meta|data\S*))(?:\s|$)", look.reading.flat)
+    if part is not None:
+        why = (
+            f"the path given is `{part[1].rpartition('/')[2]}`, a part of the checkpoint, so that an empty set of "
+            f"tensors was searched"
+        )
+        return [
+            look.entry.guess(
+                look,
+                "not-found",
+                confidence=0.84,
+                why=why,
+                remedy="Give the prefix, without `.index` or `.data-...`.",
+            ),
+            look.entry.guess(look, confidence=0.6),
+            look.entry.guess(look, "format-mismatch", confidence=0.4),
+        ]
     if "_CHECKPOINTABLE_OBJECT_GRAPH" in key:
         return [
             look.entry.guess(
@@ -96,7 +113,10 @@ def table_file(look: Look) -> list[Guess]:
     """An index that is none: what path was given?"""
     path = look.facts().get("path", "")
     shown = path.replace("\\", "/")
-    part = re.search(r"\.data-\d{5}-of-\d{5}", look.reading.text) and not shown.endswith(".index")
+    named = re.search(r"([\w./\\\-]+\.(?:data|meta|index))(?:[:\s]|$)", look.reading.flat)
+    part = named is not None or (
+        re.search(r"\.data-\d{5}-of-\d{5}", look.reading.text) and not shown.endswith(".index")
+    )
     state = shown.rstrip(":").endswith("/checkpoint") or shown.rstrip(":") in ("checkpoint", ".checkpoint")
     if state:
         return [
@@ -151,6 +171,34 @@ def unresolved(look: Look) -> list[Guess]:
         ),
         look.entry.guess(look, "renamed", confidence=0.4, why="attributes of the model have other names now"),
     ]
+
+
+def assigned(look: Look) -> list[Guess]:
+    """Two shapes; tables of thousands of rows are vocabularies."""
+    facts = look.facts()
+    a = [int(n) for n in re.findall(r"\d+", facts.get("model") or facts.get("a") or "")]
+    b = [int(n) for n in re.findall(r"\d+", facts.get("checkpoint") or facts.get("b") or "")]
+    shape = look.entry.guess(look)
+    if len(a) == len(b) == 2 and a[1] == b[1] and min(a[0], b[0]) > 5000 and a[0] != b[0]:
+        why = (
+            f"a table has {b[0]} rows in the checkpoint and {a[0]} in the graph: the vocabulary was built from other "
+            f"data"
+        )
+        first = look.entry.guess(
+            look,
+            "preprocessing",
+            confidence=0.9,
+            why=why,
+            remedy="Save the vocabulary with the checkpoint, and load it.",
+        )
+        return [first, look.entry.guess(look, confidence=0.84)]
+    if len(a) == len(b) == 1 and abs(a[0] - b[0]) == 1:
+        why = f"{b[0]} and {a[0]} classes: one side counts a background class"
+        return [
+            look.entry.guess(look, why=why),
+            look.entry.guess(look, "preprocessing", confidence=0.5, why=why),
+        ]
+    return [shape]
 
 
 ENTRIES = (
@@ -302,6 +350,7 @@ ENTRIES = (
         ),
         remedy="Build the layer as it was saved, or leave its variables out of the restore (a Saver over the others).",
         also=("missing-tensor", "preprocessing"),
+        weigh=assigned,
         weight=0.93,
         test="names",
         example="InvalidArgumentError: Assign requires shapes of both tensors to match. lhs shape= [6] rhs shape= [1001]",
@@ -448,7 +497,7 @@ ENTRIES = (
             "value in checkpoint could not be found",
         ),
         r"Unresolved object in checkpoint|objects had attributes which were not restored"
-        r"|A checkpoint was restored .{0,60}but not all checkpointed values were used"
+        r"|A checkpoint was restored .{0,120}but not all checkpointed values were used"
         r"|Value in checkpoint could not be found in the restored object",
         why=(
             "values of the checkpoint were taken by nothing so far: variables that are not built yet, or objects "
@@ -482,5 +531,102 @@ ENTRIES = (
             "AssertionError: Some Python objects were not bound to checkpointed values, likely due to changes in the "
             "Python program"
         ),
+    ),
+    Entry(
+        "tf-original-dtype",
+        "dtype-mismatch",
+        ("does not equal original dtype",),
+        (
+            r"tensor_name = (?P<tensor>[\w/.]+); expected dtype (?P<want>\w+) does not equal original dtype"
+            r" (?P<got>\w+)"
+        ),
+        why="`{tensor}` is {got} in the checkpoint and {want} in the graph: the layer follows the type of its input",
+        remedy="Feed the type that training fed (float32 for `double`), or cast the input.",
+        also=("preprocessing",),
+        weight=0.95,
+        test="names",
+        example="InvalidArgumentError: tensor_name = conv/bias; expected dtype double does not equal original dtype float",
+    ),
+    Entry(
+        "tf-variable-scope",
+        "graph-lifecycle",
+        (
+            "already exists, disallowed",
+            "did you mean to set reuse",
+            "was not created with tf.get_variable",
+            "unknown graph",
+        ),
+        (
+            r"Variable (?P<name>[\w/.]+) (?:already exists, disallowed"
+            r"|does not exist, or was not created with tf\.get_variable)|Converting GraphDef to Graph has failed"
+            r"|The Session graph is empty"
+        ),
+        why="the graph is built twice, or in another scope than before",
+        remedy="Build it once in a fresh graph (`tf.Graph().as_default()`), then make the Saver.",
+        also=("renamed", "missing-tensor"),
+        weight=0.72,
+        example=(
+            "ValueError: Variable conv/weights already exists, disallowed. Did you mean to set reuse=True in "
+            "VarScope?"
+        ),
+    ),
+    Entry(
+        "tf-op-unknown",
+        "version-mismatch",
+        ("op type not registered", "nodedef mentions attr", "not in op<name"),
+        r"Op type not registered '(?P<op>\w+)'|NodeDef mentions attr '(?P<attr>\w+)' not in Op",
+        why=(
+            "the saved graph uses an operation (or an argument of one) that this build does not know: another "
+            "version, or a custom library that is not loaded"
+        ),
+        remedy="Use the version that saved, or load the library of custom operations first.",
+        also=("custom-object",),
+        weight=0.9,
+        example="NotFoundError: Op type not registered 'RaggedTensorToTensor' in binary running on host",
+    ),
+    Entry(
+        "tf-newer-file",
+        "corrupt",
+        ("perhaps the file is corrupt or was produced by a newer version",),
+        (
+            r"Unable to read file \(?(?P<path>[^)\s]+)\)?\. Perhaps the file is corrupt or was produced by a newer"
+            r" version"
+        ),
+        why="`{path}` cannot be read: damaged, or of a newer TensorFlow",
+        remedy="`holdfast PREFIX` tells which.",
+        also=("version-mismatch", "format-mismatch"),
+        weight=0.8,
+        test="whole",
+        example=(
+            "DataLossError: Unable to read file (model.meta). Perhaps the file is corrupt or was produced by a newer "
+            "version of TensorFlow with format changes"
+        ),
+    ),
+    Entry(
+        "tf-parse-error",
+        "corrupt",
+        ("error parsing message", "cannot parse file", "can't parse", "decodeerror"),
+        r"Error parsing message|Cannot parse file|DecodeError: .{0,80}|Can't parse .{0,80} as binary proto",
+        why="a protocol buffer (graph, meta, SavedModel) cannot be parsed: truncated, an LFS pointer, or another file",
+        remedy="`holdfast PATH` says what the file is.",
+        also=("format-mismatch", "incomplete-save"),
+        weight=0.78,
+        test="whole",
+        example="google.protobuf.message.DecodeError: Error parsing message",
+    ),
+    Entry(
+        "tf-io-error-file",
+        "storage",
+        (".tmp", "tempstate", "input/output error"),
+        (
+            r"(?P<path>\S*(?:checkpoint\.tmp\w+|tempstate\d+|\.data-\d+-of-\d+"
+            r"|\.index))\s*;\s*(?P<what>Input/output error|Stale file handle|Operation not permitted"
+            r"|Function not implemented|Read-only file system|Transport endpoint is not connected)"
+        ),
+        why="the file system failed to write or rename `{path}` ({what}): a network or FUSE mount",
+        remedy="Save to a local disk and copy it over.",
+        also=("concurrency",),
+        weight=0.9,
+        example="/out/checkpoint.tmpb97208e8; Input/output error",
     ),
 )

@@ -203,7 +203,7 @@ ENTRIES = (
         ),
         remedy=_AGAIN,
         confirm="Size and first bytes of the file.",
-        also=("incomplete-save", "format-mismatch"),
+        also=("incomplete-save", "size-limit", "format-mismatch"),
         weight=0.9,
         types=("SafetensorError",),
         test="whole",
@@ -418,4 +418,318 @@ ENTRIES = (
             "<class 'net.Net'>."
         ),
     ),
+    Entry(
+        "trainer-key-error",
+        "version-mismatch",
+        (
+            "keyerror: 'global_step'",
+            "keyerror: 'loops'",
+            "keyerror: 'callbacks'",
+            "keyerror: 'lr_schedulers'",
+            "keyerror: 'optimizer_states'",
+            "keyerror: 'hyper_parameters'",
+            "keyerror: 'step'",
+            "keyerror: 'hparams'",
+            "keyerror: 'native_amp_scaling_state'",
+            "keyerror: 'state_dict_version'",
+            "keyerror: 'config'",
+            "keyerror: 'args'",
+        ),
+        r"KeyError: '(?P<key>global_step|loops|callbacks|lr_schedulers|optimizer_states|hyper_parameters|hparams"
+        r"|step|native_amp_scaling_state|state_dict_version|config|args)'",
+        why=(
+            "the checkpoint has no `{key}`, which this version's loader reads: another version (or another tool) "
+            "wrote it"
+        ),
+        remedy=(
+            "Load with the version that saved, or migrate the file (Lightning: `python -m "
+            "lightning.pytorch.utilities.upgrade_checkpoint FILE`); for weights alone take `state_dict`."
+        ),
+        types=("KeyError",),
+        calls=(
+            "load_state",
+            "load_from_checkpoint",
+            "restore",
+            "migrate_checkpoint",
+            "load_checkpoint",
+            "resume",
+        ),
+        context=("checkpoint[", "load_state", "restore", "torch.load", "override_attributes"),
+        only_in=True,
+        also=("format-mismatch", "resume-state"),
+        weight=0.76,
+        test="names",
+        example="    global_step = checkpoint[\"global_step\"]\nKeyError: 'global_step'",
+    ),
+    Entry(
+        "weights-loop-key",
+        "unexpected-tensor",
+        ("keyerror: '",),
+        (
+            r"KeyError: '(?P<key>[A-Za-z_][\w]*(?:\.[\w]+)*\.(?:weight|bias|weight_scale|scales|qweight|running_mean"
+            r"|inv_freq))'"
+        ),
+        why=(
+            "the loader goes over the file's tensors, and the model has no `{key}` (a tied or renamed weight, "
+            "another class)"
+        ),
+        remedy="Leave it out where it is tied (`tie_word_embeddings`), or load the class that was saved.",
+        calls=("load_weights", "load_state_dict", "load", "from_pretrained", "_load_pretrained_model"),
+        context=("params_dict", "state_dict", "load_weights"),
+        only_in=True,
+        also=("missing-tensor", "renamed", "version-mismatch"),
+        weight=0.72,
+        test="names",
+        example=(
+            '  File "models/llama.py", line 1, in load_weights\n    param = params_dict[name]\nKeyError: '
+            "'lm_head.weight'"
+        ),
+    ),
+    Entry(
+        "adapter-left-over",
+        "unexpected-tensor",
+        ("should be empty at this point",),
+        r"`?(?P<what>\w*state_dict)`? should be empty at this point",
+        why=(
+            "the converter of the adapter does not know some of its tensors: another kind of adapter (LoKr, DoRA, "
+            "another trainer's names)"
+        ),
+        remedy="Convert it with the tool that trained it; `holdfast inspect FILE` lists the names.",
+        also=("format-mismatch", "renamed", "version-mismatch"),
+        weight=0.85,
+        test="names",
+        example=(
+            "ValueError: `original_state_dict` should be empty at this point but has "
+            "original_state_dict.keys()=dict_keys(['a.lokr_w1'])"
+        ),
+    ),
+    Entry(
+        "incompatible-keys",
+        "missing-tensor",
+        (
+            "missing_keys=",
+            "there were missing keys in the checkpoint",
+            "there were unexpected keys in the checkpoint",
+        ),
+        r"missing_keys=\[(?P<missing>[^\]]*)\](?:, unexpected_keys=\[(?P<unexpected>[^\]]*)\])?"
+        r"|There were (?P<kind>missing"
+        r"|unexpected) keys in the checkpoint(?: model)? loaded: \[(?P<names>[^\]]*)\]",
+        why="a lenient load left tensors of the model at their initial value, or tensors of the file unused",
+        remedy=(
+            "Look at both lists: names that differ by a prefix are the same tensors. Tied weights (`lm_head.weight`) "
+            "are harmless."
+        ),
+        weigh=lambda look: _lenient(look),
+        weight=0.75,
+        test="names",
+        example="_IncompatibleKeys(missing_keys=['fc.weight'], unexpected_keys=[])",
+    ),
+    Entry(
+        "file-not-opened",
+        "storage",
+        ("cannot be opened", "open file failed", "failed to open file"),
+        (
+            r"File (?P<path>\S+) cannot be opened|open file failed(?: because of errno (?P<errno>\d+))?"
+            r"|[Ff]ailed to open file:? ?(?P<path2>\S+)"
+        ),
+        why="the file could not be made or opened ({path}): no room, no permission, or no such folder",
+        remedy="Look for room and permission in that folder (`df -h`, `ls -ld`).",
+        calls=("save", "__init__", "load"),
+        also=("not-found", "concurrency"),
+        weight=0.8,
+        test="space",
+        example="RuntimeError: File out/checkpoint_0.pt cannot be opened.",
+    ),
+    Entry(
+        "write-fd-failed",
+        "storage",
+        ("write():", "fd ", "failed with input/output error"),
+        r"write\(\): fd \d+ failed with (?P<what>[\w /]+)",
+        why="the operating system did not take the bytes ({what})",
+        remedy="Look for room and at the disk's health (`df -h`, `dmesg`).",
+        weight=0.93,
+        test="space",
+        also=("incomplete-save",),
+        example="RuntimeError: write(): fd 29 failed with Input/output error",
+    ),
+    Entry(
+        "python2-pickle",
+        "version-mismatch",
+        ("codec can't decode byte",),
+        r"'(?P<codec>ascii|utf-8|utf8)' codec can't decode byte (?P<byte>0x[0-9a-f]{2}) in position (?P<at>\d+)",
+        why="bytes of a binary file are read as text",
+        remedy=(
+            "A Python 2 pickle: `pickle.load(f, encoding='latin1')`; else the file is binary (weights) where text "
+            "(json) is wanted: check which path was given."
+        ),
+        weigh=lambda look: (
+            [
+                look.entry.guess(
+                    look, confidence=0.8, why="the pickle was written by Python 2 (its texts are bytes)"
+                ),
+                look.entry.guess(look, "format-mismatch", confidence=0.5),
+            ]
+            if look.match["codec"] == "ascii"
+            else [
+                look.entry.guess(look, "format-mismatch", confidence=0.76),
+                look.entry.guess(look, "corrupt", confidence=0.4),
+                look.entry.guess(look, "version-mismatch", confidence=0.38),
+            ]
+        ),
+        calls=("load", "from_pretrained", "loads"),
+        context=("pickle", "torch", "checkpoint", "model", "json"),
+        only_in=True,
+        test="whole",
+        example=(
+            "  File \"torch/serialization.py\", line 1, in load\n    pickle.load(f)\nUnicodeDecodeError: 'ascii' "
+            "codec can't decode byte 0x80 in position 2: ordinal not in range(128)"
+        ),
+    ),
+    Entry(
+        "archive-broken",
+        "corrupt",
+        (
+            "not a gzip file",
+            "compressed file ended",
+            "unexpected end of data",
+            "invalid distance",
+            "error -3 while decompressing",
+            "readerror",
+            "jsondecodeerror",
+            "expecting value: line 1",
+        ),
+        r"[Nn]ot a gzip file|Compressed file ended before the end-of-stream marker|tarfile\.ReadError.{0,80}"
+        r"|Error -3 while decompressing|JSONDecodeError: Expecting value: line 1 column 1",
+        why="the file is truncated or empty, or of another kind than its name says",
+        remedy=_AGAIN,
+        calls=(
+            "load",
+            "from_pretrained",
+            "extract",
+            "load_model",
+            "open",
+            "_get_config_dict",
+            "loads",
+            "restore",
+        ),
+        context=("checkpoint", "ckpt", "model", "index.json", "weights", ".tar"),
+        only_in=True,
+        also=("incomplete-save", "format-mismatch"),
+        weight=0.8,
+        test="whole",
+        example="EOFError: Compressed file ended before the end-of-stream marker was reached (model.tar.gz checkpoint)",
+    ),
+    Entry(
+        "torch-cve-upgrade",
+        "unsafe-pickle",
+        (
+            "cve-2025-32434",
+            "upgrade torch to at least v2.6",
+            "trust_remote_code",
+            "forbidden global",
+            "safe serialization",
+        ),
+        (
+            r"CVE-2025-32434|upgrade torch to at least v2\.6|requires you to execute the .{0,60}(?:code|file)"
+            r"|trust_remote_code=True|[Ff]orbidden (?:global|class)"
+        ),
+        why="the loader refuses to run what the file (or its repository) says",
+        remedy="Use a safetensors file; upgrade torch; allow it only where you trust the source.",
+        also=("version-mismatch", "custom-object"),
+        weight=0.85,
+        test="pickle",
+        example=(
+            "ValueError: Due to a serious vulnerability issue in `torch.load` (CVE-2025-32434), we now require users "
+            "to upgrade torch to at least v2.6"
+        ),
+    ),
+    Entry(
+        "numpy-generator",
+        "version-mismatch",
+        (
+            "is not a known bitgenerator",
+            "numpy.dtype size changed",
+            "first argument must be a sub-type of ndarray",
+            "inconsistentversionwarning",
+            "trying to unpickle estimator",
+        ),
+        (
+            r"is not a known BitGenerator module|numpy\.dtype size changed"
+            r"|First argument must be a sub-type of ndarray"
+            r"|Trying to unpickle estimator (?P<name>\w+) from version (?P<then>[\w.]+) when using version"
+            r" (?P<now>[\w.]+)"
+        ),
+        why="the pickle was written with another version of the library",
+        remedy="Install the version that wrote it, or save plain arrays.",
+        weight=0.9,
+        test="pickle",
+        also=("custom-object",),
+        example="ValueError: <class 'numpy.random._mt19937.MT19937'> is not a known BitGenerator module.",
+    ),
+    Entry(
+        "old-object-attribute",
+        "version-mismatch",
+        ("object has no attribute '",),
+        r"'(?P<kind>[A-Z]\w*)' object has no attribute '(?P<attribute>_?\w+)'",
+        why=(
+            "a whole pickled `{kind}` was loaded, and this version's code wants an attribute (`{attribute}`) that it "
+            "did not have when it was saved"
+        ),
+        remedy="Load the state dict into a model built in code; or use the version that saved.",
+        calls=("__getattr__", "forward", "_call_impl"),
+        context=("torch.load", "load_model", "unpickl", "checkpoint"),
+        only_in=True,
+        also=("custom-object", "format-mismatch"),
+        weight=0.5,
+        weigh=lambda look: (
+            [look.entry.guess(look)]
+            if "torch.load" in look.reading.lower
+            or ("modules/module.py" in look.reading.files and "pickle" in look.reading.lower)
+            else []
+        ),
+        example="model = torch.load('m.pth')\nAttributeError: 'GELU' object has no attribute 'approximate'",
+    ),
+    Entry(
+        "lightning-init-arguments",
+        "other",
+        ("missing 1 required positional argument", "required positional argument"),
+        r"__init__\(\) missing (?P<count>\d+) required positional arguments?: (?P<names>.{1,120})",
+        why="the class is made anew from the hyperparameters in the checkpoint, and {names} are not among them",
+        remedy="Pass them: `load_from_checkpoint(path, name=...)`, and call `self.save_hyperparameters()` in `__init__`.",
+        calls=("load_from_checkpoint", "_load_state", "from_config"),
+        only_in=True,
+        also=("unserialisable", "custom-object", "version-mismatch"),
+        weight=0.8,
+        example=(
+            '  File "lightning/pytorch/core/saving.py", line 1, in load_from_checkpoint\nTypeError: __init__() '
+            "missing 1 required positional argument: 'model'"
+        ),
+    ),
 )
+
+
+def _lenient(look: Look) -> list[Guess]:
+    """A load that was allowed to leave something out."""
+    facts = look.facts()
+    missing = [w.strip(" '\"") for w in facts.get("missing", "").split(",") if w.strip()]
+    unexpected = [w.strip(" '\"") for w in facts.get("unexpected", "").split(",") if w.strip()]
+    if facts.get("kind") == "unexpected":
+        return [
+            look.entry.guess(look, "unexpected-tensor"),
+            look.entry.guess(look, "renamed", confidence=0.45),
+        ]
+    if missing and unexpected:
+        ends = {name.rpartition(".")[2] for name in missing} & {
+            name.rpartition(".")[2] for name in unexpected
+        }
+        return [
+            look.entry.guess(look, "renamed", confidence=0.78 if ends else 0.5),
+            look.entry.guess(look),
+            look.entry.guess(look, "unexpected-tensor", confidence=0.5),
+        ]
+    if unexpected:
+        return [
+            look.entry.guess(look, "unexpected-tensor"),
+            look.entry.guess(look, "renamed", confidence=0.4),
+        ]
+    return [look.entry.guess(look), look.entry.guess(look, "renamed", confidence=0.45)]

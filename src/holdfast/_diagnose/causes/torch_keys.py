@@ -19,10 +19,17 @@ _UNEXPECTED = re.compile(
     r"Unexpected key(?:\(s\))? in (?:the )?state_dict:?\s*(.*?)(?=size mismatch|Missing key|$)", re.IGNORECASE
 )
 _QUOTED = re.compile(r"""["']([\w.\-/]+)["']""")
-_SIZE = re.compile(
-    r"size mismatch for (?P<name>[\w.\-]+): copying a param with shape (?:torch\.Size\()?\[?(?P<a>[\d, ]*)\]?\)?"
-    r" from checkpoint"
-    r"(?:, the shape in current model is (?:torch\.Size\()?\[?(?P<b>[\d, ]*)\]?\)?)?",
+_SHAPE = r"(?:torch\.Size\()?\[?"
+_SIZE = re.compile(  # the wordings of several generations
+    r"(?:size mismatch for (?P<name>[\w.\-]+): copying a param (?:with shape|of) "
+    + _SHAPE
+    + r"(?P<a>[\d, ]*)\]?\)? from checkpoint"
+    r"(?:, (?:where )?the shape (?:in current model )?is " + _SHAPE + r"(?P<b>[\d, ]*)\]?\)?)?"
+    r"|[Ww]hile copying the parameter named [\"']?(?P<name2>[\w.\-]+)[\"']?, whose dimensions in the model are "
+    + _SHAPE
+    + r"(?P<b2>[\d, ]*)\]?\)? and whose dimensions in the checkpoint are "
+    + _SHAPE
+    + r"(?P<a2>[\d, ]*)\]?\)?)",
     re.IGNORECASE,
 )
 PREFIXES = (
@@ -83,7 +90,7 @@ def keys_weighed(look: Look) -> list[Guess]:
     facts = {
         "missing": missing[:20],
         "unexpected": unexpected[:20],
-        "mismatched": [m["name"] for m in sizes][:20],
+        "mismatched": [m["name"] or m["name2"] for m in sizes][:20],
     }
     where = look.match[0].strip()[:300]
 
@@ -107,6 +114,17 @@ def keys_weighed(look: Look) -> list[Guess]:
                 f"Strip the prefix: `sd = {{k.removeprefix('{word}'): v for k, v in sd.items()}}`, or save "
                 "`model.module.state_dict()` (the unwrapped model); `holdfast check CKPT module:factory` gives "
                 "the plan.",
+            )
+        )
+    elif missing and unexpected and (wrapper := _inner_wrapper(missing, unexpected)) is not None:
+        found.append(
+            said(
+                "renamed",
+                0.93,
+                f"both lists name the same tensors, but for where `{wrapper}` stands in the names: a part of the "
+                f"model was wrapped "
+                "on one side",
+                f"Take `{wrapper}.` out of all names on both sides, or wrap the same part of the model.",
             )
         )
     elif odd:
@@ -180,6 +198,35 @@ def keys_weighed(look: Look) -> list[Guess]:
     return found
 
 
+def _cut_off(flat: str, missing: Sequence[str]) -> bool:
+    """Whether the paste ends within the list of missing names: PyTorch ends it with a full stop, and what is unexpected would
+    come after it."""
+    last = flat.rstrip().rstrip("`'")
+    return (
+        bool(missing)
+        and "nexpected key" not in flat
+        and last.endswith((f'"{missing[-1]}"', f'"{missing[-1]}",', "..."))
+    )
+
+
+def _inner_wrapper(missing: Sequence[str], unexpected: Sequence[str]) -> str | None:
+    """A wrapper's word that stands elsewhere in the names, or in one list only."""
+    for word in (
+        "module",
+        "_orig_mod",
+        "_fsdp_wrapped_module",
+        "_checkpoint_wrapped_module",
+        "base_layer",
+        "default",
+    ):
+        left = {".".join(part for part in name.split(".") if part != word) for name in missing}
+        right = {".".join(part for part in name.split(".") if part != word) for name in unexpected}
+        touched = any(word in name.split(".") for name in (*missing, *unexpected))
+        if touched and len(left & right) >= max(1, 0.5 * min(len(left), len(right))):
+            return word
+    return None
+
+
 def one_key(look: Look) -> list[Guess]:
     """The one name that old versions of PyTorch told."""
     front = look.match["key"].split(".")[0] + "."
@@ -207,9 +254,8 @@ def _plain(
     """Nothing in the lists gives a cause away: what is there, and what the rest of the list would have shown."""
     assert callable(said)
     found: list[Guess] = []
-    tops = {key.split(".")[0] for key in missing}
     if missing and not unexpected:
-        everything = len(missing) >= 3 and len(tops) >= 3 and not sizes
+        everything = len(missing) >= 4 and not sizes and _cut_off(flat, missing)
         if any(key.startswith(("module.", "_orig_mod.")) for key in missing):
             found.append(
                 said(
@@ -403,11 +449,10 @@ def _change(a: str, b: str) -> tuple[str, str] | None:
 
 def _sized(look: Look, sizes: Sequence[re.Match[str]]) -> Guess:
     first = sizes[0]
-    a, b = _shape(first["a"]), _shape(first["b"])
-    facts: dict[str, object] = {"tensor": first["name"], "checkpoint": a, "model": b}
-    why = f"`{first['name']}` has shape {list(a)} in the checkpoint" + (
-        f" and {list(b)} in the model" if b else ""
-    )
+    name = str(first["name"] or first["name2"])
+    a, b = _shape(first["a"] or first["a2"]), _shape(first["b"] or first["b2"])
+    facts: dict[str, object] = {"tensor": name, "checkpoint": a, "model": b}
+    why = f"`{name}` has shape {list(a)} in the checkpoint" + (f" and {list(b)} in the model" if b else "")
     label, remedy = (
         "shape-mismatch",
         "Build the layer with the recorded size, or leave it out on purpose and train it anew.",
@@ -418,8 +463,8 @@ def _sized(look: Look, sizes: Sequence[re.Match[str]]) -> Guess:
     elif b and len(a) == len(b):
         odd = [(x, y) for x, y in zip(a, b, strict=True) if x != y]
         if len(odd) == 1:
-            why += f": {odd[0][0]} became {odd[0][1]}" + decoded(odd[0][0], odd[0][1], first["name"])
-    if any(word in first["name"].lower() for word in ("embed", "wte", "lm_head", "shared.weight")):
+            why += f": {odd[0][0]} became {odd[0][1]}" + decoded(odd[0][0], odd[0][1], name)
+    if any(word in name.lower() for word in ("embed", "wte", "lm_head", "shared.weight")):
         remedy = (
             "Resize the embedding to the tokenizer of the checkpoint (`resize_token_embeddings(len(tokenizer))`) "
             "first."
@@ -479,10 +524,16 @@ ENTRIES = (
     Entry(
         "torch-state-dict-keys",
         "missing-tensor",
-        ("state_dict:", "in state_dict", "size mismatch for", "state_dict for"),
+        (
+            "state_dict:",
+            "in state_dict",
+            "size mismatch for",
+            "state_dict for",
+            "while copying the parameter named",
+        ),
         r"(?:Error\(s\) in loading state_dict for [\w.]+|Missing key\(s\) in (?:the )?state_dict"
         r"|Unexpected key(?:\(s\))?,? .{0,80}?in (?:the )?state_dict"
-        r"|size mismatch for [\w.\-]+: copying a param)",
+        r"|size mismatch for [\w.\-]+: copying a param|While copying the parameter named)",
         why="",
         remedy="",
         weigh=keys_weighed,

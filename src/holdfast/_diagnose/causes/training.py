@@ -2,7 +2,44 @@
 
 from __future__ import annotations
 
-from ..knowledge import Entry
+import re
+
+from ..knowledge import Entry, Guess, Look
+
+_HEADS = (
+    "classifier",
+    "pooler",
+    "score",
+    "lm_head",
+    "head",
+    "cls",
+    "qa_outputs",
+    "out_proj",
+    "predictions",
+    "fc",
+)
+
+
+def newly(look: Look) -> list[Guess]:
+    """Names that were left at random values: a new head, or the whole body under other names."""
+    names = re.findall(r"'([\w./:]+)'", look.reading.flat[look.match.start() :])[:200]
+    if "not used when initializing" in look.match[0]:
+        return [
+            look.entry.guess(look, "unexpected-tensor", confidence=0.78),
+            look.entry.guess(look, "renamed", confidence=0.45),
+        ]
+    body = [name for name in names if not any(word in name.lower() for word in _HEADS)]
+    if len(body) >= 4:
+        why = (
+            "nearly all weights of the model's body are newly initialised, so the file holds them under other names "
+            "(a prefix, another class)"
+        )
+        return [
+            look.entry.guess(look, "renamed", confidence=0.8, why=why),
+            look.entry.guess(look, confidence=0.66),
+        ]
+    return [look.entry.guess(look), look.entry.guess(look, "renamed", confidence=0.4)]
+
 
 ENTRIES = (
     Entry(
@@ -35,8 +72,9 @@ ENTRIES = (
             "were not initialized from the model checkpoint",
             "were not used when initializing",
             "some weights of",
+            "some layers of",
         ),
-        r"Some weights of (?:the model checkpoint at )?(?P<model>[\w./\-]+) were not (?:initialized from"
+        r"Some (?:weights|layers) of (?:the model checkpoint at )?(?P<model>[\w./\-]+) were not (?:initialized from"
         r"|used when initializing)|newly initialized: (?P<names>.{0,200})",
         why="the checkpoint lacks tensors that the model has; they stay at random values ({names})",
         remedy=(
@@ -45,6 +83,7 @@ ENTRIES = (
         ),
         also=("renamed", "unexpected-tensor", "version-mismatch"),
         weight=0.82,
+        weigh=newly,
         test="names",
         example=(
             "Some weights of BertForX were not initialized from the model checkpoint at ./ckpt and are newly "
@@ -88,10 +127,10 @@ ENTRIES = (
         "metric-differs",
         "metrics",
         ("accuracy", "loss", "metric", "predictions", "mae", "different result", "evaluate"),
-        r"(?:(?:accuracy|loss|metric|score|mAP|predictions?|outputs?|results?)\b.{0,120}(?:differ|different"
-        r"|lower|worse|drops?|random|inconsistent|not (?:the )?same|chang)\w*.{0,160}(?:load|restor|reload|sav"
-        r"|checkpoint)|(?:load|restor|reload|sav|checkpoint)\w*.{0,160}(?:accuracy|loss|metric|score|mAP"
-        r"|predictions?|outputs?|results?)\b.{0,100}(?:differ|different|lower|worse|drops?|random|inconsistent"
+        r"(?:(?:accuracy|loss|metric|score|mAP|predictions?|outputs?|results?)\b[^.;:]{0,120}(?:differ|different"
+        r"|lower|worse|drops?|random|inconsistent|not (?:the )?same|chang)\w*[^.;:]{0,160}(?:load|restor|reload|sav"
+        r"|checkpoint)|(?:load|restor|reload|sav|checkpoint)\w*[^.;:]{0,160}(?:accuracy|loss|metric|score|mAP"
+        r"|predictions?|outputs?|results?)\b[^.;:]{0,100}(?:differ|different|lower|worse|drops?|random|inconsistent"
         r"|not (?:the )?same))",
         why="a restored model measures something else than was logged",
         remedy=(
@@ -100,13 +139,14 @@ ENTRIES = (
         ),
         also=("resume-state", "missing-tensor", "preprocessing"),
         weight=0.55,
+        weigh=lambda look: [] if look.reading.frames or look.reading.log else [look.entry.guess(look)],
         example="After loading the checkpoint the accuracy is much lower than before saving",
     ),
     Entry(
         "resume-broken",
         "resume-state",
         ("resum", "continue training", "last_epoch", "global_step", "skipping"),
-        r"(?:resum|continu)\w*.{0,160}(?:loss (?:jump|spike|increase)|start(?:s|ed|ing)? (?:from|at|over)"
+        r"(?:resum|continu)\w*[^.;:]{0,160}(?:loss (?:jump|spike|increase)|start(?:s|ed|ing)? (?:from|at|over)"
         r"|epoch 0|same (?:data|batches|order)|restarts?|from scratch|not restored)|Ignoring the (?:random"
         r"|rng) state|RNG state must be a torch\.ByteTensor|[Cc]an't (?:find|load) RNG file"
         r"|Didn't find an RNG file",
@@ -214,6 +254,244 @@ ENTRIES = (
         example=(
             '  File "torch/serialization.py", line 1, in _save\n    zip_file.write_record(name, storage, '
             "num_bytes)\nKeyboardInterrupt interrupted saving"
+        ),
+    ),
+    Entry(
+        "nothing-to-resume",
+        "resume-state",
+        (
+            "nothing to resume",
+            "is finished, nothing",
+            "restored a checkpoint with current_epoch",
+            "checkpoint contains only the model",
+            "training has already",
+            "already trained",
+        ),
+        r"nothing to resume|restored a checkpoint with current_epoch=(?P<epoch>\d+), but you have set"
+        r" Trainer\(max_epochs=(?P<most>\d+)|Trying to restore (?:training|optimizer"
+        r"|\w+) state but checkpoint contains only the model|training to (?P<epochs>\d+) epochs is finished",
+        why="the checkpoint has no training to go on with: it is a finished (or stripped) run, or holds weights only",
+        remedy=(
+            "Start a new run from its weights, raise the number of epochs, or take a checkpoint that holds the whole "
+            "training state (save_weights_only=False)."
+        ),
+        weight=0.9,
+        also=("optimizer-structure", "format-mismatch"),
+        example="AssertionError: runs/last.pt training to 300 epochs is finished, nothing to resume.",
+    ),
+    Entry(
+        "dirpath-changed",
+        "resume-state",
+        ("the dirpath has changed",),
+        r"The dirpath has changed from '?(?P<then>\S+?)'? to '?(?P<now>\S+?)'?,",
+        why=(
+            "the checkpoint folder is another than before, so that best score and the list of the best are not "
+            "restored"
+        ),
+        remedy="Keep the same dirpath, or pass the old one.",
+        also=("retention",),
+        weight=0.85,
+        example=(
+            "UserWarning: The dirpath has changed from 'a' to 'b', therefore `best_model_score`, "
+            "`kth_best_model_path` won't be reloaded."
+        ),
+    ),
+    Entry(
+        "no-valid-checkpoint",
+        "incomplete-save",
+        (
+            "can't find a valid checkpoint",
+            "no valid checkpoint found",
+            "not a valid checkpoint",
+            "no checkpoint found",
+            "no steps found",
+            "could not find checkpoint",
+            "checkpoint not found",
+            "no checkpoints found",
+            "unable to find checkpoint",
+        ),
+        r"(?P<what>[Cc]an't find a valid checkpoint at|[Nn]o valid checkpoint(?:s)? (?:was "
+        r"|were )?found(?: in)?(?: output directory)?|[Nn]o checkpoints? found(?: (?:in|at|for))?"
+        r"|[Nn]o steps found in|[Cc]ould not find (?:a )?checkpoint"
+        r"|[Cc]heckpoint (?:at )?.{0,80}not found)(?:[: ]+\(?'?(?P<path>[^\s')]+))?",
+        why="nothing there is a whole checkpoint of the kind that is looked for ({path})",
+        remedy="`holdfast FOLDER` says what is there, whether it is whole, and what is missing.",
+        test="path",
+        weigh=lambda look: (
+            [
+                look.entry.guess(look, confidence=0.72),
+                look.entry.guess(look, "not-found", confidence=0.68),
+                look.entry.guess(look, "format-mismatch", confidence=0.4),
+            ]
+            if "valid" in look.match[0].lower()
+            else [
+                look.entry.guess(look, "not-found", confidence=0.76),
+                look.entry.guess(look, confidence=0.5),
+                look.entry.guess(look, "retention", confidence=0.35),
+            ]
+        ),
+        example="ValueError: Can't find a valid checkpoint at /out/checkpoint-4016",
+    ),
+    Entry(
+        "async-metadata",
+        "async-save",
+        (
+            "metadata is none",
+            "async checkpoint",
+            "async_save",
+            "previous async",
+            "asyncstaging",
+            "background thread",
+        ),
+        (
+            r"metadata is None|(?:previous|another|pending) async\w* (?:save|checkpoint)\w*.{0,80}|(?:async_save"
+            r"|AsyncCheckpoint\w*|AsyncStag\w*).{0,160}?(?:Error|fail|raise|exception|timeout|hang)"
+        ),
+        why="a save in the background was not finished, or failed, when the next step of it (or the next save) came",
+        remedy=(
+            "Keep the future and wait for it (`future.result()`, `wait_until_finished()`) before the next save, "
+            "before retention, and at the end."
+        ),
+        weight=0.72,
+        also=("incomplete-save", "concurrency", "retention"),
+        example="AssertionError: metadata is None (dcp.async_save)",
+    ),
+    Entry(
+        "orbax-unfinished",
+        "incomplete-save",
+        (
+            "commit_success",
+            "not finalized",
+            "is not committed",
+            "orbax-checkpoint-tmp",
+            "incomplete checkpoint",
+        ),
+        (
+            r"commit_success(?:\.txt)?.{0,80}|not (?:been )?finali[sz]ed|orbax-checkpoint-tmp\S*"
+            r"|[Ii]ncomplete checkpoint"
+        ),
+        why="the checkpoint was never finished: the writer stopped before its last step",
+        remedy="Take the newest finished one; delete what is marked temporary once no writer runs.",
+        weight=0.78,
+        also=("async-save", "concurrency"),
+        test="whole",
+        example="ValueError: Found incomplete checkpoint at /runs/10.orbax-checkpoint-tmp-1",
+    ),
+    Entry(
+        "flax-parameter-missing",
+        "missing-tensor",
+        (
+            "scopeparamnotfounderror",
+            "scopecollectionnotfound",
+            "could not find parameter named",
+            "target dict keys",
+        ),
+        (
+            r"Could not find parameter named \"(?P<tensor>\w+)\" in scope \"(?P<scope>[\w/.]+)\""
+            r"|Tried to access \"(?P<collection>\w+)\" from collection"
+            r"|target dict contains keys (?P<keys>\{[^}]*\}) which are not present in state dict"
+        ),
+        why="the restored tree has no `{tensor}` in `{scope}`",
+        remedy="Compare both trees (`holdfast inspect PATH`); a module that was renamed or numbered anew has other keys.",
+        weight=0.86,
+        also=("renamed", "unexpected-tensor", "optimizer-structure"),
+        test="names",
+        example='flax.errors.ScopeParamNotFoundError: Could not find parameter named "kernel" in scope "/Dense_1".',
+    ),
+    Entry(
+        "flax-initialiser-shape",
+        "shape-mismatch",
+        ("initializer expected to generate shape",),
+        (
+            r"Initializer expected to generate shape (?P<want>\([\d, ]*\)) but got shape (?P<got>\([\d, ]*\))"
+            r" instead for parameter \"(?P<tensor>\w+)\" in \"(?P<scope>[\w/.]+)\""
+        ),
+        why="`{tensor}` in `{scope}` has shape {got} in the checkpoint and {want} in the module",
+        remedy="Build the module with the recorded size.",
+        weight=0.93,
+        also=("version-mismatch", "preprocessing"),
+        test="names",
+        example=(
+            "flax.errors.ScopeParamShapeError: Initializer expected to generate shape (8, 4096) but got shape (32, "
+            '4096) instead for parameter "embedding" in "/transformer/dte".'
+        ),
+    ),
+    Entry(
+        "shared-memory",
+        "memory",
+        ("bus error", "insufficient shared memory", "unable to mmap", "unable to open shared memory object"),
+        r"Bus error|insufficient shared memory|unable to (?:mmap|open shared memory object)",
+        why=(
+            "memory that was mapped could not be had: /dev/shm is too small, or the mapped file was cut short under "
+            "the reader"
+        ),
+        remedy="Enlarge /dev/shm; write checkpoints beside and rename, never in place.",
+        context=("checkpoint", "load", "save", "mmap"),
+        only_in=True,
+        weight=0.66,
+        also=("concurrency", "corrupt"),
+        example="RuntimeError: unable to mmap 4096 bytes from file </runs/model.pt>: Cannot allocate memory (load)",
+    ),
+    Entry(
+        "half-on-cpu",
+        "dtype-mismatch",
+        ("not implemented for 'half'", "not implemented for 'bfloat16'", "not implemented for 'float8"),
+        r"\"(?P<kernel>\w+)\" not implemented for '(?P<kind>Half|BFloat16|Float8\w*|Char|Byte)'",
+        why="the weights were loaded as {kind}, for which this device has no such kernel",
+        remedy="Load with `torch_dtype=torch.float32`, or cast: `model.float()`.",
+        weight=0.66,
+        also=("device-mismatch",),
+        context=("load", "checkpoint", "from_pretrained", "model"),
+        only_in=True,
+        example="RuntimeError: \"LayerNormKernelImpl\" not implemented for 'Half' (model loaded from checkpoint)",
+    ),
+    Entry(
+        "optimizer-state-key",
+        "optimizer-structure",
+        (
+            "keyerror: 'exp_avg'",
+            "keyerror: 'momentum_buffer'",
+            "keyerror: 'betas'",
+            "keyerror: 'initial_lr'",
+            "keyerror: 'max_exp_avg_sq'",
+            "keyerror: 'foreach'",
+            "keyerror: 'step'",
+        ),
+        (
+            r"KeyError: '(?P<key>exp_avg|exp_avg_sq|momentum_buffer|betas|initial_lr|max_exp_avg_sq|maximize|foreach"
+            r"|capturable|differentiable|fused)'"
+        ),
+        why=(
+            "the restored optimizer state has no `{key}`: it is of another class or version of the optimizer, or was "
+            "not restored for all parameters"
+        ),
+        remedy=(
+            "Build the optimizer of the class that was saved; `holdfast inspect CKPT` shows its slots and "
+            "hyperparameters."
+        ),
+        weight=0.82,
+        also=("version-mismatch", "resume-state"),
+        test="names",
+        example="    exp_avg = state['exp_avg']\nKeyError: 'exp_avg'",
+    ),
+    Entry(
+        "grad-scaler",
+        "resume-state",
+        ("no inf checks were recorded", "gradscaler", "the source state dict is empty"),
+        (
+            r"No inf checks were recorded for this optimizer"
+            r"|The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler"
+        ),
+        why=(
+            "the loss scaler's state is not that of this run (saved while it was disabled, or loaded for another "
+            "optimizer)"
+        ),
+        remedy="Save and load the scaler's state only where it is enabled, with the same optimizer.",
+        weight=0.8,
+        also=("optimizer-structure",),
+        example=(
+            "RuntimeError: The source state dict is empty, possibly because it was saved from a disabled instance of "
+            "GradScaler."
         ),
     ),
 )

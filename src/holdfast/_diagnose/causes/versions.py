@@ -114,6 +114,37 @@ _LIBRARIES = frozenset(
 )
 
 
+def jax_layout(look: Look) -> list[Guess]:
+    """Orbax' folders, TensorStore's drivers and flax' msgpack files."""
+    format_ = look.entry.guess(look)
+    if look.match["driver"] or "driver: error opening" in look.reading.lower:
+        why = (
+            "an array that the checkpoint names is not in its database: parts of it were lost, or two layouts are "
+            "mixed"
+        )
+        damaged = look.entry.guess(
+            look,
+            "corrupt",
+            confidence=0.78,
+            why=why,
+            remedy="`holdfast PATH` lists what is missing; take an older checkpoint.",
+        )
+        return [damaged, look.entry.guess(look, "incomplete-save", confidence=0.7, why=why), format_]
+    if "msgpack" in look.match[0].lower() or "incomplete input" in look.match[0]:
+        early = look.entry.guess(look, "corrupt", confidence=0.78, why="the msgpack file ends too early")
+        return [
+            early,
+            look.entry.guess(look, confidence=0.5),
+            look.entry.guess(look, "incomplete-save", confidence=0.45),
+        ]
+    why = "a part of the checkpoint is not there (copied without hidden files, or broken off)"
+    return [
+        format_,
+        look.entry.guess(look, "incomplete-save", confidence=0.6, why=why),
+        look.entry.guess(look, "version-mismatch", confidence=0.45),
+    ]
+
+
 ENTRIES = (
     Entry(
         "module-missing",
@@ -283,8 +314,9 @@ ENTRIES = (
         "orbax-format",
         "format-mismatch",
         (".zarray", "_checkpoint_metadata", "_metadata", "orbax", "ocdbt", "msgpack"),
-        r"(?:File not found|No such file|NOT_FOUND|not exist)[^\n]{0,200}(?:\.zarray|_METADATA"
-        r"|_CHECKPOINT_METADATA|manifest\.ocdbt|\.zgroup)|msgpack.{0,80}(?:Unpack|Extra|invalid)"
+        r"(?P<driver>Error opening \"\w+\" driver)|(?:File not found|No such file|NOT_FOUND"
+        r"|not exist)[^\n]{0,200}(?:\.zarray"
+        r"|_METADATA|_CHECKPOINT_METADATA|manifest\.ocdbt|\.zgroup)|msgpack.{0,80}(?:Unpack|Extra|invalid)"
         r"|Unpack failed: incomplete input",
         why=(
             "the folder or file is not laid out as this reader expects: flax' msgpack and Orbax' folders are "
@@ -294,24 +326,7 @@ ENTRIES = (
             "Read with the tool that wrote it (flax.training.checkpoints, or Orbax of that version); `holdfast PATH` "
             "says which it is."
         ),
-        weigh=lambda look: (
-            [
-                look.entry.guess(look),
-                look.entry.guess(
-                    look,
-                    "incomplete-save",
-                    confidence=0.6,
-                    why="a part of the checkpoint is not there (copied without hidden files, or broken off)",
-                ),
-                look.entry.guess(look, "version-mismatch", confidence=0.45),
-            ]
-            if "msgpack" not in look.match[0].lower() and "incomplete input" not in look.match[0]
-            else [
-                look.entry.guess(look, "corrupt", confidence=0.78, why="the msgpack file ends too early"),
-                look.entry.guess(look, confidence=0.5),
-                look.entry.guess(look, "incomplete-save", confidence=0.45),
-            ]
-        ),
+        weigh=jax_layout,
         weight=0.76,
         test="whole",
         example=(
