@@ -28,7 +28,6 @@ from _timing import folder, verdict
 from bench_save import flat, state_of
 
 import holdfast
-from holdfast._record.data.contract import learn
 from holdfast._vault import vault as vault_module
 
 SAMPLES = 50_000
@@ -122,7 +121,7 @@ def main() -> int:
     noise = np.random.default_rng(1)
     images = noise.integers(0, 256, (SAMPLES, 28, 28), np.uint8)
     begin = time.perf_counter()
-    contract = learn((images[n : n + 500] for n in range(0, SAMPLES, 500)))
+    contract = holdfast.DataContract.from_batches(images[n : n + 500] for n in range(0, SAMPLES, 500))
     learning = time.perf_counter() - begin
     metrics = {f"metric_{n}": holdfast.Metric(f"metric_{n}", float(n), kind="evaluation") for n in range(20)}
     batch = noise.standard_normal((32, options.width), np.float32)

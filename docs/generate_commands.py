@@ -1,4 +1,5 @@
-"""Write ``docs/commands.md`` and ``docs/rules.md``: the outputs are real ones of this version, the rules' pages their docstrings.
+"""Write ``docs/commands.md``, ``docs/rules.md`` and ``docs/python.md``: the outputs are real ones of this version, the rest
+docstrings.
 
 ``python docs/generate_commands.py`` runs the commands on copies of ``tests/zoo`` in a temporary folder; ``--check`` only says
 whether the pages are current (the tests do the same).
@@ -54,6 +55,26 @@ def evaluate(model):
 '''
 
 
+LOOP = '''"""A loop that resumes, and forgets its generator of noise. `holdfast drill` runs it, kills it, and runs it again."""
+
+import os
+
+import numpy as np
+
+import holdfast.drill
+
+rng, weights, start = np.random.default_rng(0), np.zeros(4), 0
+if os.path.exists("last.npz"):
+    held = np.load("last.npz")
+    weights, start = held["weights"], int(held["step"])
+for step in range(start + 1, 21):
+    weights = 0.9 * weights + rng.normal(size=4)
+    holdfast.drill.step(step, loss=weights.sum(), state={"w": weights})
+    np.savez("next.npz", weights=weights, step=step)
+    os.replace("next.npz", "last.npz")
+'''
+
+
 # -- the checkpoints that the examples are about --------------------------------------------------------------
 def lay_out(folder: Path) -> None:
     """Copies of the small zoo under everyday names, and damaged ones."""
@@ -67,6 +88,8 @@ def lay_out(folder: Path) -> None:
     shutil.copy(ZOO / "safetensors" / "m.safetensors", folder / "model.safetensors")
     (folder / "train.py").write_text(FACTORY)
     (folder / "evaluation.py").write_text(EVALUATION)
+    (folder / "work").mkdir()
+    (folder / "work" / "loop.py").write_text(LOOP)
     make_vault(folder / "runs" / "vault")
     damaged = folder / "damaged"
     damaged.mkdir()
@@ -236,11 +259,48 @@ def rules_page() -> str:
     return "".join(parts)
 
 
-PAGES = {"commands.md": commands_page, "rules.md": rules_page}
+# -- python.md ------------------------------------------------------------------------------------------------
+PYTHON = """# Names of the package
+
+*Made by `docs/generate_commands.py` from docstrings; `help(holdfast.open)` prints all of one.*
+
+Everything is `holdfast.<name>`, imported when it is first used. What begins with an underscore may change at any time.
+"""
+
+
+def python_page() -> str:
+    """The text of ``docs/python.md``: every public name with its first sentence."""
+    import holdfast
+
+    sections: dict[str, list[str]] = {"Functions": [], "Classes": [], "Errors": []}
+    for name in sorted(n for n in holdfast.__all__ if n != "__version__"):
+        what = getattr(holdfast, name)
+        doc = " ".join(inspect.cleandoc(what.__doc__ or "").split("\n\n")[0].split())
+        first = (
+            re.sub(r":\w+:`~?([^`]+)`", r"`\1`", re.split(r"(?<=\.)\s", doc)[0])
+            .replace("``", "`")
+            .replace("|", "\\|")
+        )
+        kind = "Functions"
+        if isinstance(what, type):
+            kind = "Errors" if issubclass(what, BaseException) else "Classes"
+        sections[kind].append(f"| `{name}` | {first} |\n")
+    parts = [PYTHON]
+    for kind, rows in sections.items():
+        parts.append(f"\n## {kind}\n\n| name | what it is |\n|---|---|\n{''.join(rows)}")
+    parts.append(
+        "\nThe types of events are in `holdfast.events`, the doubles for tests in `holdfast.testing`, the callback for `fit` in\n"
+        "`holdfast.keras`.\n"
+    )
+    return "".join(parts)
+
+
+PAGES = {"commands.md": commands_page, "rules.md": rules_page, "python.md": python_page}
 
 
 def comparable(text: str) -> str:
-    """A page without what differs from run to run: versions of Holdfast, dates and times."""
+    """A page without what differs from run to run: versions of Holdfast, dates and times, how long something took."""
+    text = re.sub(r"\b(stall|most|after) \d+(\.\d+)? m?s\b", r"\1 SECONDS", text)
     text = re.sub(r"\b\d{4}-\d\d-\d\d[T@ ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?", "TIME", text)
     return re.sub(r"holdfast \d+\.\d+\S*", "holdfast VERSION", text)
 

@@ -39,14 +39,18 @@ if TYPE_CHECKING:
     from ._core.plan import Edit, Plan
     from ._core.spec import OptimizerSpec, ParamGroup, TensorSpec
     from ._record.data.identity import data_identity
+    from ._record.metric_history import MetricHistory
     from ._record.metrics import Metric
+    from ._restore.data_contract import DataContract
     from ._restore.outcome import Outcome
     from ._storage.sink import Sink, SinkFile
+    from ._trackers.base import Tracker
     from ._vault.coordinator import Coordinator
     from ._vault.handle import SaveHandle
     from ._vault.keep import Keep
     from ._vault.listing import Checkpoint
     from ._vault.rehearse import Rehearsal
+    from ._vault.saved import SavedStep
     from ._vault.vault import Vault
 
 _HOME = {
@@ -94,6 +98,9 @@ _HOME = {
     "check": "_api",
     "restore": "_api",
     "audit": "_api",
+    "diagnose": "_api",
+    "Diagnosis": "_diagnose.diagnosis",
+    "explaining": "_diagnose.explaining",
     "AuditReport": "_audit.report",
     "Edit": "_core.plan",
     "Plan": "_core.plan",
@@ -103,10 +110,14 @@ _HOME = {
     "SaveHandle": "_vault.handle",
     "Keep": "_vault.keep",
     "Metric": "_record.metrics",
+    "MetricHistory": "_record.metric_history",
+    "SavedStep": "_vault.saved",
     "Probe": "_record.probe",
     "make_probe": "_record.probe",
     "data_identity": "_record.data.identity",
+    "DataContract": "_restore.data_contract",
     "Coordinator": "_vault.coordinator",
+    "Tracker": "_trackers.base",
     "Sink": "_storage.sink",
     "SinkFile": "_storage.sink",
     "Rehearsal": "_vault.rehearse",
@@ -117,10 +128,13 @@ __all__ = ["__version__", *_HOME]
 
 def __getattr__(name: str) -> object:
     home = _HOME.get(name)
-    if name == "keras":  # imports Keras, so it is no public name of `from holdfast import *`
+    if name in (
+        "keras",
+        "drill",
+    ):  # modules; the one imports Keras, so it is no public name of `from holdfast import *`
         from importlib import import_module
 
-        return import_module(f"{__name__}.keras")
+        return import_module(f"{__name__}.{name}")
     if home is None:
         raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
     from importlib import import_module

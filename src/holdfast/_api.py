@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from ._core.fault import Progress
     from ._core.finding import Report
     from ._core.plan import Edit, Plan
+    from ._diagnose.diagnosis import Diagnosis
     from ._restore.outcome import Outcome
 
-__all__ = ["audit", "check", "compare", "examine", "inspect", "open", "restore", "seal", "verify"]
+__all__ = ["audit", "check", "compare", "diagnose", "examine", "inspect", "open", "restore", "seal", "verify"]
 
 AnyPath = Union[str, "os.PathLike[str]"]
 """What a path may be given as."""
@@ -186,6 +187,7 @@ def check(
     plan: Plan | str | Iterable[str] | None = None,
     depth: str = "structure",
     target: Mapping[str, str] | None = None,
+    preprocess: Any = None,
     **others: Any,
 ) -> Report:
     """Will the checkpoint at ``path`` load into these live objects, what will be wrong, will the next step run?
@@ -196,14 +198,15 @@ def check(
     loader would do and the edit that settles it; ``report.checkpoints[0].attributes["plan"]`` has all edits.
     ``allow`` and ``plan`` are edits taken as given. ``depth`` is how far the file itself is examined.
     ``target`` names other versions that are to read it (``{"keras": "3.15.0"}``); ``gradients`` are those of the
-    next step, as for :func:`examine`.
+    next step, as for :func:`examine`. ``preprocess`` (fitted objects by name, or one) is held against what a step of a
+    vault holds of it (D503, D504).
 
     Nothing is changed and nothing is built. Raises what :func:`open` raises where nothing lies at ``path``,
     :class:`PlanError` for edits that cannot be carried out, :class:`UsageError` for objects of an unknown kind.
     """
     from ._examine.check import check as run
 
-    return run(
+    report = run(
         path,
         allow=allow,
         plan=plan,
@@ -216,6 +219,11 @@ def check(
         scaler=scaler,
         **others,
     )
+    if preprocess is None:
+        return report
+    from ._restore.fitted import with_preprocessing
+
+    return with_preprocessing(report, path, preprocess)
 
 
 def restore(
@@ -235,6 +243,8 @@ def restore(
     prove: bool = False,
     preprocess: Any = None,
     apply: Any = None,
+    data: Any = None,
+    metrics: Any = None,
     **others: Any,
 ) -> Outcome:
     """Restore live objects from the checkpoint at ``path``: exactly, or not at all.
@@ -255,7 +265,8 @@ def restore(
 
     ``prove``: replay the probe of a vault's checkpoint (:meth:`Vault.record`) on the restored model, from the raw batch
     through ``preprocess`` where it has one; ``apply`` is a function of model and batch, for a model that cannot be called (a
-    JAX tree).
+    JAX tree). ``data``, ``preprocess`` (fitted objects by name, or one) and ``metrics`` are put where they stood when a
+    vault's checkpoint was saved, as in :meth:`Vault.restore`.
 
     The outcome's ``summary`` is one sentence; JAX values are immutable, so ``outcome.model`` and
     ``outcome.optimizer`` are the restored objects there.
@@ -265,10 +276,15 @@ def restore(
     reading; rolled back), :class:`NotProved` (restored exactly, and the model computes something else), :class:`PlanError`,
     :class:`UsageError`, and what :func:`open` raises.
     """
-    if prove:
+    if data is not None or metrics is not None or preprocess is not None:
+        from ._vault.putting_back import restore_with_states as run
+
+        beside = {"data": data, "preprocess": preprocess, "metrics": metrics, "prove": prove, "apply": apply}
+        others |= {name: given for name, given in beside.items() if given is not None}
+    elif prove:
         from ._restore.proving import restore_and_prove as run
 
-        others |= {"preprocess": preprocess, "apply": apply}
+        others |= {"apply": apply}
     else:
         from ._restore.engine import restore as run
 
@@ -317,9 +333,10 @@ def audit(
 
     Recorded metrics are those of the checkpoint's record; ``metrics`` gives others (numbers by name, or :class:`Metric`
     objects), as for a checkpoint of another tool. ``probe`` is one that is not in the record; ``preprocess`` turns its raw
-    batch into the model's input; ``apply`` is a function of model and batch, for a model that cannot be called (a JAX
-    tree). ``data`` (a batch or a loader) is held against the data contract of the record, or ``contract``. With ``loaded``
-    the model is judged as your own code loaded it: nothing is restored, its tensors are compared with the checkpoint's.
+    batch into the model's input, and where it was fitted, or is a dict of fitted objects, is held against what was saved;
+    ``apply`` is a function of model and batch, for a model that cannot be called (a JAX tree). ``data`` (a batch or a
+    loader) is held against the data contract of the record, or ``contract``. With ``loaded`` the model is judged as your own code
+    loaded it: nothing is restored, its tensors are compared with the checkpoint's.
     ``steps`` is how many neighbouring checkpoints of the run may be tried. ``allow``, ``plan``, ``build_with``, ``jobs`` and
     ``progress`` are those of :func:`restore`.
 
@@ -347,3 +364,26 @@ def audit(
         jobs=jobs,
         progress=progress,
     )
+
+
+def diagnose(
+    given: str | BaseException,
+    *,
+    checkpoint: AnyPath | Iterable[AnyPath] | None = None,
+    folder: AnyPath | None = None,
+    files: bool = True,
+) -> Diagnosis:
+    """What does this error mean, and what is to be done?
+
+    ``given``: a traceback or log as it was printed (colours, launchers' prefixes and several ranks do not matter), or an
+    exception. The causes come best first, each with how sure it is, why, and what to do. With ``checkpoint`` (one path or
+    several) they are tested on it: a cause turns from likely to proved or refuted. Without, paths in the text that exist here
+    are looked at (relative ones from ``folder``, by default the working folder), unless ``files`` is false. Nothing that a
+    file contains is run.
+
+    Raises nothing for what it cannot explain: ``causes`` is empty then, and ``note`` says what to collect. Texts that are no
+    checkpoint failure have ``is_checkpoint_failure`` false.
+    """
+    from ._diagnose.diagnose import diagnose as run
+
+    return run(given, checkpoint=checkpoint, folder=folder, files=files)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from ._vault.events import (
+    Annotated,
     Committed,
+    Damaged,
     Dropped,
     Event,
     Failed,
     Frozen,
     PassedOver,
+    Restored,
     SaveStarted,
     Skipped,
     Written,
 )
 
 __all__ = [
+    "Annotated",
     "Committed",
+    "Damaged",
     "Dropped",
     "Event",
     "Failed",
     "Frozen",
     "PassedOver",
+    "Restored",
     "SaveStarted",
     "Skipped",
     "Written",

@@ -1,56 +1,87 @@
-"""A Keras ``fit`` on digits (BatchNorm, dropout), and what may be wrong when it is audited."""
+"""Keras on TensorFlow: ``fit`` of four models, and a loop of its own over ``tf.GradientTape``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import holdfast
-from audit.digits import RAW, VALID, XV, YV, X, Y, extra_of, measured, scaled
-from holdfast._record.metrics import Metric, from_keras_logs
-from holdfast._record.probe import make_probe
+from audit.digits import XV, YV, X, Y, evaluated, numbers
+from audit.kinds import BATCH, EPOCH, FIRST, LATER, Kind, Run
+from holdfast._record.data.identity import data_identity
+from holdfast._record.metrics import from_keras_logs
 
-LAST = 3
-
-
-def make(epsilon: float = 1e-3, activation: str = "relu", seed: int = 0) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    model = keras.Sequential(
-        [
-            keras.layers.Input((64,)),
-            keras.layers.Dense(32, activation=activation, name="inner"),
-            keras.layers.BatchNormalization(epsilon=epsilon, name="norm"),
-            keras.layers.Dropout(0.3, name="drop"),
-            keras.layers.Dense(10, name="head"),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-2), loss=loss, metrics=["accuracy"])
-    return model
+LOSS = keras.losses.SparseCategoricalCrossentropy
 
 
-def evaluate(
-    model: keras.Model, x: np.ndarray = XV, y: np.ndarray = YV, *, batch: int = 200
-) -> dict[str, Any]:
-    return dict(model.evaluate(x, y, batch_size=batch, verbose=0, return_dict=True))
+class Fit(Kind):
+    """``fit`` with validation data; saved by a callback at the end of epochs; the optimizer keeps averaged weights."""
 
+    def __init__(self, name: str, *, drops: bool, normalises: bool, policy: str = "float32") -> None:
+        self.name, self.drops, self.normalises, self.policy = name, drops, normalises, policy
+        self.narrow = policy != "float32"
 
-@dataclass
-class Run:
-    folder: Path
-    metrics: list[Metric]
-    logs: list[Metric]
-    at: dict[int, dict[str, float]] = field(default_factory=dict)
+    @contextmanager
+    def setting(self) -> Iterator[None]:
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.policy)
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
 
-    def loaded(self, epoch: int = LAST) -> keras.Model:
-        model = make(seed=5)
-        holdfast.restore(self.folder / f"step-{epoch:08d}", model=model)
+    def make(self, seed: int = 0, *, epsilon: float | None = None, activation: str = "relu") -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        inner = [keras.layers.Input((64,)), keras.layers.Dense(64, name="inner")]
+        if self.normalises:
+            inner += [keras.layers.BatchNormalization(epsilon=epsilon or 1e-3, momentum=0.9, name="norm")]
+        inner += [keras.layers.Activation(activation, name="act")]
+        if self.drops:
+            inner += [keras.layers.Dropout(0.3, name="drop")]
+        model = keras.Sequential([*inner, keras.layers.Dense(10, name="head", dtype="float32")])
+        optimizer = keras.optimizers.Adam(5e-3, use_ema=True, ema_momentum=0.95)
+        model.compile(optimizer, loss=LOSS(from_logits=True), metrics=["accuracy"])
         return model
+
+    def outputs(self, model: Any, x: np.ndarray, batch: int = 100, *, training: bool = False) -> np.ndarray:
+        parts = [model(x[n : n + batch], training=training) for n in range(0, len(x), batch)]
+        return np.concatenate([np.asarray(keras.ops.convert_to_numpy(part), np.float32) for part in parts])
+
+    def evaluate(
+        self, model: Any, x: np.ndarray = XV, y: np.ndarray = YV, *, batch: int = 100
+    ) -> dict[str, Any]:
+        return dict(model.evaluate(x, y, batch_size=batch, verbose=0, return_dict=True))
+
+    def read(self, model: Any) -> dict[str, np.ndarray]:
+        return {_own(w): np.array(w) for w in model.weights}
+
+    def put(self, model: Any, values: Mapping[str, np.ndarray]) -> Any:
+        for weight in model.weights:
+            if _own(weight) in values:
+                weight.assign(values[_own(weight)])
+        return model
+
+    def train(self, folder: Path) -> Run:
+        model, run = self.make(), Run(self, folder)
+        with holdfast.Vault(folder) as vault:
+            self.recorded(vault)
+            model.fit(
+                X, Y, batch_size=BATCH, epochs=LATER // EPOCH, verbose=0, shuffle=False, validation_data=(XV, YV),
+                validation_batch_size=100, callbacks=[_Save(vault, run)],
+            )  # fmt: skip
+        return run
+
+
+def _own(weight: Any) -> str:
+    """``inner/kernel`` of ``sequential_3/inner/kernel``: Keras numbers its models."""
+    return "/".join(weight.path.split("/")[-2:])
 
 
 class _Save(keras.callbacks.Callback):
@@ -59,90 +90,105 @@ class _Save(keras.callbacks.Callback):
         self.vault, self.run = vault, run
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        values = {"val_loss": logs["val_loss"], "val_accuracy": logs["val_accuracy"]}
-        probe = make_probe(self.model, RAW[VALID][:32], preprocess=scaled)
-        self.run.at[epoch + 1] = values
-        self.run.logs[:] = from_keras_logs(logs, step=epoch + 1, epoch_end=True)
-        self.vault.save(epoch + 1, model=self.model, extra=extra_of(probe), metrics=values, blocking=True)
+        step = (epoch + 1) * EPOCH
+        if step < FIRST:
+            return
+        model, optimizer = self.model, self.model.optimizer
+        averages = zip(model.trainable_variables, optimizer._model_variables_moving_average, strict=True)
+        self.run.at[step] = {name: logs[name] for name in ("val_loss", "val_accuracy")}
+        self.run.averages[step] = {_own(weight): np.array(average) for weight, average in averages}
+        self.run.logged[step] = logs["loss"]
+        known = from_keras_logs(logs, step=step, first_step=step - EPOCH, epoch_end=True)
+        metrics = [
+            replace(m, data=data_identity(XV), samples=len(XV)) if m.kind == "evaluation" else m
+            for m in known
+        ]
+        self.vault.save(step, model=model, optimizer=optimizer, metrics=metrics, blocking=True)
 
 
-def train(folder: Path) -> Run:
-    """Three epochs of ``fit``, saved at the end of each."""
-    run = Run(folder, [], [])
-    model = make()
-    with holdfast.Vault(folder) as vault:
-        model.fit(
-            X, Y, batch_size=50, epochs=LAST, verbose=0, validation_data=(XV, YV), validation_batch_size=200,
-            callbacks=[_Save(vault, run)],
-        )  # fmt: skip
-    run.metrics = measured(run.at[LAST])
-    return run
+class Net(keras.Model):
+    """A model by subclassing."""
+
+    def __init__(self, epsilon: float = 1e-3, activation: str = "relu") -> None:
+        super().__init__()
+        self.inner = keras.layers.Dense(64, name="inner")
+        self.norm = keras.layers.BatchNormalization(epsilon=epsilon, momentum=0.9, name="norm")
+        self.act = keras.layers.Activation(activation, name="act")
+        self.drop = keras.layers.Dropout(0.3, name="drop")
+        self.head = keras.layers.Dense(10, name="head")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.head(self.drop(self.act(self.norm(self.inner(x), training=training)), training=training))
 
 
-def _outputs(model: keras.Model, x: np.ndarray, training: bool) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(model(x, training=training)))
+class Tape(Fit):
+    """A compiled step over ``tf.GradientTape``; an evaluation of its own; averaged weights in a second model."""
+
+    def __init__(self) -> None:
+        super().__init__("tape", drops=True, normalises=True)
+
+    def make(self, seed: int = 0, *, epsilon: float | None = None, activation: str = "relu") -> Net:
+        keras.utils.set_random_seed(seed)
+        model = Net(epsilon or 1e-3, activation)
+        model(X[:2])
+        return model
+
+    def outputs(self, model: Any, x: np.ndarray, batch: int = 100, *, training: bool = False) -> np.ndarray:
+        compiled = vars(model).setdefault("_compiled", {})  # past Keras, which would track it
+        if training not in compiled:
+            compiled[training] = tf.function(
+                lambda part: model(part, training=training), reduce_retracing=True
+            )
+        run = compiled[training]
+        return np.concatenate([run(tf.constant(x[n : n + batch])).numpy() for n in range(0, len(x), batch)])
+
+    def evaluate(
+        self, model: Any, x: np.ndarray = XV, y: np.ndarray = YV, *, batch: int = 100
+    ) -> dict[str, Any]:
+        return numbers(self.outputs(model, x, batch), y)
+
+    def train(self, folder: Path) -> Run:
+        model, average, run = self.make(), self.make(), Run(self, folder)
+        optimizer, mean = keras.optimizers.Adam(5e-3), keras.metrics.Mean(name="loss")
+        optimizer.build(model.trainable_variables)
+
+        @tf.function
+        def step_of(x: Any, y: Any) -> None:
+            with tf.GradientTape() as tape:
+                loss = LOSS(from_logits=True)(y, model(x, training=True))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+            mean.update_state(loss)
+            for a, b in zip(average.trainable_variables, model.trainable_variables, strict=True):
+                a.assign(0.95 * a + 0.05 * b)
+
+        with holdfast.Vault(folder) as vault:
+            self.recorded(vault)
+            for step in range(1, LATER + 1):
+                n = (step - 1) % EPOCH * BATCH
+                step_of(tf.constant(X[n : n + BATCH]), tf.constant(Y[n : n + BATCH]))
+                if step % EPOCH:
+                    continue
+                if step >= FIRST:
+                    run.at[step] = self.evaluate(model)
+                    run.averages[step] = {_own(w): np.array(w) for w in average.trainable_variables}
+                    run.logged[step] = float(mean.result())
+                    known = {m.name: m for m in evaluated(run.at[step], step=step)}
+                    vault.save(
+                        step, model=model, optimizer=optimizer, ema=average, metrics={**known, "loss": mean},
+                        blocking=True,
+                    )  # fmt: skip
+                mean.reset_state()
+        return run
 
 
-def _training_now(model: keras.Model) -> dict[str, Any]:
-    given = np.concatenate([_outputs(model, XV[n : n + 200], True) for n in range(0, len(XV), 200)])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return {"val_loss": float(loss(YV, given)), "val_accuracy": float((given.argmax(1) == YV).mean())}
-
-
-def _reset(model: keras.Model) -> keras.Model:
-    norm = model.get_layer("norm")
-    norm.moving_mean.assign(np.zeros(32))
-    norm.moving_variance.assign(np.ones(32))
-    return model
-
-
-def _new_head(model: keras.Model) -> keras.Model:
-    head = model.get_layer("head")
-    head.kernel.assign(np.random.default_rng(0).normal(0, 0.2, (32, 10)))
-    return model
-
-
-def _rounded(model: keras.Model) -> keras.Model:
-    import ml_dtypes
-
-    model.set_weights([w.astype(ml_dtypes.bfloat16).astype(w.dtype) for w in model.get_weights()])
-    return model
-
-
-def _permuted(model: keras.Model) -> dict[str, Any]:
-    labels = (YV * 3 + 1) % 10
-    return {**evaluate(model, y=labels), "outputs": _outputs(model, XV, False), "labels": labels}
-
-
-Case = tuple[str, str, Callable[[Run], dict[str, Any]]]
-CASES: tuple[Case, ...] = (
-    ("called with training=True", "metric-training-mode", lambda run: {"evaluate": _training_now}),
-    ("BatchNorm statistics reset while loading", "metric-batch-statistics",
-     lambda run: {"model": _reset(run.loaded()), "loaded": True}),
-    ("BatchNorm statistics lost before it was logged", "metric-batch-statistics",
-     lambda run: {"metrics": measured(_as_val(evaluate(_reset(run.loaded()))))}),
-    ("other constants in the preprocessing", "metric-other-inputs",
-     lambda run: {"evaluate": lambda m: evaluate(m, scaled(RAW[VALID], 5.0, 8.0))}),
-    ("label map permuted", "metric-labels-permuted", lambda run: {"evaluate": _permuted}),
-    ("logged an epoch earlier", "metric-other-step", lambda run: {"metrics": measured(run.at[LAST - 1])}),
-    ("loaded in bfloat16", "metric-precision", lambda run: {"model": _rounded(run.loaded()), "loaded": True}),
-    ("last layer initialised anew", "metric-state-changed", lambda run: {"model": _new_head(run.loaded()), "loaded": True}),
-    ("epsilon 1e-3 became 1e-5", "metric-function-changed", lambda run: {"model": make(epsilon=1e-5)}),
-    ("relu became gelu", "metric-function-changed", lambda run: {"model": make(activation="gelu")}),
-    ("two metrics' names swapped", "metric-names-swapped",
-     lambda run: {"metrics": measured(dict(zip(run.at[LAST], reversed(run.at[LAST].values()), strict=True)))}),
-    ("another validation split", "metric-other-data",
-     lambda run: {"evaluate": lambda m: evaluate(m, scaled(RAW[900:1497]), np.concatenate([Y, YV])[900:1497])}),
-)  # fmt: skip
-
-
-def _as_val(values: dict[str, float]) -> dict[str, float]:
-    return {f"val_{name}": value for name, value in values.items()}
-
-
-def audited(run: Run, **given: Any) -> holdfast.AuditReport:
-    """The audit of the run's last epoch, with some arguments of another kind."""
-    given = {"metrics": run.metrics, "evaluate": evaluate, **given}
-    if "model" not in given:
-        given["model"] = make(seed=9)
-    return holdfast.audit(run.folder, **given)
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Fit("keras-plain", drops=False, normalises=False),
+        Fit("keras-dropout", drops=True, normalises=False),
+        Fit("keras-batchnorm", drops=False, normalises=True),
+        Fit("keras-bfloat16", drops=True, normalises=True, policy="mixed_bfloat16"),
+        Tape(),
+    )
+}

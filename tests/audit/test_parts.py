@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from holdfast._audit.comparing import compared, counterpart
+from holdfast._audit.comparing import by_chance, compared, counterpart
 from holdfast._audit.inputs import stretched
 from holdfast._audit.report import AuditReport, Row
 from holdfast._audit.trials import decomposed
@@ -25,7 +25,9 @@ def test_tolerances_are_those_that_were_measured() -> None:
     same = metric_tolerance("float32", same_setup=True)
     assert same.holds(1.0, 1.0 + 8e-7) and not same.holds(1.0, 1.0 + 5e-6)
     assert metric_tolerance("float32", same_setup=False).holds(1.0, 1.0 + 8e-6)
-    assert metric_tolerance("bfloat16", same_setup=True).holds(1.0, 1.0057)
+    assert metric_tolerance("bfloat16", same_setup=False).holds(1.0, 1.0057)
+    assert metric_tolerance("bfloat16", same_setup=True).holds(1.0, 1.00055)
+    assert not metric_tolerance("bfloat16", same_setup=True).holds(1.0, 1.0057)
     assert not metric_tolerance("float16", same_setup=True).holds(1.0, 1.001)
     assert same.holds(math.nan, math.nan) and not same.holds(math.nan, 1.0) and same.holds(math.inf, math.inf)
 
@@ -57,10 +59,25 @@ def test_a_diverged_metric_is_reproduced_by_nan() -> None:
 
 
 def test_a_narrow_precision_of_the_metric_widens_the_tolerance() -> None:
-    values = {"val_loss": 1.004}
+    values = {"val_loss": 1.0015}
     for precision, verdict in (("bfloat16", "reproduced"), ("float32", "differs")):
         metric = Metric("val_loss", 1.0, kind="evaluation", precision=precision)
         assert compared([metric], values, "float32", same_setup=True)[0].verdict == verdict
+
+
+def test_in_a_narrow_type_one_sample_may_change_sides() -> None:
+    """An accuracy of 64 samples moves by 1/64 where one output lies on the edge; in float32 that is a difference."""
+    for precision, verdict in (("bfloat16", "reproduced"), ("float32", "differs")):
+        metric = Metric("val_acc", 60 / 64, kind="evaluation", samples=64, precision=precision)
+        assert compared([metric], {"val_acc": 61 / 64}, "float32", same_setup=True)[0].verdict == verdict
+        assert compared([metric], {"val_acc": 58 / 64}, "float32", same_setup=True)[0].verdict == "differs"
+
+
+def test_a_share_that_agrees_alone_may_do_so_by_chance() -> None:
+    loss, right = Metric("loss", 0.5, kind="evaluation"), Metric("acc", 0.75, kind="evaluation", samples=64)
+    rows = [Row(loss, "differs", 0.6), Row(right, "differs", 0.5)]
+    assert by_chance(rows, ["acc"]) and not by_chance(rows, ["loss"]) and not by_chance(rows, ["loss", "acc"])
+    assert not by_chance(rows[1:], ["acc"])
 
 
 def test_parts_add_up_and_say_where_the_mode_cannot_be_forced() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import holdfast
 from holdfast._cli.group import COMMANDS, main
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,13 +31,19 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["commands.md", "rules.md"])
+@pytest.mark.parametrize("page", ["commands.md", "rules.md", "python.md"])
 def test_the_page_is_current(generator: ModuleType, page: str) -> None:
     made = generator.comparable(generator.PAGES[page]())
     there = generator.comparable((DOCS / page).read_text(encoding="utf-8"))
     assert there == made, (
         f"run `python docs/generate_commands.py`: docs/{page} is not what this version prints"
     )
+
+
+def test_every_public_name_is_on_a_page_with_what_it_is() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (DOCS / "python.md").read_text(encoding="utf-8"), re.M)
+    assert {name for name, _ in rows} == {name for name in holdfast.__all__ if name != "__version__"}
+    assert not [name for name, what in rows if len(what.split()) < 2]
 
 
 def test_every_command_has_a_section_with_an_output() -> None:

@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("_version",),
     ("_core",),
-    ("_storage", "_facts", "_render"),
+    ("_storage", "_facts", "_render", "_trackers"),
     ("testing",),
     ("_record",),
     ("_formats",),
@@ -29,9 +29,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("_examine",),
     ("_restore",),
     ("_vault",),
-    ("_audit",),
-    ("_api", "events", "_integrations"),
-    ("keras",),
+    ("_audit", "_diagnose", "_drill"),
+    ("_api", "events", "_integrations", "drill"),
+    ("keras", "pytest_plugin"),
     ("_cli",),
     ("__main__", "__init__"),
 )

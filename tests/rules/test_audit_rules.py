@@ -8,10 +8,12 @@ import re
 import numpy as np
 import pytest
 
+from holdfast import DataContract
 from holdfast._core.fault import Fault
+from holdfast._record.data import mistakes as mistakes_module
 from holdfast._record.data import shifts as shifts_module
-from holdfast._record.data.contract import learn
 from holdfast._record.data.shifts import shifts
+from holdfast._restore import data_contract as contract_module
 from holdfast._rules.facts import findings_of
 from holdfast._rules.registry import rule_named, rules
 from memory_catalog import found, subject
@@ -41,18 +43,18 @@ def test_a_fault_without_a_rule_is_an_error_of_ours() -> None:
 
 
 def test_every_kind_of_shift_has_its_rule() -> None:
-    source = inspect.getsource(shifts_module)
-    kinds = set(re.findall(r'Shift\(\s*"([a-z-]+)"', source)) | set(
-        re.findall(r'yield \(?\s*"([a-z-]+)",', source)
+    source = "".join(
+        inspect.getsource(module) for module in (shifts_module, mistakes_module, contract_module)
     )
-    assert len(kinds) >= 14
+    kinds = set(re.findall(r'(?:Shift|Mistake)\(\s*"([a-z-]+)"', source))
+    assert len(kinds) >= 17
     assert [kind for kind in kinds if rule_named(f"data-{kind}") is None] == []
 
 
 def test_honest_batches_give_no_finding_and_shifted_ones_the_right_one() -> None:
     draw = np.random.default_rng(0)
     images = draw.uniform(0, 1, (600, 8, 8, 3)).astype(np.float32) * np.array([0.3, 0.6, 1.0], np.float32)
-    contract = learn(images[:500])
+    contract = DataContract.from_batches(images[:500])
     assert shifts(contract, images[500:564]) == []
     for change, slug in (
         (lambda v: v[..., ::-1], "data-channels-reversed"),

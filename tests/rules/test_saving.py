@@ -17,7 +17,7 @@ from holdfast._rules.registry import rules
 from holdfast._storage.memory import Memory, memory
 from holdfast._storage.probe import longest_names, probe, room
 from holdfast._storage.sink import LocalSink
-from holdfast._vault.findings import findings_of
+from holdfast._vault.findings import saving_findings
 from holdfast._vault.keep import Keep
 from holdfast._vault.listing import Checkpoint
 from holdfast._vault.obstacles import of_inodes, of_memory, of_mount, of_path, of_space, refused
@@ -31,7 +31,7 @@ SLUGS = [rule.slug for rule in rules() if rule.family == "S"]
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_rule_speaks_of_its_fault_alone(slug: str) -> None:
     fault = Fault(slug, "so it is", file="run", seen="this", expected="that")
-    (finding,) = findings_of([fault])
+    (finding,) = saving_findings([fault])
     assert (finding.slug, finding.message, finding.where.file) == (slug, "so it is", "run")
     assert finding.evidence["seen"] == "this"
     assert finding.remedy or slug == "still-busy"
@@ -40,13 +40,16 @@ def test_a_rule_speaks_of_its_fault_alone(slug: str) -> None:
 
 
 def test_severity_is_what_the_fact_says_of_itself() -> None:
-    def severity(**attributes: bool) -> str:
-        return findings_of([Fault("snapshot-memory", "x", attributes=attributes)])[0].severity
+    def severity(slug: str = "snapshot-memory", **attributes: object) -> str:
+        return saving_findings([Fault(slug, "x", attributes=attributes)])[0].severity
 
     assert severity() == "warning"
     assert severity(fails=True) == "error"
     assert severity(fails=False) == "warning"
-    assert severity(note=True) == "note"
+    assert severity(severity="note") == "note"
+    assert severity("read-only") == "error"
+    assert severity("read-only", fails=False) == "warning"
+    assert severity("volatile", fails=False) == "note"
 
 
 def test_one_finding_for_each_root_cause() -> None:
@@ -57,7 +60,7 @@ def test_one_finding_for_each_root_cause() -> None:
         Fault("permission-denied", "mkdir", attributes={"fails": True}),
         Fault("volatile", "memory"),
     ]
-    told = [(f.slug, f.severity, f.message) for f in findings_of(several)]
+    told = [(f.slug, f.severity, f.message) for f in saving_findings(several)]
     assert told == [
         ("disk-full", "error", "no room"),
         ("permission-denied", "error", "mkdir"),
@@ -121,7 +124,7 @@ def test_room_for_keep_and_one_more(
     tmp_path: Path, free: int | None, keep: Keep, known: int, expected: str | None
 ) -> None:
     faults = list(of_space(_Disk(tmp_path, free), _payload(), keep, _steps(known), False))
-    findings = findings_of(f for f in faults if f.slug != "no-inodes")
+    findings = saving_findings(f for f in faults if f.slug != "no-inodes")
     assert [f.slug for f in findings] == ([expected] if expected else [])
     if findings:
         severity = {"disk-full": "error", "disk-tight": "warning"}[findings[0].slug]
@@ -138,9 +141,9 @@ def test_what_is_frozen_is_counted_once(tmp_path: Path) -> None:
 
 def test_what_may_be_dropped_counts_as_room_only_where_that_is_allowed(tmp_path: Path) -> None:
     disk = _Disk(tmp_path, 0)
-    (full, *_) = findings_of(of_space(disk, _payload(), Keep(last=1), _steps(4), False))
+    (full, *_) = saving_findings(of_space(disk, _payload(), Keep(last=1), _steps(4), False))
     assert full.slug == "disk-full"
-    assert not findings_of(of_space(disk, _payload(), Keep(last=1), _steps(4), True))
+    assert not saving_findings(of_space(disk, _payload(), Keep(last=1), _steps(4), True))
 
 
 def test_how_many_steps_lie_there_at_once() -> None:
@@ -155,7 +158,7 @@ def test_files_that_can_still_be_made(tmp_path: Path, monkeypatch: pytest.Monkey
 
     def told(files: int | None) -> list[tuple[str, str]]:
         monkeypatch.setattr(obstacles, "room", lambda _: Room(1 << 40, files, False))
-        return [(f.slug, f.severity) for f in findings_of(of_inodes(LocalSink(tmp_path), 2, 4, 0))]
+        return [(f.slug, f.severity) for f in saving_findings(of_inodes(LocalSink(tmp_path), 2, 4, 0))]
 
     assert told(3) == [("no-inodes", "error")]
     assert told(30) == [("no-inodes", "warning")]
@@ -175,7 +178,7 @@ def test_files_that_can_still_be_made(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_memory_for_the_copy(copied: int, free: int, swap: int, severity: str | None) -> None:
-    findings = findings_of(of_memory(copied, Memory(free, swap, 1000)))
+    findings = saving_findings(of_memory(copied, Memory(free, swap, 1000)))
     assert [f.severity for f in findings] == ([severity] if severity else [])
 
 
@@ -227,10 +230,10 @@ def test_paths_and_names_up_to_the_limit(tmp_path: Path) -> None:
     fits = "/" + "/".join(["d" * 200] * 60)
     fits = fits[: path_limit - longest]
     assert not list(of_path(fits.rstrip("/"), None))
-    (over,) = findings_of(of_path(fits + "dd", None))
+    (over,) = saving_findings(of_path(fits + "dd", None))
     assert (over.slug, over.severity) == ("path-too-long", "error")
     assert not list(of_path(str(tmp_path / ("n" * name_limit)), None))
-    (name,) = findings_of(of_path(str(tmp_path / ("n" * (name_limit + 1))), None))
+    (name,) = saving_findings(of_path(str(tmp_path / ("n" * (name_limit + 1))), None))
     assert name.slug == "path-too-long" and "a name" in name.message
     # bytes count, not letters
     assert list(of_path(str(tmp_path / ("ü" * (name_limit // 2 + 1))), None))
@@ -261,7 +264,7 @@ def test_a_sound_folder_passes_and_nothing_is_left(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_refused(kind: str, number: int, slug: str, severity: str) -> None:
-    (finding,) = findings_of([refused(kind, number, "why", "run")])
+    (finding,) = saving_findings([refused(kind, number, "why", "run")])
     assert (finding.slug, finding.severity) == (slug, severity)
     assert errno.errorcode[number] in finding.evidence["seen"]
 
@@ -311,6 +314,6 @@ def test_what_is_known_of_file_systems(tmp_path: Path, path: str, slugs: list[st
     table.write_text(TABLE)
     mount = mount_of(path, str(table))
     assert isinstance(mount, Mount)
-    findings = findings_of(of_mount(mount, path, mount.point))
+    findings = saving_findings(of_mount(mount, path, mount.point))
     assert sorted(f.slug for f in findings) == slugs
     assert all(f.severity in ("warning", "note") for f in findings), "a save can succeed there"

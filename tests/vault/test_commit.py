@@ -305,7 +305,8 @@ def test_a_target_that_is_a_symlink(tmp_path: Path) -> None:
             vault.save(step, model=state(step), blocking=True)
         assert tag_of(Vault(real)) == 2
     assert link.is_symlink()
-    assert sorted(p.name for p in real.iterdir()) == ["step-00000002", "vault.json", "vault.lock"]
+    there = ["dropped.jsonl", "step-00000002", "vault.json", "vault.lock"]
+    assert sorted(p.name for p in real.iterdir()) == there
 
 
 def test_a_step_that_was_moved_and_linked_back(tmp_path: Path) -> None:

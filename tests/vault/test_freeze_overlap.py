@@ -323,6 +323,24 @@ def test_writes_before_the_join_fail_the_save(
     same_bits(path, before)
 
 
+@pytest.mark.parametrize("proof", ["protocol", "content"])
+@pytest.mark.parametrize("write", [*COUNTED.values(), *SILENT.values()])
+def test_writes_after_the_join_are_no_race(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Any], Any], proof: Any
+) -> None:
+    """S132 is silent: the same writes, once everything may change again."""
+    live = _pair()
+    before = copies(**live)
+    with slow(monkeypatch) as ready, Vault(tmp_path / "run", proof=proof, overlap=True) as vault:
+        handle = vault.save(1, **live)
+        ready.set()
+        handle.join()
+        write(live["model"])
+        plainly(live["optimizer"])(live["model"], 1)
+        path = handle.wait()
+    same_bits(path, before)
+
+
 @pytest.mark.parametrize("write", REPLACED.values(), ids=REPLACED)
 def test_tensors_that_get_other_memory_do_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Any], Any]

@@ -254,6 +254,20 @@ def test_a_structure_that_changes_is_a_failure(tmp_path: Path, monkeypatch: pyte
             assert not vault.checkpoints()
 
 
+def test_a_structure_that_changes_between_saves_is_none(tmp_path: Path) -> None:
+    """S131 is silent: nothing changes while a save is taken, however much does before and after."""
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    with Vault(tmp_path / "run", proof="content") as vault:
+        for step, change in enumerate(
+            (lambda m: m.half(), lambda m: m.append(nn.Linear(1, 1)), lambda m: m), 1
+        ):
+            vault.save(step, model=model)
+            change(model)  # while it is written
+        vault.wait()
+        assert len(vault.checkpoints()) == 3
+        assert not [f for f in vault.preflight(model=model).findings if f.code == "S131"]
+
+
 def test_reused_buffers_are_not_shared_by_saves_in_flight(tmp_path: Path) -> None:
     model = nn.Linear(20, 20)
     sink = Gate(tmp_path / "run")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import holdfast
+from holdfast import DataContract
 from holdfast._layouts.opening import open_path
-from holdfast._record.data.contract import learn
 from holdfast._restore.recorded import contract_of, probe_of
 from holdfast._vault.listing import record_of
 
@@ -128,7 +128,7 @@ def test_a_jax_tree_is_probed_through_apply(tmp_path: Path) -> None:
 
 
 def test_the_contract_comes_back_as_it_was(tmp_path: Path) -> None:
-    contract = learn({"x": RAW, "y": np.arange(64) % 3})
+    contract = DataContract.from_batches({"x": RAW, "y": np.arange(64) % 3})
     _, path = saved(tmp_path, contract=contract)
     with open_path(path) as stored:
         found = contract_of(record_of(path), stored)

@@ -58,7 +58,7 @@ def _flip(vault: Vault, step: int, file: str = "model.safetensors") -> None:
 def test_all_of_it_and_what_it_says(vault: Vault) -> None:
     report = vault.scrub()
     assert _steps(report) == [1, 2, 3, 4]
-    assert (report.verdict, report.proof, report.damaged, report.left) == ("sound", "checksums", (), ())
+    assert (report.verdict, report.proof, report.damaged, report.left) == ("sound", "sealed", (), ())
     assert report.command == "scrub"
     assert report.nbytes == sum(f.stat().st_size for f in Path(vault.path).glob("step-*/*"))
     assert 0 < report.seconds < 20

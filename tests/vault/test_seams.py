@@ -152,7 +152,7 @@ def test_two_ranks_save_one_step(tmp_path: Path, blocking: bool) -> None:
         assert tag_of(vault) == 3
         assert tag_of(vault, step=2) == 2
         assert not vault.scrub().findings
-        assert holdfast.verify(tmp_path / "step-00000003").proof == "checksums"
+        assert holdfast.verify(tmp_path / "step-00000003").proof == "sealed"
     files = {p.name for p in (tmp_path / "step-00000003").iterdir()}
     assert {"model.safetensors", "model.rank1.safetensors"} <= files
     assert not list(tmp_path.glob(".partial-*"))

@@ -17,24 +17,26 @@ from .._core.finding import Finding, severity_rank
 from .._core.plan import Edit, Plan
 from .._core.words import plural
 from .._examine.fit import as_plan
+from .._facts.tolerances import precision_of
 from .._frameworks import live_catalog
 from .._integrity.architecture import modules_of
 from .._integrity.seal import find_seal
 from .._layouts.opening import open_path, the_one
 from .._layouts.target import Target
-from .._record.data.contract import Contract
 from .._record.data.shifts import shifts
 from .._record.environment import environment
+from .._record.environment_changes import environment_changes
 from .._record.probe import Probe
+from .._restore.data_contract import DataContract, faults_of_shifts
 from .._restore.engine import restore
+from .._restore.fitted import function_of, preprocess_faults
 from .._restore.proving import Proved, function_differences, prove, what_changed
+from .._restore.recorded import contract_of, metrics_of, precision_of_catalog, probe_of
 from .._rules.facts import findings_of
 from .causes import attributed, find_causes
 from .comparing import EVALUATED, compared, counterpart
-from .._record.environment_changes import environment_changes
 from .evaluation import Evaluate, digests_of, evaluated
 from .neighbours import neighbours
-from .._restore.recorded import contract_of, metrics_of, precision_of_catalog, probe_of
 from .report import AuditReport, Cause, Row
 from .state import Stored, explain, held_against
 from .trials import Trials, decomposed
@@ -63,10 +65,10 @@ def audit(
     model: Any,
     metrics: Any = None,
     probe: Probe | None = None,
-    preprocess: Callable[[Any], Any] | None = None,
+    preprocess: Any = None,
     apply: Callable[..., Any] | None = None,
     data: Any = None,
-    contract: Contract | None = None,
+    contract: DataContract | None = None,
     loaded: bool = False,
     steps: int = 6,
     allow: Iterable[str | Edit] | str = (),
@@ -91,7 +93,7 @@ def audit(
         others: dict[str, Stored] = {}
 
         if loaded:
-            state = _as_loaded(stored, model)
+            state = _as_loaded(stored, model, as_plan(allow, plan))
         else:
             state = _restored(target, model, as_plan(allow, plan), build_with, jobs, progress)
         if state.refused:
@@ -106,7 +108,8 @@ def audit(
                 findings=state.findings,
             )
         live = live_catalog(model=state.model)
-        known = Stored.of(stored, live)
+        chosen = as_plan(allow, plan)
+        known = Stored.of(stored, live, chosen)
         for other in near:  # opened only; values are read where a cause is tested
             try:
                 others[other.name] = Stored.of(stack.enter_context(open_path(other.target.path)), live)
@@ -118,15 +121,24 @@ def audit(
             state.text = state.cause.message
         differences = function_differences(stored, live)
         proved, without = _proved(
-            probe, state, target, differences=differences, preprocess=preprocess, apply=apply, same_setup=same
+            probe,
+            state,
+            target,
+            differences=differences,
+            preprocess=function_of(preprocess),
+            apply=apply,
+            same_setup=same,
         )
-        faults: list[Fault] = _contract_faults(contract, data)
+        faults_of_data = _contract_faults(contract, data)
+        faults = [*faults_of_data, *preprocess_faults(stored, preprocess, target.path)]
 
         rows: list[Row] = []
         ruled_out: list[str] = []
         if evaluate is not None and recorded:
             result = evaluated(evaluate, state.model)
-            rows = compared(recorded, result.metrics, precision_of_catalog(stored), same_setup=same)
+            # weights of float32 may be computed with in bfloat16, and the probe has seen it
+            kinds = [precision_of_catalog(stored), *(row.dtype for row in (probe.layers if probe else ()))]
+            rows = compared(recorded, result.metrics, precision_of(kinds), same_setup=same)
             differing = [row for row in rows if row.verdict == "differs"]
             trials = Trials(evaluate, state.model, known, recorded, differing, ruled_out)
             causes = _certain(state, proved, differences, differing)
@@ -148,6 +160,7 @@ def audit(
             changes,
             tuple(dict.fromkeys(ruled_out)),
             tuple(sorted(findings, key=lambda f: severity_rank(f.severity))),
+            _data_told(contract, data, faults_of_data),
         )
 
 
@@ -181,10 +194,10 @@ def _restored(
     return _State(outcome.model if outcome.model is not None else model, text, told)
 
 
-def _as_loaded(stored: Catalog, model: Any) -> _State:
+def _as_loaded(stored: Catalog, model: Any, plan: Plan) -> _State:
     """The model as the caller's own code loaded it, held against the checkpoint by content."""
     live = live_catalog(model=model)
-    known = Stored.of(stored, live)
+    known = Stored.of(stored, live, plan)
     changed = held_against(known, live)
     if not changed:
         return _State(model, f"{plural(len(known.pairs), 'tensor')} hold the checkpoint's values")
@@ -242,19 +255,16 @@ def _taken_apart(rows: Sequence[Row], trials: Trials) -> list[Row]:
 
 
 # -- what is said ----------------------------------------------------------------------------------------------------
-def _contract_faults(contract: Contract | None, data: Any) -> list[Fault]:
-    if contract is None or data is None:
-        return []
-    return [
-        Fault(
-            f"data-{shift.kind}",
-            shift.message,
-            seen=shift.seen,
-            expected=shift.expected,
-            attributes={"field": shift.name, "effect": shift.effect, "likely": shift.likely or None},
-        )
-        for shift in shifts(contract, data)
-    ]
+def _contract_faults(contract: DataContract | None, data: Any) -> list[Fault]:
+    return [] if contract is None or data is None else faults_of_shifts(shifts(contract, data))
+
+
+def _data_told(contract: DataContract | None, data: Any, faults: Sequence[Fault]) -> str:
+    if data is None:
+        return ""
+    if contract is None:
+        return "no data contract is recorded, so that the data was not looked at"
+    return "; ".join(fault.message for fault in faults) or "fits the data contract"
 
 
 def _findings(

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .._frameworks import live_catalog
-from .._record.data.contract import Contract
-from .._record.probe import Probe
-from .comparing import counterpart
+from .._record.data.contract import Learned
 from .._record.environment_changes import Change
-from .evaluation import Evaluation, observed
+from .._record.probe import Probe
+from .comparing import by_chance, counterpart
+from .evaluation import Evaluation, evaluated, observed
 from .inputs import from_inputs
 from .neighbours import Neighbour
 from .outputs import from_batches, from_outputs
@@ -31,7 +31,7 @@ def find_causes(
     others: Mapping[str, Stored],
     near: Sequence[Neighbour],
     probe: Probe | None,
-    contract: Contract | None,
+    contract: Learned | None,
     changes: Sequence[Change],
 ) -> list[Cause]:
     """Causes of the rows in ``trials``, best first. Stops where one explains all of them."""
@@ -54,8 +54,8 @@ def find_causes(
         lambda: from_inputs(trials, seen, probe, contract),
         lambda: from_outputs(result, trials.rows),
         trials.other_weights,
-        trials.recorded_in_training,
         lambda: trials.other_steps(others),
+        trials.recorded_in_training,  # by scatter alone, so after what must give the very number
         lambda: _mixed_up(trials, near),
         lambda: _environment(trials, changes),
     )
@@ -82,24 +82,32 @@ def _name(trials: Trials, name: str, result: Evaluation) -> str | None:
 
 
 def _random(trials: Trials, result: Evaluation) -> Iterator[Cause]:
-    """The second evaluation, which was only watched, gave something else than the first."""
-    found = {}
-    for row in trials.rows:
-        name = _name(trials, row.metric.name, result)
-        again = result.metrics.get(name) if name is not None else None
-        if (
-            again is not None
-            and row.now is not None
-            and row.tolerance
-            and not row.tolerance.holds(row.now, again)
-        ):
-            found[row.metric.name] = (row.now, again)
+    """Evaluated again, it gives something else than the first time."""
+    if not _otherwise(trials, result):
+        return
+    # the second was watched, for which compiled functions run eagerly: other kernels are no randomness
+    found = _otherwise(trials, evaluated(trials.evaluate, trials.model))
     if found:
+        # one that draws its samples may give one of its numbers twice by chance
+        names = tuple(row.metric.name for row in trials.rows)
         name, (one, two) = next(iter(found.items()))
         text = f"the evaluation gives another number each time: {name} was {one:.6g}, then {two:.6g}"
         yield Cause(
-            "metric-random", text, "proved", tuple(found), {"values": {n: list(v) for n, v in found.items()}}
+            "metric-random", text, "proved", names, {"values": {n: list(v) for n, v in found.items()}}
         )
+
+
+def _otherwise(trials: Trials, again: Evaluation) -> dict[str, tuple[float, float]]:
+    """Metric -> its value first and now, where they differ."""
+    found = {}
+    for row in trials.rows:
+        name = _name(trials, row.metric.name, again)
+        value = again.metrics.get(name) if name is not None else None
+        if value is None or row.now is None or row.tolerance is None:
+            continue
+        if not row.tolerance.holds(row.now, value):
+            found[row.metric.name] = (row.now, value)
+    return found
 
 
 def _swapped(trials: Trials, result: Evaluation) -> Iterator[Cause]:
@@ -142,7 +150,7 @@ def _mixed_up(trials: Trials, near: Sequence[Neighbour]) -> Iterator[Cause]:
             and (then := other.metrics.get(row.metric.name)) is not None
             and row.tolerance.holds(then, row.now)
         ]
-        if names:
+        if names and not by_chance(trials.rows, names):
             text = f"what is measured now is what {other.name} recorded: best and last may be mixed up"
             yield Cause("metric-best-for-last", text, "fits", tuple(names), {"step": other.name})
             return

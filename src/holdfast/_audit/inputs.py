@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._core.errors import HoldfastError
-from .._record.data.contract import Contract
+from .._record.data.contract import Learned
 from .._record.data.identity import digests_of_samples, is_identity
 from .._record.data.shifts import Shift, shifts
 from .._record.probe import Probe
@@ -27,7 +27,7 @@ _UNSURE = frozenset({"drift", "label-shift", "missing-values"})
 
 
 def from_inputs(
-    trials: Trials, seen: Observed, probe: Probe | None, contract: Contract | None
+    trials: Trials, seen: Observed, probe: Probe | None, contract: Learned | None
 ) -> Iterator[Cause]:
     """At most one cause: other inputs, or other data."""
     if not seen.identity.samples:
@@ -74,7 +74,7 @@ def from_inputs(
         then = str(other[0].metric.data)
         some = "some samples are in both" if same_kind else "no sample is known to be in both"
         text = (
-            f"the evaluation ran on other data: {_told(then)} then, {_told(seen.identity.text)} now ({some})"
+            f"the evaluation ran on other data: {_told(then)} then, {_told(seen.identity.text)} now; {some}"
         )
         evidence = {"recorded": then, "now": seen.identity.text}
         yield Cause("metric-other-data", text, "proved", names, evidence)
@@ -90,7 +90,7 @@ def from_inputs(
 
 def _told(identity: str) -> str:
     _, count, total, _ = identity.split(":")
-    return f"{count} samples ({total[:8]})"
+    return f"{count} samples (digest {total[:8]})"
 
 
 def stretched(was: np.ndarray, now: np.ndarray) -> str | None:
@@ -120,7 +120,7 @@ def _as_a_whole(a: np.ndarray, b: np.ndarray) -> str | None:
     x, y = a[live[0]][hits], b[live[1]][best[hits]]
     factor = float((sizes[1][live[1]][best[hits]] / sizes[0][live[0]][hits]).mean())
     shift = float(y.mean() - factor * x.mean())
-    return f"every number is {factor:.4g} times what it was, {shift:+.4g}"
+    return f"every number is {factor:.4g} times what it was, {'plus' if shift >= 0 else 'minus'} {abs(shift):.4g}"
 
 
 def _by_number(a: np.ndarray, b: np.ndarray) -> str | None:
@@ -140,7 +140,7 @@ def _by_number(a: np.ndarray, b: np.ndarray) -> str | None:
     return f"each number has a factor ({slope.min():.4g} to {slope.max():.4g}) and a constant of its own"
 
 
-def _shifted(first: np.ndarray | None, contract: Contract | None) -> Shift | None:
+def _shifted(first: np.ndarray | None, contract: Learned | None) -> Shift | None:
     """The most telling shift against the contract's field of that shape."""
     if first is None or len(first) < 2 or contract is None:
         return None
@@ -153,7 +153,7 @@ def _shifted(first: np.ndarray | None, contract: Contract | None) -> Shift | Non
     fits = first.dtype.kind == "f" and np.dtype(entry.dtype).kind == "f"
     try:
         found = shifts(
-            Contract({entry.name: entry}), {entry.name: first.astype(entry.dtype) if fits else first}
+            Learned({entry.name: entry}), {entry.name: first.astype(entry.dtype) if fits else first}
         )
     except HoldfastError:
         return None

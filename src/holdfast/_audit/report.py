@@ -10,8 +10,8 @@ from typing import Any, Literal
 from .._core.finding import Finding
 from .._core.words import plural
 from .._facts.tolerances import Tolerance
-from .._record.metrics import Metric
 from .._record.environment_changes import Change
+from .._record.metrics import Metric
 
 __all__ = ["AuditReport", "Cause", "Row", "Status"]
 
@@ -88,8 +88,8 @@ class AuditReport:
     path, step: the checkpoint. verdict: ``reproduced``; ``differs``; ``state`` (the state itself is not the checkpoint's, so
     that no metric judges it); ``probe`` (metrics agree or there are none, and the probe does not); ``nothing-to-compare``.
     rows: one for each recorded metric. state: how the state was proved. probe: what replaying the probe showed, or why it was
-    not. environment: what differs from the run's. ruled_out: causes that were tested and do not explain it. findings: all of
-    it as findings, gravest first.
+    not. data: whether what was given as ``data`` fits the data contract. environment: what differs from the run's.
+    ruled_out: causes that were tested and do not explain it. findings: all of it as findings, gravest first.
     """
 
     path: str
@@ -101,6 +101,7 @@ class AuditReport:
     environment: tuple[Change, ...] = ()
     ruled_out: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    data: str = ""
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -152,6 +153,7 @@ class AuditReport:
             "state": self.state,
             "metrics": [row.as_document() for row in self.rows],
             "probe": self.probe,
+            "data": self.data,
             "environment": [c._asdict() for c in self.environment],
             "ruled_out": list(self.ruled_out),
         }

@@ -10,10 +10,12 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from .._compare.compare import compare_catalogs
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
+from .._core.plan import Plan
 from .._core.spec import TensorSpec
+from .._examine.fit import Fit, fit
+from .._frameworks import LiveCatalog
 from .report import Cause
 
 __all__ = ["Stored", "explain", "held_against"]
@@ -38,24 +40,27 @@ def is_statistic(spec: TensorSpec) -> bool:
 
 @dataclass(frozen=True)
 class Stored:
-    """The checkpoint as the audit reads it: the open catalog, and which of its tensors each live one is (live -> stored)."""
+    """The checkpoint as the audit reads it: the open catalog, how it fits the live model, and which of its tensors each live
+    one is (live -> stored)."""
 
     catalog: Catalog
+    fit: Fit
     pairs: Mapping[str, str]
 
     @classmethod
-    def of(cls, catalog: Catalog, live: Catalog) -> Stored:
-        """Paired by :func:`compare_catalogs`."""
-        delta = compare_catalogs(catalog, live, depth="header")
-        return cls(catalog, {pair.b: pair.a for pair in delta.pairs})
+    def of(cls, catalog: Catalog, live: LiveCatalog, plan: Plan | None = None) -> Stored:
+        """Paired as a restore pairs them. Raises :class:`PlanError` for a plan that cannot be carried out."""
+        found = fit(catalog, live, plan)
+        entries = found.stored.entries
+        return cls(catalog, found, {b: entries[a].base or a for b, a in found.pairs.items()})
 
     def read(self, live: str, prefix: str = "") -> np.ndarray | None:
         """The stored value of a live tensor (of the copy under ``prefix``), or ``None`` where there is none."""
-        name = self.copies().get(prefix, {}).get(live) if prefix else self.pairs.get(live)
+        name = self.copies().get(prefix, {}).get(live) if prefix else self.fit.pairs.get(live)
         if name is None:
             return None
         try:
-            return np.asarray(self.catalog.read(name))
+            return np.asarray(self.catalog.read(name) if prefix else self.fit.stored.read(name))
         except HoldfastError:
             return None
 
@@ -70,13 +75,41 @@ class Stored:
             if name in back or spec.role in ("slot", "gradient", "rng", "hyperparameter"):
                 continue
             if spec.role == "average" and spec.owner in back:
-                found.setdefault(re.split("[./]", name)[0], {})[back[spec.owner]] = name
+                words = re.split("[./_]", name)
+                own = words[-1].startswith(
+                    "average"
+                )  # optimizer/adam/dense_kernel_average, not ema/dense/kernel
+                front = f"{words[0]}/*{words[-1]}" if own else re.split("[./]", name)[0]
+                found.setdefault(front, {})[back[spec.owner]] = name
                 continue
             for tail, front in _tails(name):
                 if tail in bare and self.catalog[name].shape == self.catalog[self.pairs[bare[tail]]].shape:
                     found.setdefault(front.rstrip("./"), {})[bare[tail]] = name
                     break
+        for front, names in self._in_order(back).items():
+            found.setdefault(front, names)
         return {front: names for front, names in found.items() if weights and weights <= names.keys()}
+
+    def _in_order(self, back: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Parts of the save that hold the same tensors in the same order, under names that were counted on (``net_1``)."""
+        parts: dict[str, list[str]] = {}
+        for name, spec in self.catalog.items():
+            if spec.role in ("weight", "buffer", "average") and "/" in name:
+                parts.setdefault(name.partition("/")[0], []).append(name)
+        own = {name.partition("/")[0] for name in back} & parts.keys()
+        if len(own) != 1:
+            return {}
+        mine = parts[own.pop()]
+        kinds = [(self.catalog[n].shape, _last(n)) for n in mine]
+        return {
+            part: {back[a]: b for a, b in zip(mine, names, strict=True) if a in back}
+            for part, names in parts.items()
+            if names != mine and [(self.catalog[n].shape, _last(n)) for n in names] == kinds
+        }
+
+
+def _last(name: str) -> str:
+    return re.split("[./]", name)[-1]
 
 
 def _bare(name: str) -> str:

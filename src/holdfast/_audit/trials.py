@@ -12,14 +12,14 @@ from .._core.errors import HoldfastError
 from .._frameworks import live_catalog
 from .._frameworks.probing import forced, kept, with_values
 from .._record.metrics import Metric
-from .comparing import counterpart, reproduces
+from .comparing import by_chance, counterpart, reproduces
 from .evaluation import Evaluate, Evaluation, called, evaluated
 from .report import Cause, Row
 from .state import NARROW, Stored, initial_statistics, is_statistic, narrowed
 
 __all__ = ["Trials", "decomposed"]
 
-_DRAWS = 5
+_DRAWS = 8
 """Evaluations in training mode: dropout makes each another one."""
 
 
@@ -36,16 +36,19 @@ class Trials:
 
     def inference(self) -> Evaluation | None:
         """Evaluated with every layer in inference mode; ``None`` where that cannot be forced."""
-        with forced(self.model, False) as can:
-            return evaluated(self.evaluate, self.model) if can else None
+        with forced(self.model, False) as acted:
+            result = evaluated(self.evaluate, self.model) if acted is not None else None
+            return result if acted is not None and acted() else None
 
     def training(self) -> list[Evaluation]:
         """The same in training mode, several times; empty where that cannot be forced."""
         found = []
-        with kept(self.model), forced(self.model, True) as can:
-            if can:
+        with kept(self.model), forced(self.model, True) as acted:
+            if acted is not None:
                 # generators go on from one to the next; statistics move, and say nothing in training mode
                 found.append(called(self.evaluate, self.model))
+                if not acted():
+                    return []
                 again = called(self.evaluate, self.model)
                 if again.metrics != found[0].metrics:
                     found += [again, *(called(self.evaluate, self.model) for _ in range(_DRAWS - 2))]
@@ -73,17 +76,19 @@ class Trials:
     def recorded_in_training(self) -> Iterator[Cause]:
         """The recorded number was measured in training mode."""
         runs = self.training()
-        fits = []
+        within, sure = [], False
         for row in self.rows:
             values = self._values(row, runs)
             if row.tolerance is None or row.now is None or not values:
                 continue
             middle, spread = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-            near = max(abs(middle - row.metric.value) - 2 * spread, 0.0)
-            # else inference mode, other data and a little more training all lie within the scatter
-            moved = abs(middle - row.now) > 6 * spread
-            if moved and row.tolerance.holds(near, 0.0):
-                fits.append(row.metric.name)
+            near = max(abs(middle - row.metric.value) - 3 * spread, 0.0)
+            if not row.tolerance.holds(near, 0.0):
+                continue
+            within.append(row.metric.name)
+            # else inference mode lies within the scatter too, and nothing is told apart
+            sure = sure or abs(middle - row.now) > max(5 * spread, row.tolerance.relative * abs(middle))
+        fits = within if sure else []
         if fits:
             text = f"{_list(fits)} {'was' if len(fits) == 1 else 'were'} recorded in training mode: evaluated so, "
             text += "the recorded value comes back" + (
@@ -103,11 +108,17 @@ class Trials:
         ]
         for prefix, names in self.stored.copies().items():
             values = {n: v for n in names if n in tensors and (v := self.stored.read(n, prefix)) is not None}
-            yield from self._tried(
-                values, "metric-other-weights", f"another copy of the weights (`{prefix}`)",
-                f"the recorded number is of the copy `{prefix}` of the weights, and the model holds the other",
-                {"copy": prefix},
-            )  # fmt: skip
+            # what averages parameters alone is evaluated with the model's own statistics
+            bare = {name: v for name, v in values.items() if not is_statistic(live[name])}
+            for given in (values, bare) if len(bare) < len(values) else (values,):
+                found = list(self._tried(
+                    given, "metric-other-weights", f"another copy of the weights (`{prefix}`)",
+                    f"the recorded number is of the copy `{prefix}` of the weights, and the model holds the other",
+                    {"copy": prefix},
+                ))  # fmt: skip
+                yield from found
+                if found:
+                    break
         statistics = initial_statistics(live)
         if statistics:
             yield from self._tried(
@@ -150,7 +161,7 @@ class Trials:
         except HoldfastError:
             return  # another structure: no candidate
         fits = reproduces(self.rows, self.recorded, result.metrics)
-        if fits:
+        if fits and not by_chance(self.rows, fits):
             yield Cause(slug, text, "fits", fits, evidence)
         else:
             self.ruled_out.append(what)

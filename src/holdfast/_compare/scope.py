@@ -62,7 +62,8 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     """
     wanted = set(parts)
     names = {spec.name for spec in live.values() if spec.role in _MODEL}
-    container, rivals = _container(stored, live, names)
+    part = "model" in wanted and _is_part_of_vault(stored, names)
+    container, rivals = ("model/", ()) if part else _container(stored, live, names)
     told = _chosen_by(plan, stored, names)
     if told is not None:
         container, rivals = told, ()
@@ -77,6 +78,7 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     named = [e for e in plan if e.kind == "rename" and e.to[0].rstrip("*") and not _in(e.name, container)]
     named = [e for e in named if any(matches(e.to[0], name) for name in names)]
     left: Counter[str] = Counter()
+    parts_beside = _beside(stored, container)
     roleless = stored.format in _ROLELESS
     whole = "model" in wanted and not container and not named
     for spec in stored.values():
@@ -91,7 +93,15 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
             entries[spec.name] = plain_entry(spec, spec.name)  # as the last branch below, for nearly all
             continue
         own = belongs_to_optimizer(spec)
+        if spec.role == "average" and spec.optimizer is not None and "optimizer" not in wanted:
+            own = True  # Keras's use_ema: kept by the optimizer, which was not asked for
+        draws = spec.role == "rng" and bool(container)
         if own and ("optimizer" not in wanted or spec.optimizer in hidden):
+            left[_first(spec.name)] += 1
+        elif draws and not own and spec.name.startswith(container):
+            inner = _inside(spec, container, spec.name[len(container) :])
+            entries[inner.name] = plain_entry(inner, spec.name)
+        elif draws and not own and _first(spec.name) in parts_beside:
             left[_first(spec.name)] += 1
         elif own or spec.role not in _MODEL:
             optimizer = pairing.names.get(spec.optimizer or "", spec.optimizer)
@@ -142,6 +152,16 @@ def _holds(front: str, stored: Catalog, names: set[str]) -> bool:
     """Whether live names stand below that container in other words (a wrapper's prefix in between)."""
     forms = {canonical(name) for name in names}
     return any(canonical(name[len(front) :]) in forms for name in stored if name.startswith(front))
+
+
+def _beside(stored: Catalog, container: str) -> frozenset[str]:
+    """The other containers that hold models: a generator of one is no other model's."""
+    if not container:
+        return frozenset()
+    firsts = {
+        _first(s.name) for s in stored.values() if s.role in _MODEL and not s.name.startswith(container)
+    }
+    return frozenset(firsts - {container.rstrip("/")})
 
 
 def _in(pattern: str, container: str) -> bool:
@@ -196,6 +216,15 @@ def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tu
         shapes = {c: _agreeing(stored, live, c) for c in left}
         left = [c for c in left if shapes[c] == max(shapes.values())]
     return left[0], tuple(left[1:])
+
+
+def _is_part_of_vault(stored: Catalog, names: set[str]) -> bool:
+    """Whether a vault saved several parts, the model under the word by which it is asked for now."""
+    if stored.format != "holdfast-step" or any(name.startswith("model/") for name in names):
+        return False
+    candidates = [spec.name for spec in stored.values() if spec.role in _MODEL]
+    fronts = {_first(name) for name in candidates if "/" in name}
+    return "model" in fronts and len(fronts) > 1 and all("/" in name for name in candidates)
 
 
 _USUAL = frozenset({"state_dict", "model_state_dict", "model_state", "model", "network", "net", "module"})

@@ -1,8 +1,10 @@
-"""A text or an exception -> its causes."""
+"""A text or an exception -> its causes, tested on the files."""
 
 from __future__ import annotations
 
+import os
 import traceback
+from collections.abc import Iterable
 
 from .diagnosis import DiagnosedCause, Diagnosis
 from .reading import Reading, read_text
@@ -18,27 +20,64 @@ def text_of(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
-def diagnose(given: str | BaseException) -> Diagnosis:
+def diagnose(
+    given: str | BaseException,
+    *,
+    checkpoint: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    files: bool = True,
+) -> Diagnosis:
     """See :func:`holdfast.diagnose`."""
     reading = read_text(text_of(given) if isinstance(given, BaseException) else given)
-    guesses = weighed(reading)
-    failed = (
-        f"{reading.last.type}: {reading.last.message.splitlines()[0] if reading.last.message else ''}"
-        if reading.last
-        else ""
-    )
-    likely = [guess for guess in guesses if guess.confidence >= 0.2][:_MOST]
-    if likely and likely[0].confidence >= SURE:
-        return Diagnosis(True, tuple(DiagnosedCause.of(guess) for guess in likely), failed)
-    if concerns_checkpoints(reading):
-        return _unknown(reading, failed, [guess.label for guess in guesses])
-    return Diagnosis(False, (), failed, note="nothing in it comes from saving or loading")
+    guesses = [guess for guess in weighed(reading) if guess.confidence >= 0.2][:_MOST]
+    failed = _failed(reading)
+    likely = bool(guesses) and guesses[0].confidence >= SURE
+    named = _named(checkpoint)
+    concerned = likely or concerns_checkpoints(reading)
+    if not concerned and not named:
+        return Diagnosis(False, (), failed, note="nothing in it comes from saving or loading")
+    looked: tuple[str, ...] = ()
+    if not files and not named:
+        causes = [DiagnosedCause.of(guess) for guess in guesses]
+    else:
+        from .paths import paths_in
 
+        paths = named or paths_in(reading, os.fspath(folder) if folder is not None else None)
+        if paths:
+            from .tried import tried  # with all readers of formats
 
-def _unknown(reading: Reading, failed: str, labels: list[str]) -> Diagnosis:
+            causes, looked = tried(guesses, paths, given=bool(named))
+        else:
+            causes = [DiagnosedCause.of(guess) for guess in guesses]
+    proved = any(cause.status == "proved" for cause in causes)
+    if likely or proved:
+        return Diagnosis(True, tuple(causes[:_MOST]), failed, paths=looked)
+    if concerned:
+        return _unknown(failed, [guess.label for guess in guesses], looked)
     return Diagnosis(
-        True, (), failed,
+        False, (), failed, paths=looked,
+        note="nothing in it comes from saving or loading, and the checkpoint that was named shows no fault",
+    )  # fmt: skip
+
+
+def _named(checkpoint: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> tuple[str, ...]:
+    if checkpoint is None:
+        return ()
+    if isinstance(checkpoint, (str, os.PathLike)):
+        return (os.fspath(checkpoint),)
+    return tuple(os.fspath(path) for path in checkpoint)
+
+
+def _failed(reading: Reading) -> str:
+    last = reading.last
+    if last is None:
+        return ""
+    return f"{last.type}: {last.message.splitlines()[0]}" if last.message else last.type
+
+
+def _unknown(failed: str, labels: list[str], looked: tuple[str, ...]) -> Diagnosis:
+    return Diagnosis(
+        True, (), failed, similar=tuple(labels[:3]), paths=looked,
         note="it happened while saving or loading, and its cause is not known. Collect: the whole traceback of every "
         "rank, `holdfast doctor` of the checkpoint, and the versions that wrote and read it.",
-        similar=tuple(labels[:3]),
     )  # fmt: skip

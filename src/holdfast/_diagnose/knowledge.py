@@ -15,6 +15,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+from .._facts.causes import cause_of
 from .reading import Reading
 
 __all__ = ["Entry", "Guess", "Look", "entries"]
@@ -49,8 +50,12 @@ class Look:
     entry: Entry
 
     def facts(self) -> dict[str, str]:
-        """The pattern's named groups that matched."""
-        return {name: value for name, value in self.match.groupdict().items() if value is not None}
+        """The pattern's named groups that matched; ``path2`` is another place for ``path``."""
+        found: dict[str, str] = {}
+        for name, value in self.match.groupdict().items():
+            if value is not None:
+                found.setdefault(name.rstrip("0123456789"), value)
+        return found
 
 
 Weigh = Callable[[Look], "list[Guess]"]
@@ -118,10 +123,10 @@ class Entry:
         given: dict[str, Any] = {
             "label": label or self.label,
             "confidence": self.weight,
-            "why": self.why.format_map(words),
-            "remedy": self.remedy.format_map(words),
+            "why": _said(self.why, words),
+            "remedy": _said(self.remedy, words),
             "evidence": look.match[0].strip()[:300],
-            "confirm": self.confirm.format_map(words),
+            "confirm": _said(self.confirm, words),
             "facts": facts,
             "test": self.test,
             "entry": self.slug,
@@ -129,15 +134,28 @@ class Entry:
         return Guess(**{**given, **changed})
 
     def _aside(self, label: str, confidence: float, first: Guess) -> Guess:
+        """Another label that the same text may stand for, in that label's own words."""
+        cause = cause_of(label)
+        why, remedy = (cause.title, cause.remedy) if cause is not None else (label, first.remedy)
         return Guess(
-            label, confidence, f"often beside it: {first.why}", first.remedy, first.evidence, first.confirm, first.facts,
+            label, confidence, why[:1].lower() + why[1:], remedy, first.evidence, first.confirm, first.facts,
             first.test, self.slug,
         )  # fmt: skip
 
 
 class _Facts(dict[str, Any]):
     def __missing__(self, key: str) -> str:
-        return "?"
+        return _UNKNOWN
+
+
+_UNKNOWN = "\0"
+_IN_BRACKETS = re.compile(rf" ?\([^()]*{_UNKNOWN}[^()]*\)|(?:: |`)?{_UNKNOWN}`?")
+
+
+def _said(text: str, words: Mapping[str, Any]) -> str:
+    """``text`` with its facts; brackets around what is not known go."""
+    said = text.format_map(words)
+    return _IN_BRACKETS.sub("", said).replace("  ", " ").strip() if _UNKNOWN in said else said
 
 
 def _more(guess: Guess, more: float) -> Guess:

@@ -16,6 +16,7 @@ from .._compare.scope import Scope, scope_of
 from .._core.catalog import Catalog
 from .._core.difference import Difference
 from .._core.finding import Finding
+from .._core.modules import ModuleSpec
 from .._core.pattern import matches
 from .._core.plan import Edit, Plan
 from .._core.spec import OptimizerSpec, ParamGroup
@@ -124,6 +125,7 @@ def fit(
         _owners_renamed(placed.optimizers, placed.entries, entries) if chosen.edits else placed.optimizers
     )
     edited = EditedCatalog(stored, entries, optimizers=optimizers)
+    edited.modules = _modules_within(stored.modules, scope.container)
     delta = compare_catalogs(edited, live, depth="header", names=(name or _title(stored), "the live model"))
     found = Fit(edited, live, delta, scope, placed, plan)
     _sort_out(found)
@@ -207,6 +209,15 @@ def _as_called(scope: Scope, called: Mapping[str, str]) -> Scope:
         entries={name: renamed(e, name) for name, e in zip(after, scope.entries.values(), strict=True)},
         optimizers=tuple(replace(o, groups=tuple(map(owners, o.groups))) for o in scope.optimizers),
     )
+
+
+def _modules_within(modules: Sequence[ModuleSpec], container: str) -> tuple[ModuleSpec, ...]:
+    """Those of the container's model, by their paths in it, where the record lists several models; else all."""
+    front = container.rstrip("/")
+    within = [m for m in modules if m.path == front or m.path.startswith((f"{front}/", f"{front}."))]
+    if not front or not within:
+        return tuple(modules)
+    return tuple(replace(m, path=m.path[len(front) + 1 :]) for m in within)
 
 
 def _is_container(edit: Edit, scope: Scope) -> bool:

@@ -1,7 +1,7 @@
 """Running a live model on a batch, watching and forcing its mode, without leaving a trace.
 
-One module ``probing`` in each framework's package has ``run(model, batch, tell, apply) -> outputs``, ``watched(model, see)``
-and ``forced(model, training)``; see the functions here for what they mean.
+One module ``probing`` in each framework's package has ``run(model, batch, tell, apply, settings) -> outputs``,
+``watched(model, see)`` and ``forced(model, training)``; see the functions here for what they mean.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ __all__ = ["forced", "kept", "run_model", "watched", "with_values"]
 
 Tell = Callable[[str, str, str, np.ndarray, str], None]
 """Gets path, class, which output (``""``: the only one), values and the framework's name of their type."""
-See = Callable[[Mapping[str, np.ndarray], "bool | None"], None]
-"""Gets what the model is called with, before it runs, and whether it is in training mode; where that shows only afterwards,
-it is called twice: with the fields and ``None``, then with no fields and the mode."""
+See = Callable[..., None]
+"""Gets what the model is called with (name -> array), before it runs, and whether it is in training mode; where that shows
+only afterwards, it is called twice: with the fields and ``None``, then with no fields and the mode. A third argument is the
+model's values, where the program hands them over with each call (JAX)."""
 
 _ROOMS = ("torch", "keras", "jax")
 
@@ -36,17 +37,19 @@ def _room(model: Any) -> tuple[str, ModuleType | None]:
 
 def run_model(
     model: Any, batch: Any, tell: Tell, apply: Callable[..., Any] | None = None
-) -> tuple[dict[str, np.ndarray], str]:
-    """Outputs of ``model`` for ``batch`` in inference mode, and whose model it is. ``tell`` gets every layer's outputs as
+) -> tuple[dict[str, np.ndarray], str, dict[str, Any]]:
+    """Outputs of ``model`` for ``batch`` in inference mode, whose model it is, and settings of its layers by path, where
+    the model itself does not tell them (a tree that a linen module computes with). ``tell`` gets every layer's outputs as
     the layers end. Everything is put back.
 
     Raises :class:`UsageError` where the model cannot be called with the batch, with what it said.
     """
     library, room = _room(model)
     state = random_state()
+    settings: dict[str, Any] = {}
     try:
         if room is not None:
-            outputs = room.run(model, batch, tell, apply)
+            outputs = room.run(model, batch, tell, apply, settings)
         elif apply is not None:
             outputs = apply(model, batch)
         else:
@@ -62,8 +65,24 @@ def run_model(
             remedy="Give one batch of what the model is fed in evaluation; apply=function for another way to call it.",
         ) from error
     finally:
-        put_random_state(state)
-    return named_arrays(outputs), library
+        _put_back(state)
+    return named_arrays(outputs), library, settings
+
+
+def _put_back(state: Mapping[str, Any]) -> None:
+    """Generators that drew: setting one that did not may begin its sequence anew (``tf.random.set_seed`` does)."""
+    now = random_state()
+    put_random_state({name: held for name, held in state.items() if not _same(held, now.get(name))})
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return bool(a == b)
 
 
 def named_arrays(outputs: Any) -> dict[str, np.ndarray]:
@@ -103,15 +122,15 @@ def watched(model: Any, see: See) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def forced(model: Any, training: bool) -> Iterator[bool]:
-    """While it lasts, every layer is in training (or inference) mode, whatever the program says; gives whether that can be
-    done for this model."""
+def forced(model: Any, training: bool) -> Iterator[Callable[[], bool] | None]:
+    """While it lasts, every layer is in training (or inference) mode, whatever the program says. Gives ``None`` where that
+    cannot be done for this model, else a function that says, once the program has run, whether it was done."""
     _, room = _room(model)
     if room is None or not room.can_force(model):
-        yield False
+        yield None
         return
-    with room.forced(model, training):
-        yield True
+    with room.forced(model, training) as acted:
+        yield acted
 
 
 @contextmanager
@@ -139,7 +158,7 @@ def kept(model: Any) -> Iterator[None]:
             if now.tobytes() != before.tobytes():
                 variable.write(np.ascontiguousarray(before).reshape(before.shape))
         there.finish()
-        put_random_state(state)
+        _put_back(state)
 
 
 def with_values(model: Any, values: Mapping[str, np.ndarray]) -> Any:

@@ -25,7 +25,8 @@ from .._restore.outcome import Outcome
 from .._vault.extra import extra_of
 from .._vault.handle import SaveHandle
 from .._vault.vault import Vault
-from .keras_last import Last, list_of
+from .keras_last import Last, list_of, training_data_of
+from .keras_metrics import Measured
 from .keras_position import Best, Position, direction
 from .keras_skip import let_go, pass_over, running_metrics, set_running_metrics
 from .keras_states import put_states, states_of
@@ -51,6 +52,8 @@ class VaultCallback(keras.callbacks.Callback):  # type: ignore[misc]
     epoch and batch; ``"required"`` raises :class:`NothingToRestore` where the vault is empty. ``allow`` goes to the restore.
     Weights, optimizer, learning rate, random generators of layers, history, the epoch's running metrics, and the state of
     the other callbacks come back (Keras's own, and those with ``state_dict`` and ``load_state_dict``).
+    What ``fit(...)`` returns, and ``model.history``, then have all epochs, those before the interruption included, as if
+    there had been none; ``outcome.history.keras()`` gives the same without ``fit``.
 
     A data pipeline cannot be rewound. ``skip=True``: the batches of the broken epoch that were trained are drawn once more
     and not trained (other callbacks see their numbers go by), which is right for data in a fixed order
@@ -95,6 +98,7 @@ class VaultCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self.allow = tuple(allow)
         self.extra = extra
         self.record = Best(monitor, mode)
+        self.measured = Measured()
         self.outcome: Outcome | None = None
         self.handle: SaveHandle | None = None
         # Keras may call such a callback from another thread while the next batch trains; saves between epochs alone
@@ -164,6 +168,7 @@ class VaultCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._at = self._at or Position()
         self._saved_at = (self._at.steps, time.monotonic())
         others = list_of(self)
+        self.measured.begin(training_data_of(model))
         self._last = Last(self, others)
         if others is None:
             LOG.warning("no keras.callbacks.CallbackList calls this callback: the others' state is not kept")
@@ -179,6 +184,7 @@ class VaultCallback(keras.callbacks.Callback):  # type: ignore[misc]
         assert at is not None
         if epoch != at.epoch:  # initial_epoch= of a run that does not resume
             self._at = at = Position(epoch, 0, at.steps)
+        self.measured.epoch_begins(at.steps - at.batch)
         left, self._left = self._left, {}
         if not left:
             return
@@ -250,12 +256,13 @@ class VaultCallback(keras.callbacks.Callback):  # type: ignore[misc]
             **{name: value for name, value in more.items() if value},
         }
         given = dict(self.extra()) if self.extra is not None else {}
+        numbers, others = _numbers(logs), self._last.others()
         self.handle = self.vault.save(
             at.steps,
             model=model,
             optimizer=getattr(model, "optimizer", None),
             extra={**given, _SECTION: own},
-            metrics=_numbers(logs),
+            metrics=self.measured.metrics(model, numbers, at.steps, others, epoch_end=not at.batch),
         )
         self._saved_at = (at.steps, time.monotonic())
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 
-__all__ = ["Last", "list_of"]
+__all__ = ["Last", "list_of", "training_data_of"]
 
 
 class Last(keras.callbacks.Callback):  # type: ignore[misc]
@@ -44,11 +44,15 @@ class Last(keras.callbacks.Callback):  # type: ignore[misc]
         self._owner._others_begun()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._owner.measured.batch_done(logs or {})
         if self._owner.every != "epoch":
             self._owner._batch_done(batch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._owner._epoch_done(epoch, logs or {})
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._owner.measured.test_begins(self.model)
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._within is not None and self in self._within.callbacks:
@@ -59,12 +63,27 @@ class Last(keras.callbacks.Callback):  # type: ignore[misc]
 def list_of(callback: Any) -> Any:
     """The list that is calling ``callback``: Keras hands a callback no reference to it, and its place in it and its
     neighbours are only known there."""
-    frame = sys._getframe(1)
-    for _ in range(12):
-        found = frame.f_locals.get("self")
+    for known in _callers():
+        found = known.get("self")
         if isinstance(found, keras.callbacks.CallbackList) and callback in found.callbacks:
             return found
-        if frame.f_back is None:
-            break
-        frame = frame.f_back
     return None
+
+
+def training_data_of(model: Any) -> Any:
+    """The iterator over the training data of the ``fit`` of ``model`` that is calling us, or ``None``: it is a variable of
+    that function alone (``epoch_iterator`` in keras/src/backend/*/trainer.py)."""
+    for known in _callers():
+        if known.get("self") is model and "epoch_iterator" in known:
+            return known["epoch_iterator"]
+    return None
+
+
+def _callers() -> Iterator[Mapping[str, Any]]:
+    """The variables of the functions that are calling, from the inside out."""
+    frame = sys._getframe(2)
+    for _ in range(16):
+        yield frame.f_locals
+        if frame.f_back is None:
+            return
+        frame = frame.f_back

@@ -33,11 +33,16 @@ class Coverage:
         self._tested: dict[str, list[tuple[int, int]]] = {}
         self._agreed: dict[str, list[tuple[int, int]]] = {}
         self._tensors: set[str] = set()
+        self._said: dict[str, str] = {}
 
     def add(self, name: str, tested: list[tuple[int, int]], agreed: list[tuple[int, int]]) -> None:
         """Count ranges ``(start, end)`` of a file."""
         self._tested.setdefault(name, []).extend(tested)
         self._agreed.setdefault(name, []).extend(agreed)
+
+    def say(self, name: str, words: str) -> None:
+        """Why part of a file has no evidence, in words of its own."""
+        self._said[name] = words
 
     def add_check(self, check: Check, fault: Fault | None) -> None:
         """Count a check that was run."""
@@ -107,7 +112,9 @@ class Coverage:
             left = size - self._tested_bytes(name)
             if left:
                 shown = self._target.store.shown(name)
-                if left == size:
+                if name in self._said:
+                    found.append(f"{shown}: {self._said[name]}")
+                elif left == size:
                     found.append(f"{shown}: nothing proves its {size:,} bytes")
                 else:
                     found.append(

@@ -20,6 +20,7 @@ from .checks import run_checks
 from .coverage import Coverage
 from .files import Names
 from .free_evidence import FreeEvidence, free_evidence
+from .own_digests import prove_by_own_digests
 from .seal import Seal, find_seal
 from .sealed import SealOutcome, check_seal
 from .workers import Shared, default_jobs
@@ -86,6 +87,10 @@ def verify_catalog(
                 {"kind": "seal", "file": target.store.shown(name), "bytes": size, "where": seal.path}
             )
     trusted = outcome is not None and seal is not None and seal.record is not None and not seal.record.damage
+    if seal is not None and seal.record is not None and seal.record.kind == "record":
+        told, rows = prove_by_own_digests(target, seal.record, cover)
+        result.faults.extend(told)
+        result.evidence.extend(rows)
     own = _own_checks(catalog, names, outcome if trusted else None, result)
     free = _free_checks(names, target, seal, outcome if trusted else None)
     said = run_checks(own + [item.check for item in free], target, names, count, shared)

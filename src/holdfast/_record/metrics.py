@@ -21,6 +21,7 @@ __all__ = [
     "Metric",
     "Metrics",
     "as_metrics",
+    "finite_or_text",
     "from_keras_logs",
     "meanings",
     "metric_of",
@@ -82,6 +83,8 @@ class Metric:
     @property
     def unprovable(self) -> str | None:
         """Why this number cannot be measured again of the saved state alone; ``None`` where it can."""
+        if self.kind == "evaluation" and self.weights not in (None, "raw"):
+            return f"it was measured of other weights ({self.weights}) than the state's own"
         return _PROVABLE[self.kind]
 
     def meaning(self) -> dict[str, Any]:
@@ -132,7 +135,14 @@ def _number(name: str, value: Any) -> float:
 
 
 def from_keras_logs(
-    logs: Mapping[str, Any], *, step: int | None = None, first_step: int | None = None, epoch_end: bool
+    logs: Mapping[str, Any],
+    *,
+    step: int | None = None,
+    first_step: int | None = None,
+    epoch_end: bool,
+    training: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    elsewhere: Iterable[str] = (),
 ) -> tuple[Metric, ...]:
     """What Keras hands to callbacks, by what it is.
 
@@ -140,33 +150,35 @@ def from_keras_logs(
     everything else that ``fit`` computes is a running average in training mode over the epoch so far; learning rates are
     settings. In the middle of an epoch Keras repeats nothing of the last validation, so ``val_*`` there is taken as
     ``unspecified``.
+
+    ``training`` and ``evaluation``: what more is known of either, as fields of :class:`Metric`. ``elsewhere``: names that
+    are neither, because a callback put them there.
     """
+    common = {"step": step, "first_step": first_step, "kind": "running-average", "data": "training data"}
+    kind = "evaluation" if epoch_end else "unspecified"
+    tested = {"step": step, "kind": kind, "data": "validation_data", **(evaluation or {})}
+    trained = {**common, **(training or {})}
+    other = {*elsewhere, "learning_rate", "lr"}
     found = []
     for name, value in logs.items():
         if not isinstance(value, numbers.Number) and not hasattr(value, "__float__"):
             continue  # callbacks put texts and lists of their own there
-        if name in ("learning_rate", "lr"):
-            found.append(Metric(name, _number(name, value), kind="external", step=step))
-        elif name.startswith("val_"):
-            kind: Kind = "evaluation" if epoch_end else "unspecified"
-            found.append(Metric(name, _number(name, value), kind=kind, step=step, data="validation_data"))
+        if name in other:
+            meaning: Mapping[str, Any] = {"kind": "external", "step": step}
         else:
-            found.append(
-                Metric(
-                    name,
-                    _number(name, value),
-                    kind="running-average",
-                    step=step,
-                    first_step=first_step,
-                    data="training data",
-                )
-            )
+            meaning = tested if name.startswith("val_") else trained
+        found.append(Metric(name, _number(name, value), **meaning))
     return tuple(found)
 
 
 def values_of(metrics: Iterable[Metric]) -> dict[str, float | str]:
     """Name -> value as a record holds it: JSON has no NaN, so a diverged metric is kept as text."""
-    return {m.name: m.value if math.isfinite(m.value) else str(m.value) for m in metrics}
+    return {m.name: finite_or_text(m.value) for m in metrics}
+
+
+def finite_or_text(value: float) -> float | str:
+    """A number as JSON can hold it."""
+    return value if math.isfinite(value) else str(value)
 
 
 def meanings(metrics: Iterable[Metric]) -> dict[str, dict[str, Any]]:

@@ -32,7 +32,8 @@ class Probe:
 
     batch: field -> array, samples along the first axis. form: how the model is called with it: ``array``, ``tuple`` (as
     positional arguments of a ``torch.nn.Module``), ``list``, ``dict`` (keyword arguments). layers: in the order in which they
-    were done. outputs: name -> array. raw: the batch before ``preprocess``, where that was given. framework.
+    were done. outputs: name -> array. raw: the batch before ``preprocess``, where that was given. framework. settings: of
+    layers by path, where no record of the architecture has them: ``class``, ``config``, ``code`` (a digest).
     """
 
     batch: Mapping[str, np.ndarray]
@@ -42,6 +43,7 @@ class Probe:
     raw: Mapping[str, np.ndarray] = field(default_factory=dict)
     raw_form: str = "array"
     framework: str = ""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -67,6 +69,8 @@ class Probe:
             "version": 1, "framework": self.framework, "form": self.form, "raw_form": self.raw_form, "names": names,
             "layers": [layer.as_document() for layer in self.layers],
         }  # fmt: skip
+        if self.settings:
+            about["settings"] = {path: dict(row) for path, row in self.settings.items()}
         return {"about": about, "arrays": arrays}
 
     @classmethod
@@ -83,7 +87,7 @@ class Probe:
             layers = tuple(Sketch.from_document(row) for row in about["layers"])
             return cls(
                 groups["batch"], about["form"], layers, groups["output"], groups["raw"], about["raw_form"],
-                about["framework"],
+                about["framework"], {str(path): dict(row) for path, row in about.get("settings", {}).items()},
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UsageError("this is no probe", found=f"{type(error).__name__}: {error}") from error
@@ -105,12 +109,13 @@ class Divergence:
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What replaying a probe gave: ``divergences`` in the order of execution (outputs last), how many layers and outputs
-    were held against the record, and the tolerance."""
+    were held against the record, and the tolerance. settings: those of the layers now, as in :class:`Probe`."""
 
     divergences: tuple[Divergence, ...]
     layers: int
     outputs: int
     tolerance: Tolerance
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
@@ -132,8 +137,9 @@ def make_probe(
 ) -> Probe:
     """Run a small batch through a live ``model`` in inference mode and keep what came of it; the model is as before.
 
-    ``batch``: an array, a tuple or list of them, or a dict; with ``preprocess``, what that is given (it gives the input). ``apply(model, batch)``
-    computes the outputs of a model that cannot be called (a JAX tree); it may be a flax linen module. Training flags,
+    ``batch``: an array, a tuple or list of them, or a dict; with ``preprocess``, what that is given (it gives the input).
+    ``apply``: a function of model and batch that computes the outputs of a model that cannot be called (a JAX tree); it may be
+    a flax linen module. Training flags,
     generators, gradients, statistics and hooks are put back. Raises :class:`UsageError` for a batch that is no arrays or
     larger than 64 MB, and where the model cannot be called so.
     """
@@ -145,8 +151,8 @@ def make_probe(
     fields, form = _flat(batch)
     if sum(a.nbytes for a in (*fields.values(), *raw.values())) > _MOST_BYTES:
         raise UsageError("a probe is a small batch", expected="64 MB at most; 32 samples are plenty")
-    layers, outputs, framework = _run(model, fields, form, apply)
-    return Probe(fields, form, layers, outputs, raw, raw_form, framework)
+    layers, outputs, framework, settings = _run(model, fields, form, apply)
+    return Probe(fields, form, layers, outputs, raw, raw_form, framework, settings)
 
 
 def replay(
@@ -170,16 +176,17 @@ def replay(
     tolerance = layer_tolerance(kinds, same_setup=same_setup)
     if preprocess is not None and probe.raw:
         now, _ = _flat(preprocess(probe.given_raw()))
-        found += _arrays("preprocess", probe.batch, now, tolerance)
-    layers, outputs, _ = _run(model, probe.batch, probe.form, apply, probe.layers)
+        own = layer_tolerance(precision_of(a.dtype.name for a in probe.batch.values()), same_setup=same_setup)
+        found += _arrays("preprocess", probe.batch, now, own)
+    layers, outputs, _, settings = _run(model, probe.batch, probe.form, apply)
     found += _layers(probe.layers, layers, tolerance)
     found += _arrays("output", probe.outputs, outputs, tolerance)
-    return Replay(tuple(found), len(probe.layers), len(probe.outputs), tolerance)
+    return Replay(tuple(found), len(probe.layers), len(probe.outputs), tolerance, settings)
 
 
 def _run(
-    model: Any, fields: Mapping[str, np.ndarray], form: str, apply: Any, like: tuple[Sketch, ...] = ()
-) -> tuple[tuple[Sketch, ...], dict[str, np.ndarray], str]:
+    model: Any, fields: Mapping[str, np.ndarray], form: str, apply: Any
+) -> tuple[tuple[Sketch, ...], dict[str, np.ndarray], str, dict[str, Any]]:
     rows: list[Sketch] = []
 
     def tell(path: str, class_name: str, output: str, values: np.ndarray, dtype: str) -> None:
@@ -188,8 +195,8 @@ def _run(
             rows.append(sketch(path, class_name, output, values, dtype, f"{len(rows)}:{output}"))
 
     room = import_module("holdfast._frameworks.probing")
-    outputs, framework = room.run_model(model, _nest(fields, form), tell, apply)
-    return tuple(rows), outputs, framework
+    outputs, framework, settings = room.run_model(model, _nest(fields, form), tell, apply)
+    return tuple(rows), outputs, framework, settings
 
 
 def _layers(was: tuple[Sketch, ...], now: tuple[Sketch, ...], tolerance: Tolerance) -> list[Divergence]:

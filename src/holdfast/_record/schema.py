@@ -31,6 +31,9 @@ end as well. Field by field (also on the docs page):
                     front).
 ``environment``     interpreter, libraries, devices, settings that change numbers, command line and code (see
                     :mod:`holdfast._record.environment`).
+``resume``          what else a resumed run needs: ``parts`` (words of the live objects that were saved), ``states`` (whether
+                    ``state.json`` has any), ``data``, ``preprocess``, ``metrics``: name -> ``kind``, ``class`` and ``digest`` of
+                    what was captured, ``value`` of a number; ``accumulating``: how it was seen that gradients were gathered.
 ``metrics``         name -> number (text where JSON has none). ``measured``: name -> what the number is (see
                     :mod:`holdfast._record.metrics`), where more than that is known.
 ``snapshot``        ``proof``: how the values were held to one instant: ``protocol`` (training waits for ``save()``) or
@@ -43,7 +46,8 @@ end as well. Field by field (also on the docs page):
 ``timings``         seconds by phase (``stall``, ``snapshot``, ``hash``, ``write``, ``fsync``, ``total`` until the record was
                     written), ``retries`` and the writer's ``pid``.
 ``telemetry``       what else the save measured, in bytes: ``bytes``, ``bytes_reused``, ``free_before``, ``free_after`` (on
-                    the disk), ``rss_before`` ..., ``peak_rss``, ``gpu`` (by moment).
+                    the disk), ``rss_before`` ..., ``peak_rss``, ``gpu`` (by moment); ``trackers``: what trackers had not taken
+                    of earlier saves, and why.
 ``digest``          of all the rest, see :mod:`holdfast._record.canonical`.
 
 How digests are made of leaves: :mod:`holdfast._integrity.digest`.

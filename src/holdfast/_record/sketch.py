@@ -126,5 +126,7 @@ def differs(was: Sketch, now: Sketch, tolerance: Tolerance) -> tuple[float, str]
             continue
         far = abs(a - b) / scale if scale else math.inf
         if far > worst:
-            worst, told = far, f"its {word} is {b:.6g}, and was {a:.6g}"
+            worst, told = far, f"its output differs by {far:.2g} of its size"
+            if word != "projection":
+                told += f", its {word} is {b:.6g} and was {a:.6g}"
     return (worst, told) if worst else None

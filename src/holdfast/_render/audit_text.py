@@ -17,6 +17,11 @@ _MARKS = {
     "not-measured": ("·", "dim", "not measured"),
 }
 _STATUS = {"proved": "proved", "fits": "fits the numbers", "likely": "likely, not tested"}
+_MEANS = {
+    "proved": "proved: compared by content, or counted",
+    "fits": "fits: tried out, and the recorded number came back",
+    "likely": "likely: it is so; whether it explains the difference was not tested",
+}
 
 
 def draw(document: Mapping[str, Any], page: Page, *, verbose: bool = False, quiet: bool = False) -> None:
@@ -36,7 +41,9 @@ def draw(document: Mapping[str, Any], page: Page, *, verbose: bool = False, quie
     page.blank()
     _table(document["metrics"], page)
     causes = _causes(document["metrics"])
-    if causes:
+    if len(causes) == 1 and causes[0][0]["message"] in document["summary"]:
+        _only(causes[0], document["metrics"], page)
+    elif causes:
         page.blank()
         page.line(("Likely causes, in order", "head"))
         for n, (cause, names) in enumerate(causes, 1):
@@ -58,7 +65,11 @@ def draw(document: Mapping[str, Any], page: Page, *, verbose: bool = False, quie
     page.blank()
     page.wrapped(document["state"], label="State:", hang=13)
     if document["probe"]:
-        page.wrapped(document["probe"], label="Probe:", hang=13)
+        again = not good and document["probe"] in document["summary"]
+        text = "diverges there" if again else document["probe"].removeprefix("the probe ")
+        page.wrapped(text, label="Probe:", hang=13)
+    if document.get("data"):
+        page.wrapped(document["data"], label="Data:", hang=13)
     _environment(document["environment"], page, verbose=verbose)
     for finding in document["findings"]:
         if finding["remedy"] and finding["severity"] != "note":
@@ -69,7 +80,7 @@ def _table(rows: list[Mapping[str, Any]], page: Page) -> None:
     width = max((len(row["name"]) for row in rows), default=0)
     if rows:
         page.line("    ", (f"{'':<{width}}  {'recorded':>12}  {'now':>12}", "dim"))
-    for row in rows:
+    for n, row in enumerate(rows):
         mark, style, text = _MARKS[row["verdict"]]
         numbers = f"{_number(row['recorded']):>12}  {_number(row['now']):>12}"
         far = row["distance"]
@@ -82,10 +93,28 @@ def _table(rows: list[Mapping[str, Any]], page: Page) -> None:
                 else f" by {far:.2g}"
             )
         page.line("  ", (mark, style), f" {row['name']:<{width}}  {numbers}  ", (text, style))
-        if row["why"]:
+        following = rows[n + 1] if n + 1 < len(rows) else None
+        if row["why"] and (following is None or following["why"] != row["why"]):
             page.wrapped(row["why"], indent=4 + width + 2, style="dim")
-        if row["verdict"] == "differs" and row["tolerance"]:
-            page.wrapped(f"tolerance: {row['tolerance']}", indent=4 + width + 2, style="dim")
+        tolerance = row["tolerance"] if row["verdict"] == "differs" else None
+        if tolerance and not any(
+            r["verdict"] == "differs" and r["tolerance"] == tolerance for r in rows[n + 1 :]
+        ):
+            page.wrapped(f"tolerance: {tolerance}", indent=4 + width + 2, style="dim")
+    apart = [r["name"] for r in rows if r["meaning"].get("kind") == "running-average" and r["now"] is None]
+    if apart:
+        text = f"Where the evaluation also returns {' and '.join(apart[:3])} of the training data, that gap is taken apart."
+        page.wrapped(text, indent=4 + width + 2, style="dim")
+
+
+def _only(found: tuple[Mapping[str, Any], list[str]], rows: list[Mapping[str, Any]], page: Page) -> None:
+    """The one cause, which the first line has told: how sure it is, and what it leaves open."""
+    cause, names = found
+    page.blank()
+    page.wrapped(_MEANS[cause["status"]], label="Cause:", hang=13)
+    left = [row["name"] for row in rows if row["verdict"] == "differs" and row["name"] not in names]
+    if left:
+        page.wrapped(f"it does not explain {' and '.join(left)}", indent=13)
 
 
 def _number(value: float | None) -> str:

@@ -16,6 +16,7 @@ from .._core.fault import Fault
 from .._core.finding import CheckpointReport, Finding, Report
 from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
 from .plain import plain
+from .version import SCHEMA_VERSION
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -25,8 +26,6 @@ __all__ = [
     "delta_document",
     "error_document",
 ]
-
-SCHEMA_VERSION = 1
 
 
 def inspect_document(

@@ -167,7 +167,7 @@ def _checkpoint(c: Mapping[str, Any], page: Page, *, verify: bool, verbose: bool
     if verify or verbose:
         _evidence(c, page, verbose)
     _looked(c, page, verbose)
-    if alone and c["verdict"] == "sound" and c["proof"] != "sealed" and _depth(c) == "full" and not _live(c):
+    if alone and c["verdict"] == "sound" and c["proof"] != "sealed" and _depth(c) == "full" and _sealable(c):
         page.wrapped("a seal beside it makes every byte provable:", indent=2, label=("next", "dim"), hang=15)
         page.line(" " * 19, (f"holdfast seal {quote(c['path'])}", "command"))
     page.blank()
@@ -175,6 +175,11 @@ def _checkpoint(c: Mapping[str, Any], page: Page, *, verify: bool, verbose: bool
 
 def _live(c: Mapping[str, Any]) -> bool:
     return bool(c["format"] == "live")
+
+
+def _sealable(c: Mapping[str, Any]) -> bool:
+    """No live objects, and no step of a vault, whose record is its seal."""
+    return c["format"] not in ("live", "holdfast-step")
 
 
 def _depth(c: Mapping[str, Any]) -> str:

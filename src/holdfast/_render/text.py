@@ -36,11 +36,19 @@ def draw(
     elif command == "history":
         from . import history_text
 
-        history_text.draw(document, page, quiet=quiet)
+        history_text.draw(document, page, quiet=quiet, verbose=verbose)
     elif command == "audit":
         from . import audit_text
 
         audit_text.draw(document, page, verbose=verbose, quiet=quiet)
+    elif command == "diagnose":
+        from . import diagnosis_text
+
+        diagnosis_text.draw(document, page, verbose=verbose, quiet=quiet)
+    elif command == "drill":
+        from . import drill_text
+
+        drill_text.draw(document, page, verbose=verbose, quiet=quiet)
     elif command == "seal":
         for entry in document["seals"]:
             page.line(

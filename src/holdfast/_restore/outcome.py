@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core.finding import Finding, Proof
 from .._core.plan import Plan
 from .._core.words import plural
+from .._record.metric_history import MetricHistory
+
+if TYPE_CHECKING:
+    from .data_contract import DataContract
 
 __all__ = ["Outcome"]
 
@@ -33,7 +37,9 @@ class Outcome:
     plan: the edits that were carried out. objects: the restored objects by part; new ones where the framework's
         values are immutable (JAX), else those that were passed. passed_over: newer checkpoints of a vault that were
         not taken, each with the reason. extra: what :meth:`Vault.save` was given as ``extra``. proved: what replaying
-        the probe showed, where that was asked for.
+        the probe showed, where that was asked for. history: the metrics of the checkpoints that led to this one
+        (:class:`MetricHistory`; from a vault only, else it is empty). data, preprocess, metric_states: by name, the objects that
+        stand where they stood at the save; of what was not passed, what was saved.
     """
 
     path: str
@@ -58,6 +64,10 @@ class Outcome:
     passed_over: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     proved: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    metric_states: Mapping[str, Any] = field(default_factory=dict)
+    history: MetricHistory = field(default_factory=MetricHistory)
 
     @property
     def model(self) -> Any:
@@ -68,6 +78,14 @@ class Outcome:
     def optimizer(self) -> Any:
         """The restored optimizer."""
         return self.objects.get("optimizer")
+
+    @property
+    def contract(self) -> DataContract | None:
+        """The data contract that the checkpoint holds, or ``None``. It is read when it is asked for: ask before retention
+        drops the step, or :class:`CheckpointNotFound` is raised."""
+        from .data_contract import contract_at
+
+        return contract_at(self.path)
 
     @property
     def summary(self) -> str:

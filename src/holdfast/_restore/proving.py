@@ -4,17 +4,17 @@ otherwise joined with what differs there."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._compare.compare import compare_catalogs
 from .._core.catalog import Catalog
 from .._core.difference import Difference
 from .._core.errors import NotProved, UsageError
 from .._core.fault import Fault
 from .._core.finding import Finding
-from .._frameworks import live_catalog
+from .._examine.fit import fit
+from .._frameworks import LiveCatalog, live_catalog
 from .._integrity.architecture import modules_of
 from .._integrity.seal import find_seal
 from .._layouts.opening import open_path, the_one
@@ -70,7 +70,8 @@ def prove(
         fault = Fault("preprocessing-differs", text, attributes=evidence)
         return Proved(done, text, findings_of([fault], target))
     where = "diverges at" if first.where == "layer" else "every layer agrees, and the outputs differ at"
-    why = _why(first, differences, list(tensors))
+    changes = [(_paths(d), what_changed(d)) for d in differences] or list(_settings(probe, done))
+    why = _why(first, changes, list(tensors))
     text = f"{where} `{path}`{f' ({first.class_name})' if first.class_name else ''}: {why} ({first.message})"
     evidence |= {"layer": first.path, "before": first.before, "diverging": len(done.divergences)}
     fault = Fault("probe-diverges", text, attributes=evidence)
@@ -82,9 +83,10 @@ def restore_and_prove(
     *,
     preprocess: Callable[[Any], Any] | None = None,
     apply: Callable[..., Any] | None = None,
+    restored: Callable[[], object] = lambda: None,
     **given: Any,
 ) -> Outcome:
-    """Restore, then replay the checkpoint's probe on the restored model.
+    """Restore, then replay the checkpoint's probe on the restored model; ``restored`` is called in between.
 
     Raises :class:`UsageError` (nothing changed) where the checkpoint holds no probe or no model was passed,
     :class:`NotProved` where the model computes something else, and what :func:`holdfast.restore` raises.
@@ -96,6 +98,7 @@ def restore_and_prove(
         seal = find_seal(target)
         record = seal.record if seal is not None else None
         probe = probe_of(record, stored)
+        step = stored.attributes.get("step")  # of a vault
     if probe is None:
         raise UsageError(
             "this checkpoint holds no probe, so that nothing can be proved by it", file=target.path,
@@ -103,6 +106,7 @@ def restore_and_prove(
             "holdfast.audit(...) measures recorded metrics again.",
         )  # fmt: skip
     outcome = restore(path, **given)
+    restored()
     then = record.environment if record is not None else None
     same = not any(change.matters for change in environment_changes(then, environment()))
     with open_path(target.path) as stored:
@@ -111,18 +115,21 @@ def restore_and_prove(
     proved = prove(
         probe, outcome.model, target, differences=differences, preprocess=preprocess, apply=apply, same_setup=same
     )  # fmt: skip
-    outcome = replace(outcome, proved=proved.summary, findings=(*outcome.findings, *proved.findings))
+    outcome = replace(
+        outcome, step=outcome.step if step is None else step, proved=proved.summary,
+        findings=(*outcome.findings, *proved.findings),
+    )  # fmt: skip
     if not proved.replay.agrees:
         raise NotProved(proved.summary, proved.findings, outcome, file=target.path)
     return outcome
 
 
-def function_differences(stored: Catalog, live: Catalog) -> tuple[Difference, ...]:
-    """``T218`` and ``T219`` between a checkpoint (its ``modules`` are those of its record) and a live model."""
+def function_differences(stored: Catalog, live: LiveCatalog) -> tuple[Difference, ...]:
+    """``T218`` and ``T219`` between a checkpoint (its ``modules`` are those of its record) and a live model, paired as a
+    restore pairs them."""
     if not stored.modules or not live.modules:
         return ()
-    delta = compare_catalogs(stored, live, depth="header")
-    return tuple(d for d in delta.differences if d.code in ("T218", "T219"))
+    return tuple(d for d in fit(stored, live).delta.differences if d.code in ("T218", "T219"))
 
 
 def what_changed(difference: Difference) -> str:
@@ -137,23 +144,46 @@ def what_changed(difference: Difference) -> str:
     return difference.message
 
 
-def _why(first: Divergence, differences: Sequence[Difference], tensors: list[str]) -> str:
+Changes = Sequence[tuple[frozenset[Any], str]]
+"""Paths of layers, and what changed there."""
+
+
+def _paths(difference: Difference) -> frozenset[Any]:
+    return frozenset({difference.a, difference.b, *difference.evidence.get("modules", ())})
+
+
+def _settings(probe: Probe, done: Replay) -> Iterator[tuple[frozenset[Any], str]]:
+    """Changes between the settings that the probe itself keeps and those met now."""
+    for path, now in done.settings.items():
+        was = probe.settings.get(path)
+        if was is None:
+            continue
+        told = [f"{was['class']} became {now['class']}"] if was["class"] != now["class"] else []
+        before, after = was["config"], now["config"]
+        told += [
+            f"{key} {_shown(before.get(key))} became {_shown(after.get(key))}"
+            for key in dict.fromkeys((*before, *after))
+            if before.get(key) != after.get(key)
+        ]
+        if not told and None not in (was["code"], now["code"]) and was["code"] != now["code"]:
+            told.append("its source code is another one")
+        if told:
+            yield frozenset({path}), ", ".join(told)
+
+
+def _why(first: Divergence, changes: Changes, tensors: list[str]) -> str:
     """What differs at the layer, in words."""
-    parts = []
-    for difference in differences:
-        paths = {difference.a, difference.b, *difference.evidence.get("modules", ())}
-        if first.path in paths or first.before in paths or (not first.path and None in paths):
-            parts.append(what_changed(difference))
+    here = {first.path, first.before} | ({None} if not first.path else set())
+    parts = [text for paths, text in changes if not here.isdisjoint(paths)]
     inside = [name for name in tensors if _within(name, first.path)]
     if inside:
         shown = ", ".join(f"`{name}`" for name in inside[:3])
         parts.append(f"its tensors are not the checkpoint's: {shown}" + (" ..." if len(inside) > 3 else ""))
         return "; ".join(parts)
-    if not parts and differences:
-        other = differences[0]
-        parts.append(
-            f"nothing differs there itself; elsewhere, at `{other.b or other.a}`: {what_changed(other)}"
-        )
+    if not parts and changes:
+        paths, text = changes[0]
+        where = next((path for path in sorted(filter(None, paths))), None)
+        parts.append(f"nothing differs there itself; {f'at `{where}`' if where else 'in the model'} {text}")
     elif not parts:
         parts.append(
             "settings and code are not known to differ, so that library versions or devices are left"
@@ -166,4 +196,6 @@ def _shown(value: Any) -> str:
 
 
 def _within(name: str, path: str) -> bool:
-    return not path or name.startswith((f"{path}.", f"{path}/"))
+    """Whether a tensor is one of a layer; the model's own name, or the collection, may stand before it."""
+    fronts = (f"{path}.", f"{path}/", f"{path.replace('.', '/')}/")
+    return not path or name.startswith(fronts) or name.partition("/")[2].startswith(fronts)

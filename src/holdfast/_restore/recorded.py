@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,13 @@ from .._core.catalog import Catalog
 from .._core.errors import ChecksumMismatch
 from .._integrity.digest import digest_array
 from .._layouts.target import Target
-from .._record.data.contract import Contract
+from .._record.annotations import METRICS_FILE, annotations_of
 from .._record.metrics import Metric, as_metrics, metric_of
 from .._record.probe import Probe
 from .._record.schema import Record
+from .data_contract import DataContract
 
 __all__ = ["arrays_of", "contract_of", "metrics_of", "precision_of_catalog", "probe_of"]
-
-_LATER = "metrics.jsonl"
 
 
 def metrics_of(record: Record | None, target: Target, given: Any = None) -> list[Metric]:
@@ -43,27 +41,18 @@ def metrics_of(record: Record | None, target: Target, given: Any = None) -> list
 def _later(target: Target, record: Record) -> list[tuple[str, Any, Any]]:
     """Rows of a step's ``metrics.jsonl`` that bear this record's digest; a torn last line says nothing."""
     try:
-        lines = Path(target.path, _LATER).read_text("utf-8", errors="replace").splitlines()
+        data = Path(target.path, METRICS_FILE).read_bytes()
     except OSError:
         return []
     found = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if (
-            isinstance(row, dict)
-            and row.get("record") == record.digest
-            and isinstance(row.get("metrics"), dict)
-        ):
-            measured = row.get("measured")
-            meanings = measured if isinstance(measured, dict) else {}
-            found += [
-                (name, value, meanings.get(name))
-                for name, value in row["metrics"].items()
-                if isinstance(value, (int, float))
-            ]
+    for row in annotations_of(data, record.digest).rows:
+        measured = row.get("measured")
+        meanings = measured if isinstance(measured, dict) else {}
+        found += [
+            (name, value, meanings.get(name))
+            for name, value in row["metrics"].items()
+            if isinstance(value, (int, float))
+        ]
     return found
 
 
@@ -76,10 +65,10 @@ def probe_of(record: Record | None, catalog: Catalog) -> Probe | None:
     return Probe.from_document({"about": about, "arrays": arrays_of(catalog, "probe")})
 
 
-def contract_of(record: Record | None, catalog: Catalog) -> Contract | None:
+def contract_of(record: Record | None, catalog: Catalog) -> DataContract | None:
     """The data contract of a step, or ``None``. Raises :class:`UsageError` for one that makes no sense."""
     about = record.contract if record is not None else None
-    return Contract.from_record(about, arrays_of(catalog, "contract")) if about else None
+    return DataContract.from_record(about, arrays_of(catalog, "contract")) if about else None
 
 
 def arrays_of(catalog: Catalog, part: str, front: str = "recorded/") -> dict[str, np.ndarray]:

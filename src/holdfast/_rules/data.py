@@ -273,6 +273,62 @@ def data_label_shift(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 
 @rule(
+    "D415", "data-field-order", severity="warning", cause="preprocessing", live=True,
+    remedy="Put the fields in the contract's order, or feed the model by name.",
+)  # fmt: skip
+def data_field_order(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """The same fields or columns stand in another order.
+
+    A model that is fed by position then reads one feature as another, and nothing raises: shapes and types agree. Of
+    named columns it is a fact; of columns without names it is found by putting them back: the batch then fits.
+
+    Evidence: the order, and the contract's; or which columns are exchanged.
+
+    What to do: select the columns by name (``frame[list(contract.fields)]``) before they become an array.
+
+    Example: A query that selects the columns in another order; a dict whose keys were sorted.
+    """
+    yield from told(rule, subject)
+
+
+@rule(
+    "D416", "data-transform", severity="error", cause="preprocessing", live=True,
+    remedy="Use the preprocessing of the training run, with its constants.",
+)  # fmt: skip
+def data_transform(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """The preprocessing is another than the one that the contract was learned with.
+
+    Told by its class, its settings, the numbers it was fitted to and the code that you wrote; a change that no number of
+    a small batch shows is seen here.
+
+    Evidence: each setting that changed, before and now.
+
+    What to do: take the preprocessing from where training takes it, and do not write it a second time.
+
+    Example: ``Normalize`` with mean 0.5 where it was 0.485; a scaler that was fitted anew.
+    """
+    yield from told(rule, subject)
+
+
+@rule(
+    "D417", "data-label-map", severity="error", cause="preprocessing", live=True,
+    remedy="Use the label map that was saved with the checkpoint.",
+)  # fmt: skip
+def data_label_map(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """Classes have other numbers than in the contract's label map, or there are other classes.
+
+    The model's outputs are then called by wrong names. No loss tells, and no shape.
+
+    Evidence: each class that differs, with both numbers.
+
+    What to do: load the map of the training run; do not make it anew from a listing.
+
+    Example: ``sorted(os.listdir(...))`` after a class folder was added.
+    """
+    yield from told(rule, subject)
+
+
+@rule(
     "D501", "preprocessing-differs", severity="error", cause="preprocessing", live=True,
     remedy="Compare the preprocessing code and its constants with those of the run.",
 )  # fmt: skip
@@ -303,5 +359,43 @@ def probe_diverges(rule: Rule, subject: Subject) -> Iterator[Finding]:
     devices.
 
     Example: A BatchNorm whose epsilon became 1e-6; a GELU that became its tanh approximation.
+    """
+    yield from told(rule, subject)
+
+
+@rule(
+    "D503", "preprocessing-constants", severity="error", cause="preprocessing", live=True,
+    remedy="Put the saved ones back: vault.restore(preprocess={...}).",
+)  # fmt: skip
+def preprocessing_constants(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """Fitted preprocessing has other constants than those that were saved with the checkpoint.
+
+    Fitted again on other data, built with other numbers, or another setting: the model is fed what it never saw, and nothing
+    raises. Rounding below a millionth is no difference.
+
+    Evidence: the attribute, what it was and what it is, and how far apart.
+
+    What to do: restore the fitted object from the checkpoint; do not fit it again.
+
+    Example: ``StandardScaler().fit(x_new)``: ``scaler: mean_[3] was 0.13, and is 0.51``.
+    """
+    yield from told(rule, subject)
+
+
+@rule(
+    "D504", "preprocessing-vocabulary", severity="error", cause="preprocessing", live=True,
+    remedy="Put the saved one back: vault.restore(preprocess={...}).",
+)  # fmt: skip
+def preprocessing_vocabulary(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A vocabulary, label map or tokenizer is another one than that which was saved with the checkpoint.
+
+    Each term has a row of the embedding, each class a place in the output. One term more in the middle, or another order, and
+    all that follow mean something else.
+
+    Evidence: terms that are gone or new, or the first that stands elsewhere; how many there were and are.
+
+    What to do: restore the vocabulary from the checkpoint.
+
+    Example: ``StringLookup`` adapted again after a week: two terms of equal frequency changed places.
     """
     yield from told(rule, subject)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from .._core.fault import Fault
 from .._core.finding import Finding, Severity, severity_rank
@@ -13,26 +14,38 @@ __all__ = ["findings_of", "told"]
 
 
 def told(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """One finding for each fault of the rule's slug: with the rule's own severity, or the one that the fault names under
-    ``severity`` in its attributes; the rest of these is evidence."""
+    """One finding for each fault of the rule's slug, as it was put, with its attributes as evidence.
+
+    Two of these say how grave it is: ``severity`` names it; ``fails`` says whether what is judged (a save, the next step)
+    cannot succeed, which is an error, or can all the same, which is none. Else the rule's own severity holds.
+    """
     for fault in subject.faults_of(rule.slug):
-        rest = dict(fault.attributes)
-        severity: Severity = rest.pop("severity", None) or rule.severity
-        yield rule.finding(
-            fault.message,
-            severity=severity,
-            file=fault.file,
-            tensor=fault.tensor,
-            tensors=fault.tensors,
-            seen=fault.seen,
-            expected=fault.expected,
-            **rest,
-        )
+        rest = {key: value for key, value in fault.attributes.items() if key not in ("severity", "fails")}
+        yield rule.from_fault(replace(fault, attributes=rest), severity=_severity(rule, fault))
 
 
-def findings_of(faults: Iterable[Fault], target: Target) -> tuple[Finding, ...]:
-    """What the rules of these slugs say of them, the gravest first. Raises :class:`LookupError` for a fault that has no
-    rule."""
+def _severity(rule: Rule, fault: Fault) -> Severity:
+    named: Severity | None = fault.attributes.get("severity")
+    fails = fault.attributes.get("fails")
+    if named is not None:
+        return named
+    if fails is None:
+        return rule.severity
+    return "error" if fails else "warning" if rule.severity == "error" else rule.severity
+
+
+class _NoStore:
+    """What is looked at is no checkpoint."""
+
+    files: tuple[str, ...] = ()
+
+
+_NOWHERE = Target(path="", main=None, store=_NoStore(), format=None)  # type: ignore[arg-type]
+
+
+def findings_of(faults: Iterable[Fault], target: Target = _NOWHERE) -> tuple[Finding, ...]:
+    """What the rules of these slugs say of them, the gravest first; ``target``: the checkpoint that they are about, if they
+    are about one. Raises :class:`LookupError` for a fault that has no rule."""
     found: list[Finding] = []
     for fault in faults:
         rule = rule_named(fault.slug)

@@ -247,7 +247,8 @@ def seal_damaged(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     The ``.holdfast.json`` file is no seal, or its own digest does not fit its content. It proves nothing
     then; the checkpoint itself may be whole. In a step of a vault, whose record is its seal and lies there
-    twice, one of the two is damaged; the other was used, and nothing is lost.
+    twice, one of the two is damaged; the other was used, and nothing is lost. So it is with a line of its
+    ``metrics.jsonl``: metrics that were added after the save, each line with a digest of its own.
 
     Evidence: what is wrong with it.
 

@@ -1,6 +1,7 @@
 """O3: will the next step of a live optimizer run, and do what it should?
 
-The faults come from :meth:`LiveCatalog.readiness`; each says in one sentence what the framework will do.
+The faults come from :meth:`LiveCatalog.readiness`; each says in one sentence what the framework will do, and
+``attributes["fails"]`` whether the step raises.
 """
 
 from __future__ import annotations
@@ -9,16 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .._core.finding import Finding
+from .facts import told
 from .registry import Rule, Subject, rule
 
 __all__: list[str] = []
-
-
-def _told(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """An error where the step raises, else the rule's own severity; the fault's remedy before the rule's."""
-    for fault in subject.faults_of(rule.slug):
-        fails = fault.attributes.get("fails")
-        yield rule.from_fault(fault, severity="error" if fails else rule.severity)
 
 
 @rule(
@@ -39,7 +34,7 @@ def unknown_variable(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Example: ``model.add(Dense(10))`` after the first ``fit`` with the same optimizer.
     """
     replaced = any(subject.faults_of("foreign-variable"))
-    for finding in _told(rule, subject):
+    for finding in told(rule, subject):
         # an optimizer over a part of the model is an ordinary thing in PyTorch (only the head is trained)
         yield finding if replaced or finding.severity == "error" else replace(finding, severity="note")
 
@@ -61,7 +56,7 @@ def foreign_variable(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``model.load_state_dict(state, assign=True)`` after ``Adam(model.parameters())``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -82,7 +77,7 @@ def duplicate_variable(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``tf.train.Checkpoint(model=Net()).restore(path)`` with layers that are made in the first call.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -101,7 +96,7 @@ def slot_mismatch(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``optimizer.load_state_dict`` of a model with the layers in another order.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -119,7 +114,7 @@ def gradient_mismatch(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``zip(tape.gradient(loss, model.trainable_weights), head.trainable_weights)``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -139,7 +134,7 @@ def gradient_none(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a layer that is built and never called.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -158,7 +153,7 @@ def gradient_left(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``loss.backward()``, then a restore, then ``loss.backward()`` and ``optimizer.step()``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -179,7 +174,7 @@ def frozen_in_optimizer(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``layer.trainable = False`` after ``optimizer.build(model.trainable_variables)``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -200,7 +195,7 @@ def optimizer_order(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``Adam([*decoder.parameters(), *encoder.parameters()])``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -220,7 +215,7 @@ def not_built(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``Net().load_weights(path)`` on a subclassed model before its first call.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -239,4 +234,4 @@ def foreign_scheduler(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``optimizer = Adam(...)`` a second time, after ``scheduler = StepLR(optimizer, 10)``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)

@@ -65,6 +65,7 @@ _MODULES = (
     "saving",
     "data",
     "metrics",
+    "rehearsal",
 )
 
 

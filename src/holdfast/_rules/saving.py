@@ -1,37 +1,17 @@
 """S: what stands against saving, found before the first save of a vault and by ``vault.preflight``.
 
-The faults come from :mod:`holdfast._vault.preflight`; ``attributes["fails"]`` says whether a save is impossible,
-``["note"]`` that it is only worth knowing.
+The faults come from :mod:`holdfast._vault.preflight`; ``attributes["fails"]`` says whether a save is impossible.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._core.finding import Finding, Severity
+from .._core.finding import Finding
+from .facts import told
 from .registry import Rule, Subject, rule
 
 __all__: list[str] = []
-
-
-def _told(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """The rule's own severity, or what the fault says of itself: an error where no save can succeed."""
-    for fault in subject.faults_of(rule.slug):
-        rest = dict(fault.attributes)
-        fails, note = rest.pop("fails", None), rest.pop("note", False)
-        severity: Severity = rule.severity if fails is None else "error" if fails else "warning"
-        if note:
-            severity = "note"
-        yield rule.finding(
-            fault.message,
-            severity=severity,
-            file=fault.file,
-            tensor=fault.tensor,
-            tensors=fault.tensors,
-            seen=fault.seen,
-            expected=fault.expected,
-            **rest,
-        )
 
 
 @rule(
@@ -51,7 +31,7 @@ def disk_full(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a 12 MB state for a vault on a tmpfs of 8 MB.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -69,7 +49,7 @@ def disk_tight(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``Keep(last=3)`` with room for two steps of this state.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -88,7 +68,7 @@ def no_inodes(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a vault beside an image folder with 20 million entries.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -109,7 +89,7 @@ def snapshot_memory(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a 30 GB state in a container of 48 GB that already holds it.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -128,7 +108,7 @@ def permission_denied(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a run folder that was made by root, in a container that runs as another user.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -146,7 +126,7 @@ def read_only(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a vault below ``/kaggle/input``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -165,7 +145,7 @@ def path_too_long(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: hyperparameters spelled out in forty nested folder names.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -183,7 +163,7 @@ def folder_refuses(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: EIO from the first fsync on a failing disk.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -203,7 +183,7 @@ def no_atomic_rename(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a vault on ``s3fs``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -219,7 +199,7 @@ def not_durable(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: gcsfuse with streaming writes, where a file reaches the bucket when it is closed.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -235,7 +215,7 @@ def no_hard_links(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: exFAT, and most network mounts of object stores.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -254,7 +234,7 @@ def no_locks(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: NFS mounted with ``nolock``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -270,7 +250,7 @@ def volatile(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a vault below ``/dev/shm``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -286,7 +266,7 @@ def second_writer(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a job that was started twice.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -302,7 +282,7 @@ def unserialisable(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``extra={"loader": loader}``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -318,7 +298,7 @@ def background_error(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: the disk filled up while training went on.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule("S124", "still-busy", severity="note", cause="async-save", live=True)
@@ -333,7 +313,7 @@ def still_busy(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: a save every 20 seconds that takes 30 to write.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -352,7 +332,7 @@ def changed_while_saved(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``model.half()`` in another thread during ``vault.save()``.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)
 
 
 @rule(
@@ -372,4 +352,4 @@ def torn_snapshot(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: an averaging thread that writes to the weights at any time.
     """
-    yield from _told(rule, subject)
+    yield from told(rule, subject)

@@ -102,6 +102,11 @@ class Sink(ABC):
         ``False`` where that is not to be had, and nothing is left then."""
         return False
 
+    def append(self, name: str, data: bytes) -> bool:
+        """Add bytes to the end of a file, which is made where it is not there; they are on the medium when this returns (a
+        new file's name once :meth:`sync_folder` has). ``False`` where nothing can be appended: nothing is written then."""
+        return False
+
     def protect(self, name: str) -> None:  # noqa: B027 - nothing is a way of doing it
         """Make a file read-only, where there is such a thing."""
 
@@ -259,6 +264,20 @@ class LocalSink(Sink):
         if self.threads == 1 and not direct:
             return None
         return LocalPlacedFile(self, name, self._open(name), size, direct=direct, paced=disk)
+
+    def append(self, name: str, data: bytes) -> bool:
+        if self._at(name).exists():
+            flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+            handle = self.operate("append", name, lambda: os.open(self._at(name), flags))
+            file: SinkFile = _LocalSinkFile(self, name, handle)
+        else:
+            file = self.create(name)
+        try:
+            file.write(memoryview(data))
+            file.sync()
+        finally:
+            file.close()
+        return True
 
     def _open(self, name: str) -> int:
         flags = (

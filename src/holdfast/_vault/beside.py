@@ -19,9 +19,10 @@ from .._core.dtypes import dtype_of
 from .._core.errors import UsageError
 from .._core.plain import pack
 from .._core.spec import TensorSpec
-from .._record.data.contract import Contract
 from .._record.probe import Probe, make_probe
 from .._record.secrets import without_secret_values
+from .._restore.data_contract import DataContract
+from .given import Given
 from .payload import Item, Payload
 
 __all__ = ["RECORDED", "Beside", "put_arrays"]
@@ -37,21 +38,29 @@ class Beside:
 
     ``probe``: a batch, or a :class:`Probe` whose batch is taken. ``preprocess``, ``apply``: as for :func:`make_probe`.
     ``contract``: of the data that the run is trained on. ``config``: what the run was configured with, JSON-able.
+    ``data``, ``fitted``: objects whose state each save captures, by name.
     """
 
     probe: Any = None
     preprocess: Callable[[Any], Any] | None = None
     apply: Callable[..., Any] | None = None
-    contract: Contract | None = None
+    contract: DataContract | None = None
     config: Any = None
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    fitted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.contract is not None and not isinstance(self.contract, Contract):
+        if self.contract is not None and not isinstance(self.contract, DataContract):
             raise UsageError(
                 "this is no data contract", found=type(self.contract).__name__,
                 expected="what DataContract.from_batches(...) gives",
             )  # fmt: skip
         object.__setattr__(self, "config", None if self.config is None else _plain_config(self.config))
+
+    @property
+    def given(self) -> Given:
+        """Objects whose state each save captures."""
+        return Given(self.data, self.fitted)
 
     def take(self, model: Any, payload: Payload) -> dict[str, Any]:
         """Sections of the record for a save of ``model``; their arrays are put into ``payload``.

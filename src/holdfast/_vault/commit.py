@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from time import perf_counter
 from typing import Any
 
+import msgspec
 import numpy as np
 from blake3 import blake3
 
@@ -40,6 +41,7 @@ from .names import COPY, RECORD, StepName, partial_name
 from .native import write_native
 from .payload import Item, Payload
 from .room import needed_by
+from .stateful import STATES, documents_of, merge_states
 from .tensor_file import Written, write_tensors
 
 __all__ = ["STATE", "commit"]
@@ -96,7 +98,9 @@ def commit(
         times["hash"] = sum(file.seconds.get("hash", 0.0) for file in written.values())
         times["fsync"] = sum(file.seconds.get("fsync", 0.0) for file in written.values())
         times["retries"] = sink.retries - tried
-        part = merged(group.gather(_part(payload, written, texts=group.leads)))
+        parts = group.gather(_part(payload, written, leads=group.leads))
+        part = merged(parts)
+        merge_states(payload, parts[1:])
         record: Record | None = None
         with group.phase("committing"):
             if group.leads:
@@ -106,7 +110,9 @@ def commit(
                 ]
                 made = {key: s() if callable(s) else s for key, s in (sections or {}).items()}
                 record = _record(name, payload, part, small, modules, made, times)
-                text = write_text(dump_record(record))
+                document = dump_record(record)
+                record = msgspec.structs.replace(record, digest=document["digest"])
+                text = write_text(document)
                 for file in (RECORD, COPY):
                     _small(sink, f"{partial}/{file}", file, text)
                 sink.sync_folder(partial)
@@ -191,17 +197,20 @@ def _objects(item: Item) -> np.ndarray:
     return np.asarray(item.read()).astype(object)
 
 
-def _part(payload: Payload, written: Mapping[str, Written], *, texts: bool) -> Part:
+def _part(payload: Payload, written: Mapping[str, Written], *, leads: bool) -> Part:
     tensors = []
     for file, items in payload.files.items():
         for item in items:
             for spec in (item.spec, *item.others):
                 place, digest = written[file].places[spec.name]
                 tensors.append(_tensor(spec, (place,), digest))
-    for item in payload.texts if texts else ():
+    for item in payload.texts if leads else ():
         digest = digest_array(_objects(item))
         tensors += [_tensor(spec, (), digest) for spec in (item.spec, *item.others)]
-    return Part(tuple(w.record for w in written.values()), tuple(tensors))
+    files = tuple(w.record for w in written.values())
+    if leads:
+        return Part(files, tuple(tensors))
+    return Part(files, tuple(tensors), payload.attributes.get(STATES, {}), documents_of(payload))
 
 
 def _record(

@@ -10,7 +10,7 @@ parts, ``committing``. Each phase ends with a gather of failures, so nobody wait
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, TypeVar
@@ -24,10 +24,13 @@ Word = TypeVar("Word")
 
 
 class Part(NamedTuple):
-    """What one rank has written: its files and its tensors, as the record has them."""
+    """What one rank has written: its files and its tensors, as the record has them; and what it has that rank 0 is to write:
+    states beside the model with their small files."""
 
     files: tuple[FileRecord, ...] = ()
     tensors: tuple[TensorRecord, ...] = ()
+    states: Mapping[str, Mapping[str, Any]] = {}
+    documents: Mapping[str, bytes] = {}
 
 
 class Coordinator:

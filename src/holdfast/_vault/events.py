@@ -10,13 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from .._record.metrics import Metric
+
 __all__ = [
+    "Annotated",
     "Committed",
+    "Damaged",
     "Dropped",
     "Event",
     "Failed",
     "Frozen",
     "PassedOver",
+    "Restored",
     "SaveStarted",
     "Skipped",
     "Written",
@@ -53,7 +58,8 @@ class Written:
 @dataclass(frozen=True, slots=True)
 class Committed:
     """The step is there, durable and whole. ``timings`` are seconds by phase, ``telemetry`` what else was measured (both
-    as in :attr:`SaveHandle.timings` and :attr:`SaveHandle.telemetry`)."""
+    as in :attr:`SaveHandle.timings` and :attr:`SaveHandle.telemetry`). ``record``: the digest of its record, which names its
+    content. ``metrics``: those that it was saved with."""
 
     step: int
     elapsed: float
@@ -61,6 +67,19 @@ class Committed:
     path: str
     timings: Mapping[str, Any] = field(default_factory=dict)
     telemetry: Mapping[str, Any] = field(default_factory=dict)
+    record: str = ""
+    metrics: tuple[Metric, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """Metrics were added to a committed step (``vault.annotate``)."""
+
+    name: str
+    path: str
+    step: int
+    record: str
+    metrics: tuple[Metric, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +114,37 @@ class PassedOver:
     why: str
 
 
-Event: TypeAlias = "SaveStarted | Frozen | Written | Committed | Dropped | Failed | Skipped | PassedOver"
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Live objects hold this step now. ``proof``: how much evidence its bytes had. ``proved``: what replaying the probe
+    showed, where that was asked for."""
+
+    name: str
+    path: str
+    step: int
+    record: str
+    proof: str
+    proved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """``scrub`` found that a step is not what was saved; ``why`` says the gravest finding."""
+
+    name: str
+    why: str
+
+
+Event: TypeAlias = (
+    SaveStarted
+    | Frozen
+    | Written
+    | Committed
+    | Annotated
+    | Dropped
+    | Failed
+    | Skipped
+    | PassedOver
+    | Restored
+    | Damaged
+)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._core.catalog import Catalog
 from .._layouts.opening import open_path
 from .._restore.recorded import arrays_of
 
-__all__ = ["extra_of"]
+__all__ = ["extra_in", "extra_of"]
 
 _FRONT = "extra/"
 
@@ -17,13 +18,18 @@ def extra_of(path: str) -> dict[str, Any]:
 
     Raises :class:`ChecksumMismatch` where an array is not what was saved.
     """
-    found: dict[str, Any] = {}
     with open_path(path) as step:
-        for name, value in step.attributes.get("values", {}).items():
-            if name.startswith(_FRONT):
-                _put(found, name[len(_FRONT) :], value)
-        for name, values in arrays_of(step, "", _FRONT).items():
-            _put(found, name, values)
+        return extra_in(step)
+
+
+def extra_in(step: Catalog) -> dict[str, Any]:
+    """The same of a step that is open."""
+    found: dict[str, Any] = {}
+    for name, value in step.attributes.get("values", {}).items():
+        if name.startswith(_FRONT):
+            _put(found, name[len(_FRONT) :], value)
+    for name, values in arrays_of(step, "", _FRONT).items():
+        _put(found, name, values)
     return found
 
 

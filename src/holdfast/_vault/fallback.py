@@ -8,14 +8,15 @@ from typing import Any
 
 from .._core.errors import DamagedCheckpoint, HoldfastError, NothingToRestore, RestoreRefused
 from .._core.finding import Finding
+from .._frameworks.accumulating import look_on
 from .._restore.engine import restore as restore_path
 from .._restore.outcome import Outcome
 from .._restore.proving import restore_and_prove
 from .._rules.registry import rule_named
 from .._storage.reading import ReadLock
-from .events import PassedOver
-from .extra import extra_of
+from .events import PassedOver, Restored
 from .listing import Checkpoint, newest_of, record_of
+from .putting_back import Wanted
 from .recording import put_back
 from .variants import fit_key
 from .writer import Writer
@@ -93,23 +94,40 @@ def restore_step(
 ) -> Outcome:
     """Restore from this step; the next save continues it. ``random``: put the global random generators back too."""
     given = dict(given)
-    prove = given.pop("prove", False)
+    prove, wanted = given.pop("prove", False), given.pop("wanted", Wanted())
     with ReadLock(chosen.path):  # retention, also another process's, waits for us
-        outcome = (restore_and_prove if prove else restore_path)(chosen.path, **given)
-        extra = extra_of(chosen.path)
+        beside = wanted.begin(chosen.path)
+        look_on(given)
+        if prove:
+            outcome = restore_and_prove(chosen.path, restored=beside.preprocessing, **given)
+        else:
+            outcome = restore_path(chosen.path, **given)
+            beside.preprocessing()
+        beside.rest()
         left = put_back(chosen.path) if random else []
     for name, why in passed:
         LOG.warning("%s was passed over: %s", name, why)
         writer.emit(PassedOver(name, why))
+    if writer.listened:
+        digest = _digest(chosen)
+        writer.emit(Restored(chosen.name, chosen.path, chosen.step, digest, outcome.proof, outcome.proved))
     newest = newest_of(known)
     writer.continue_from(chosen.name, newest=newest is not None and chosen.name == newest.name)
     return replace(
         outcome,
         step=chosen.step,
         passed_over=passed,
-        extra=extra,
-        findings=(*outcome.findings, *_noted(chosen), *_other_draws(chosen, left)),
+        **beside.found,
+        findings=(*outcome.findings, *_noted(chosen), *_other_draws(chosen, left), *beside.findings(given)),
     )
+
+
+def _digest(chosen: Checkpoint) -> str:
+    """Of its record; empty where that is gone by now."""
+    try:
+        return record_of(chosen.path).digest
+    except (OSError, HoldfastError):
+        return ""
 
 
 def _other_draws(chosen: Checkpoint, left: list[str]) -> tuple[Finding, ...]:

@@ -8,7 +8,7 @@ from .._core.fault import Fault
 from .._core.finding import Finding, severity_rank
 from .._layouts.target import Target
 
-__all__ = ["findings_of"]
+__all__ = ["gravest_of_each", "saving_findings"]
 
 
 class _NoStore:
@@ -20,8 +20,8 @@ class _NoStore:
 _FOLDER = Target(path="vault", main=None, store=_NoStore(), format=None)  # type: ignore[arg-type]
 
 
-def findings_of(faults: Iterable[Fault]) -> tuple[Finding, ...]:
-    """Findings of the S rules, the gravest first; one for each slug (the first fact of a kind counts)."""
+def gravest_of_each(faults: Iterable[Fault]) -> list[Fault]:
+    """One fact of each kind: the first, or the first that makes a save impossible."""
     first: dict[str, Fault] = {}
     for fault in faults:
         kept = first.setdefault(fault.slug, fault)
@@ -29,12 +29,16 @@ def findings_of(faults: Iterable[Fault]) -> tuple[Finding, ...]:
             first[fault.slug] = fault
     if "disk-full" in first:  # says more than the other
         first.pop("disk-tight", None)
-    if not first:
-        return ()
-    # only now: the rules are many, and the first save is to start quickly
-    from .._examine.examine import run_rules
-    from .._rules.registry import Subject
+    return list(first.values())
 
-    subject = Subject(_FOLDER, None, None, "full", list(first.values()))
-    found = run_rules(subject, (), (), live=True)
-    return tuple(sorted(found, key=lambda f: severity_rank(f.severity)))
+
+def saving_findings(faults: Iterable[Fault]) -> tuple[Finding, ...]:
+    """Findings of the S rules, the gravest first; one for each kind."""
+    found = gravest_of_each(faults)
+    if not found:
+        return ()
+    from .._rules.facts import (
+        findings_of,  # only now: the rules are many, and the first save is to start quickly
+    )
+
+    return tuple(sorted(findings_of(found, _FOLDER), key=lambda f: (severity_rank(f.severity), f.code)))

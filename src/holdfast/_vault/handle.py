@@ -60,7 +60,7 @@ class SaveHandle:
     def telemetry(self) -> Mapping[str, Any]:
         """What else was measured: ``bytes`` and ``bytes_reused``; ``free_before`` and ``free_after`` (bytes free on the
         disk); ``rss_before``, ``rss_during``, ``rss_after`` (memory of this process) and ``peak_rss``; ``gpu`` where PyTorch
-        uses one."""
+        uses one; ``trackers`` where one of them did not take what it was told: by name, how much and why."""
         return MappingProxyType(self._telemetry)
 
     def join(self) -> None:

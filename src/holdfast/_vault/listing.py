@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from .._core.errors import HoldfastError
 from .._record.copies import Found, load_either
 from .._record.schema import Record
 from .names import StepName, parse_step
+from .saved import METRICS, SavedStep, saved_of
 from .variants import variant_of_record
 
 __all__ = [
@@ -27,8 +28,6 @@ __all__ = [
     "record_of",
 ]
 
-METRICS = "metrics.jsonl"
-
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -37,7 +36,8 @@ class Checkpoint:
     ``name`` and ``path``: its folder. ``step``, ``created``, ``metrics``. ``sequence``: its place in the order of
     saving; ``lineage`` and ``parent``: which line of the run it is on, and the step that it continues. ``fault``: why
     its record cannot be used, else ``None``; ``note``: what is wrong with one of its two copies. ``variant``: which
-    structure of the model it holds (:mod:`holdfast._vault.variants`).
+    structure of the model it holds (:mod:`holdfast._vault.variants`). ``saved``: what its record says besides; ``None``
+    where it cannot be used.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Checkpoint:
     fault: str | None = None
     note: str | None = None
     variant: str = ""
+    saved: SavedStep | None = field(default=None, repr=False, compare=False)
 
 
 def newest_of(known: list[Checkpoint]) -> Checkpoint | None:
@@ -85,51 +86,25 @@ def look_at(run: str, name: str, step: StepName, pinned: bool) -> Checkpoint:
         text = error.message if isinstance(error, HoldfastError) else error.strerror or str(error)
         return Checkpoint(name, path, step.step, pinned=pinned, fault=f"its record cannot be used: {text}")
     record = found.record
-    lineage = record.lineage or {}
-    metrics = {k: v for k, v in (record.metrics or {}).items() if isinstance(v, (int, float))}
-    metrics |= _later_metrics(path, record.digest)
+    variant = str((record.lineage or {}).get("variant") or variant_of_record(record))
+    saved = saved_of(path, name, step.step, record, variant)
     return Checkpoint(
         name,
         path,
         step.step,
-        created=_parsed(record.created),
-        sequence=int(lineage.get("sequence", 0)),
-        lineage=str(lineage.get("lineage", "")),
-        parent=lineage.get("parent"),
-        metrics=metrics,
-        nbytes=sum(entry.size for entry in record.files),
+        created=saved.created,
+        sequence=saved.sequence,
+        lineage=saved.lineage,
+        parent=saved.parent,
+        metrics={k: v for k, v in saved.metrics.items() if math.isfinite(v)},
+        nbytes=saved.nbytes,
         pinned=pinned,
         note=found.trouble,
-        variant=str(lineage.get("variant") or variant_of_record(record)),
+        variant=variant,
+        saved=saved,
     )
-
-
-def _later_metrics(path: str, digest: str) -> dict[str, float]:
-    """Metrics of ``metrics.jsonl`` that belong to this record; a torn last line says nothing."""
-    found: dict[str, float] = {}
-    try:
-        lines = Path(path, METRICS).read_text("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return found
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and row.get("record") == digest and isinstance(row.get("metrics"), dict):
-            found |= {k: v for k, v in row["metrics"].items() if isinstance(v, (int, float))}
-    return found
 
 
 def now() -> str:
     """The time, in UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _parsed(text: str) -> datetime | None:
-    for form in ("%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ"):
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=timezone.utc)
-        except ValueError:
-            continue
-    return None

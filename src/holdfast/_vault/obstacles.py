@@ -151,7 +151,7 @@ def of_space(
                 file=sink.path,
                 seen=f"{free:,} free",
                 expected=f"{one:,} bytes for each",
-                attributes={"note": True},
+                attributes={"severity": "note"},
             )
     else:
         coming = max(1, most - len(known))

@@ -17,7 +17,7 @@ from .._frameworks import LiveCatalog
 from .._storage.memory import memory
 from .._storage.probe import probe
 from .._storage.sink import LocalSink, Sink
-from .findings import findings_of
+from .findings import saving_findings
 from .keep import Keep
 from .names import PARTIAL
 from .obstacles import (
@@ -58,21 +58,21 @@ class Preflight:
 
         Raises :class:`VaultLocked`; :class:`SaveFailed` with all findings; what ``describe`` raises.
         """
-        if self._passed is None and (hopeless := findings_of(self._too_long())):
+        if self._passed is None and (hopeless := saving_findings(self._too_long())):
             live, payload = describe()
-            raise _impossible(list(hopeless), findings_of(self._still(live, payload)), self._sink.path)
+            raise _impossible(list(hopeless), saving_findings(self._still(live, payload)), self._sink.path)
         try:
             call(self._writer.open)
         except SaveFailed as failed:
             live, payload = describe()
-            failed.findings = findings_of([opening(failed), *self._still(live, payload)])
+            failed.findings = saving_findings([opening(failed), *self._still(live, payload)])
             raise
         if self._passed is not None:
             return self._passed
         live, payload = describe()
         tried: list[Fault] = []
         call(lambda: tried.extend(self._tried()))
-        findings = findings_of([*self._still(live, payload), *tried])
+        findings = saving_findings([*self._still(live, payload), *tried])
         errors = [f for f in findings if f.severity == "error"]
         if errors:
             raise _impossible(errors, findings, self._sink.path)
@@ -115,7 +115,7 @@ class Preflight:
             if not ours:
                 self._writer.close()
         found += self._still(live, payload)
-        findings = findings_of(found)
+        findings = saving_findings(found)
         errors = any(f.severity == "error" for f in findings)
         about: dict[str, Any] = {
             "next_step": "the save will fail" if errors else "nothing stands against saving"

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._core.errors import SaveFailed
 from .._core.fault import Fault
-from .findings import findings_of
+from .findings import saving_findings
 
 __all__ = ["changed_while_saved", "torn_snapshot"]
 
@@ -35,4 +35,4 @@ def _raced(
 ) -> SaveFailed:
     fault = Fault(slug, message, tensor=tensor, seen=found, expected=expected, tensors=tensors or (tensor,))
     given: dict[str, Any] = {"tensor": tensor, "expected": expected, "found": found, "remedy": remedy}
-    return SaveFailed(message, findings=findings_of([fault]), **given)
+    return SaveFailed(message, findings=saving_findings([fault]), **given)

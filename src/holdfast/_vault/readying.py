@@ -20,6 +20,7 @@ from .rehearse import Rehearsal, rehearse
 from .snapshot import Buffers
 from .steps import Steps
 from .telemetry import Watch
+from .tracking import Trackers
 from .writer import Writer
 
 __all__ = ["Readying"]
@@ -42,14 +43,16 @@ class Readying:
         self,
         on_full: str,
         on_event: Callable[[Event], None] | None,
-        tensorboard: Any,
+        trackers: Trackers,
         progress: Callable[[int], None] | bool | None,
     ) -> None:
         if on_full not in ("raise", "prune"):
             raise UsageError("no such on_full", found=on_full, expected="raise or prune")
-        self._telling = Watch(on_event, tensorboard, progress)
+        self._trackers = trackers
+        self._telling = Watch(on_event, trackers, progress)
         self._writer.prune = on_full == "prune"
         self._writer.emit = self._telling.emit
+        self._writer.listened = self._telling.listened
         self._preflight = Preflight(
             self._sink, self._steps, self._writer, self.keep, prune=self._writer.prune
         )

@@ -10,13 +10,16 @@ from typing import Any
 
 from .._core.errors import HoldfastError
 from .._core.plain import pack, unpack
+from .._frameworks.accumulating import gathered, look_on
 from .._record.environment import environment
-from .._record.metrics import Metric, Metrics, as_metrics, meanings, values_of
+from .._record.metrics import Metric, Metrics, as_metrics, meanings, metric_of, values_of
 from .._record.random_state import put_random_state, random_state
 from .beside import Beside
+from .given import Given
 from .payload import Payload
+from .stateful import states_taken, take_states
 
-__all__ = ["CODE", "RESUME", "put_back", "record_beside", "resume_of"]
+__all__ = ["CODE", "RESUME", "put_back", "record_beside", "recorded_metrics", "resume_of"]
 
 LOG = logging.getLogger("holdfast.vault")
 
@@ -33,21 +36,32 @@ def record_beside(
     *,
     by: str | None = None,
     beside: Beside | None = None,
-    model: Any = None,
+    parts: Mapping[str, Any] | None = None,
+    given: Given = Given(),  # noqa: B008 - it is frozen
+    rank: int = 0,
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """Sections of the record for one save, and what its writer calls before it commits.
 
-    Random state, and what ``beside`` has of ``model``, are taken at once, into the payload. The environment is asked in the
-    writer's thread. ``by``: the metric that retention goes by; where it was measured at another step, a warning says so.
-    Raises :class:`UsageError` for a metric that is no number, and where the probe cannot be run.
+    Random state, states beside the model (``given``), and what ``beside`` has of the model among ``parts``, are taken at once,
+    into the payload. The environment is asked in the writer's thread. ``by``: the metric that retention goes by; where it was
+    measured at another step, a warning says so. Raises :class:`UsageError` for a metric that is no number, a state that cannot
+    be saved, and where the probe cannot be run.
     """
-    beside = beside or Beside()
-    sections = beside.take(model, payload)
-    given = as_metrics(metrics) if metrics is not None else ()
-    if given:
-        sections["metrics"] = values_of(given)
-        sections["measured"] = meanings(given) or None
-        _warn_of_another_step(given, step, by)
+    beside, parts = beside or Beside(), {k: v for k, v in (parts or {}).items() if v is not None}
+    sections = beside.take(parts.get("model"), payload)
+    # before the random state: a loader may draw when it is asked for the first time
+    digests = take_states(payload, given, rank)
+    look_on(parts)
+    how = gathered(parts)
+    if how is not None:
+        LOG.warning("step %s is saved in the middle of a gradient accumulation: %s", step, how)
+    resume = {"parts": sorted(parts), **({"accumulating": how} if how else {})}
+    sections["resume"] = lambda: {**resume, **states_taken(payload)}
+    named = as_metrics(metrics) if metrics is not None else ()
+    if named:
+        sections["metrics"] = values_of(named)
+        sections["measured"] = meanings(named) or None
+        _warn_of_another_step(named, step, by)
     bad: list[str] = []
     payload.attributes[RESUME] = {"random": pack(random_state(), "random", bad)}
     if bad:
@@ -55,6 +69,7 @@ def record_beside(
     found: dict[str, Any] = {}
 
     def ask() -> None:
+        digests()
         found.update(environment())
         if beside.config is not None:
             found["config"] = beside.config
@@ -65,6 +80,12 @@ def record_beside(
 
     sections["environment"] = lambda: found or None
     return sections, ask
+
+
+def recorded_metrics(sections: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """The metrics in a record's sections."""
+    known = sections.get("measured") or {}
+    return tuple(metric_of(n, v, known.get(n)) for n, v in (sections.get("metrics") or {}).items())
 
 
 def _warn_of_another_step(given: tuple[Metric, ...], step: int, by: str | None) -> None:

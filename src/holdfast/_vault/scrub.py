@@ -99,7 +99,14 @@ class ScrubReport(Report):
     @property
     def damaged(self) -> tuple[str, ...]:
         """Names of the steps that are not what was saved; restoring passes them over."""
-        return tuple(Path(c.path).name for c in self.checkpoints if c.worst() == "error")
+        return tuple(name for name, _ in self.reasons())
+
+    def reasons(self) -> tuple[tuple[str, str], ...]:
+        """Names of the damaged steps, each with the message of its first error."""
+        bad = [c for c in self.checkpoints if c.worst() == "error"]
+        return tuple(
+            (Path(c.path).name, next(f.message for f in c.findings if f.severity == "error")) for c in bad
+        )
 
 
 def scrub(

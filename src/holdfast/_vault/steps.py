@@ -8,8 +8,10 @@ from pathlib import Path
 
 from .._core.errors import DamagedCheckpoint, HoldfastError, UsageError
 from .._integrity.atomic import write_whole
+from .._record.annotations import annotation_line
 from .._record.metrics import Metrics, as_metrics, meanings, values_of
 from .._storage.sink import Sink, save_failed
+from .events import Annotated
 from .keep import Keep
 from .listing import METRICS, Checkpoint, look_at, newest_of, now, number_of, record_of
 from .names import parse_step
@@ -75,28 +77,26 @@ class Steps:
             )  # fmt: skip
         return fitting[-1]
 
-    def annotate(self, step: int | str, metrics: Metrics) -> None:
+    def annotate(self, step: int | str, metrics: Metrics) -> Annotated:
         """Add a line to the step's ``metrics.jsonl``, bearing the record's digest; no committed file is touched."""
         found = self.named(step)
         record = record_of(found.path)
         given = as_metrics(metrics)
-        row = {"record": record.digest, "at": now(), "metrics": values_of(given)}
-        if known := meanings(given):
-            row["measured"] = known
-        line = json.dumps(row)
+        line = annotation_line(record.digest, now(), values_of(given), meanings(given))
         place = Path(found.path, METRICS)
         try:
             fresh = not place.exists()
             with place.open("a+b") as file:
                 if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
-                    line = "\n" + line  # a line that a kill tore stays alone
-                file.write(line.encode() + b"\n")
+                    line = b"\n" + line  # a line that a kill tore stays alone
+                file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise save_failed("annotate", os.fspath(place), error) from error
         if fresh:
             self._sink.sync_folder(found.name)
+        return Annotated(found.name, found.path, found.step, record.digest, given)
 
     def pin(self, step: int | str, pinned: bool = True) -> None:
         """Note in ``pins.json`` that a step stays whatever retention says; ``False`` takes that back."""

@@ -1,4 +1,4 @@
-"""What a save measures of itself, and who is told: log, callback, TensorBoard, progress.
+"""What a save measures of itself, and who is told: log, callback, trackers, progress.
 
 Nothing here can fail a save: what a callback raises is logged as an error, once for each kind of callback.
 """
@@ -12,15 +12,19 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._core.errors import UsageError
 from .._core.fault import Progress
+from .._record.metrics import Metric
 from .._render.progress import ByteProgress
 from .._storage.memory import peak_resident, resident
 from .._storage.sink import LocalSink, Sink
 from .events import Committed, Event, Failed, Frozen, SaveStarted, Written
 from .handle import SaveHandle
+
+if TYPE_CHECKING:
+    from .tracking import Trackers
 
 __all__ = ["Meter", "Watch", "gpu_memory", "scalars", "tells_failures"]
 
@@ -34,15 +38,15 @@ _SLOW = 1.0
 class Watch:
     """All who look on while a vault saves.
 
-    ``on_event``: called with each event. ``tensorboard``: anything with ``add_scalar(tag, value, step)`` (PyTorch's
-    SummaryWriter, tensorboardX), or a writer of ``tf.summary``. ``progress``: called with byte counts as they are written,
-    or ``True`` for a bar on a terminal. Raises :class:`UsageError` for what is none of these.
+    ``on_event``: called with each event. ``trackers``: told of the events that have something for them. ``progress``: called
+    with byte counts as they are written, or ``True`` for a bar on a terminal. Raises :class:`UsageError` for what is none of
+    these.
     """
 
     def __init__(
         self,
         on_event: Callable[[Event], None] | None = None,
-        tensorboard: Any = None,
+        trackers: Trackers | None = None,
         progress: Progress | bool | None = None,
     ) -> None:
         if on_event is not None and not callable(on_event):
@@ -52,13 +56,20 @@ class Watch:
                 "progress= is no callable", found=type(progress).__name__, expected="a callable, or True"
             )
         self._on_event, self._progress = on_event, progress
-        self._scalar = _scalar_of(tensorboard) if tensorboard is not None else None
+        self._trackers = trackers
         self._told: set[str] = set()
         self._begun = threading.local()
         self._guard = threading.Lock()
 
-    def emit(self, event: Event) -> None:
-        """Tell of an event."""
+    @property
+    def listened(self) -> bool:
+        """Whether anybody is told of events."""
+        return self._on_event is not None or (self._trackers is not None and self._trackers.any)
+
+    def emit(self, event: Event, handle: SaveHandle | None = None) -> None:
+        """Tell of an event; ``handle``: of the save that it is about."""
+        if self._trackers is not None:
+            self._trackers.tell(event, handle)
         if self._on_event is not None:
             self.guarded("on_event", lambda: self._on_event(event))  # type: ignore[misc]
 
@@ -96,14 +107,9 @@ class Watch:
         if meter is not None:
             meter.failed(error)
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Hand numbers to TensorBoard as ``holdfast/NAME``."""
-        if self._scalar is not None:
-            put = self._scalar
-            self.guarded(
-                "tensorboard",
-                lambda: [put(f"holdfast/{name}", value, step) for name, value in values.items()],
-            )
+    def untold(self) -> dict[str, Any] | None:
+        """What trackers did not take so far; ``None`` where there is nothing to say."""
+        return self._trackers.troubles() if self._trackers is not None else None
 
     def progress(self) -> tuple[Progress | None, Callable[[], None]]:
         """Who is told of bytes during one save, and what ends that."""
@@ -122,6 +128,7 @@ class Meter:
         self._retries = sink.retries
         self._ended = False
         self.nbytes = 0
+        self.metrics: tuple[Metric, ...] = ()
         self._tell: Progress | None = None
         self._close: Callable[[], None] = lambda: None
         self._gpu: dict[str, dict[str, int]] = {}
@@ -170,13 +177,15 @@ class Meter:
         times.setdefault("retries", self._sink.retries - self._retries)
         self._about["bytes"] = self.nbytes
         self._about["bytes_reused"] = int(times.get("bytes_reused", 0))
+        if (untold := self._watch.untold()) is not None:
+            self._about["trackers"] = untold
         self._handle._telemetry = dict(self._about)
         self.log("written")
         self._watch.emit(Written(self._handle.step, self.elapsed, self.nbytes))
         return {key: value for key, value in self._about.items() if value is not None}
 
-    def committed(self, name: str, path: str) -> None:
-        """The step is durable."""
+    def committed(self, name: str, path: str, record: str = "") -> None:
+        """The step is durable; ``record``: its record's digest."""
         times = self._handle._timings
         times["total"] = self.elapsed
         times["retries"] = self._sink.retries - self._retries
@@ -186,15 +195,15 @@ class Meter:
         self.log("committed as %s", name)
         self._ended = True
         told = MappingProxyType(dict(times)), MappingProxyType(dict(self._about))
-        self._watch.emit(Committed(self._handle.step, self.elapsed, name, path, *told))
-        self._watch.scalars(self._handle.step, scalars(*told))
+        done = Committed(self._handle.step, self.elapsed, name, path, *told, record, self.metrics)
+        self._watch.emit(done, self._handle)
 
     def failed(self, error: BaseException) -> None:
         """The save ended with an error."""
         if not self._ended:
             self._ended = True
             self.log("failed: %s", error)
-            self._watch.emit(Failed(self._handle.step, self.elapsed, error))
+            self._watch.emit(Failed(self._handle.step, self.elapsed, error), self._handle)
 
     def close(self) -> None:
         """The writer is done, well or not."""
@@ -235,7 +244,7 @@ def gpu_memory() -> dict[str, int] | None:
 
 
 def scalars(timings: Mapping[str, Any], telemetry: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of one save by the names that TensorBoard shows: seconds as ``stall_s``, ``total_s`` ..."""
+    """The numbers of one save by the names that trackers show: seconds as ``stall_s``, ``total_s`` ..."""
     phases = ("stall", "snapshot", "join", "hash", "write", "fsync", "total")
     found = {f"{name}_s": timings[name] for name in phases if name in timings}
     found["retries"] = timings.get("retries", 0)
@@ -245,30 +254,6 @@ def scalars(timings: Mapping[str, Any], telemetry: Mapping[str, Any]) -> dict[st
     for moment, numbers in telemetry.get("gpu", {}).items():
         found[f"gpu_{moment}"] = numbers["allocated"]
     return {name: float(value) for name, value in found.items()}
-
-
-def _scalar_of(writer: Any) -> Callable[[str, float, int], None]:
-    """How to hand a scalar to this writer. Raises :class:`UsageError` where it is none."""
-    if callable(getattr(writer, "add_scalar", None)):
-        add = writer.add_scalar
-        return lambda tag, value, step: add(tag, value, step)
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None and callable(getattr(writer, "as_default", None)):
-        # as tf.summary.scalar makes it (tensorboard/plugins/scalar/summary_v2.py), which needs TensorBoard installed
-        kinds = tensorflow.compat.v1.SummaryMetadata
-        metadata = kinds(plugin_data=kinds.PluginData(plugin_name="scalars"))
-
-        def put(tag: str, value: float, step: int) -> None:
-            with writer.as_default():
-                number = tensorflow.constant(value, tensorflow.float32)
-                tensorflow.summary.write(tag, number, step=step, metadata=metadata)
-
-        return put
-    raise UsageError(
-        "tensorboard= is no writer of scalars",
-        found=type(writer).__name__,
-        expected="a SummaryWriter of PyTorch or tensorboardX, or a writer of tf.summary",
-    )
 
 
 Save = TypeVar("Save", bound=Callable[..., Any])

@@ -21,26 +21,30 @@ from .._storage.sink import LocalSink
 from .beside import Beside
 from .coordinator import Coordinator
 from .deadline import Deadline
-from .events import Event
+from .events import Damaged, Event
 from .fallback import restore_newest, restore_step
+from .given import Given, function_of, given_for_every_save
 from .handle import SaveHandle
 from .keep import Keep
 from .listing import Checkpoint
 from .native import as_kinds, attach_native, release_native
 from .overlap import Overlap, overlap_of
+from .past import SavedStep, history_of, with_history
 from .payload import Payload, gather
+from .putting_back import Wanted
 from .quiet import uncollected
 from .readying import Readying
-from .recording import record_beside
+from .recording import record_beside, recorded_metrics
 from .signals import Preemptible, started
 from .snapshot import Buffers, freeze, give_all, proved
 from .steps import Steps
 from .telemetry import tells_failures
+from .tracking import Trackers
 from .writer import Writer
 
 if TYPE_CHECKING:
     from .._core.fault import Progress
-    from .._record.data.contract import Contract
+    from .._restore.data_contract import DataContract
     from .scrub import ScrubReport
 
 __all__ = ["Checkpoint", "Vault"]
@@ -68,8 +72,9 @@ class Vault(Preemptible, Readying):
     the same commit: ``checkpoint.pt``, ``model.keras``, ``checkpoint.index``.
 
     ``on_full``: ``"prune"`` drops, where there is no room for a save, what ``keep`` would drop without it. Who looks on:
-    ``on_event`` (called with each of :mod:`holdfast.events`), ``tensorboard`` (a writer that gets scalars), ``progress``
-    (called with byte counts, or ``True``: a bar on a terminal).
+    ``on_event`` (called with each of :mod:`holdfast.events`), ``trackers`` (writers and runs of TensorBoard, MLflow,
+    Weights & Biases ... that get metrics, telemetry and the checkpoint's place: docs/trackers.md), ``tensorboard`` (one more
+    of them), ``progress`` (called with byte counts, or ``True``: a bar on a terminal).
 
     ``deadline``: seconds after which a write that hangs (no operation on the disk ends) is given up: :class:`SaveFailed`
     names it, and nothing of that save ever becomes visible. Without one it is waited for.
@@ -93,6 +98,7 @@ class Vault(Preemptible, Readying):
         payload: str | tuple[str, ...] = "safetensors",
         on_full: Literal["raise", "prune"] = "raise",
         on_event: Callable[[Event], None] | None = None,
+        trackers: Iterable[Any] = (),
         tensorboard: Any = None,
         progress: Callable[[int], None] | bool | None = None,
         sink: LocalSink | None = None,
@@ -123,37 +129,42 @@ class Vault(Preemptible, Readying):
         self._closed = False
         self._beside = Beside()
         self._live_here()
-        self._make_ready(on_full, on_event, tensorboard, progress)
+        self._make_ready(on_full, on_event, Trackers(trackers, tensorboard), progress)
 
     # -- recording ---------------------------------------------------------------------------------------------------
     def record(
         self,
         *,
         probe: Any = None,
-        preprocess: Callable[[Any], Any] | None = None,
+        preprocess: Any = None,
         apply: Callable[..., Any] | None = None,
-        contract: Contract | None = None,
+        contract: DataContract | None = None,
         config: Any = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         """What every save records from now on, besides the state; what is not given stays as it was.
 
         ``probe``: a small batch of honest input (an array, a tuple or dict of arrays; 8 to 32 samples are plenty). Each
         save runs the model on it in inference mode and keeps the outputs and a sketch of every layer's output, so that
         ``restore(prove=True)`` and :func:`holdfast.audit` can tell later whether the same function came back, and which layer
-        is the first that computes otherwise. With ``preprocess`` the batch is raw, and that turns it into the model's
-        input. ``apply(model, batch)`` computes the outputs of a model that cannot be called (a JAX tree).
+        is the first that computes otherwise. With a callable ``preprocess`` the batch is raw, and that turns it into the
+        model's input. ``apply(model, batch)`` computes the outputs of a model that cannot be called (a JAX tree).
 
         ``contract``: what honest data looks like (:class:`DataContract`). ``config``: what the run was configured with (a
         dict, a dataclass, an ``argparse.Namespace``); values that look like secrets are left out.
+
+        ``data`` (loaders and iterators by name) and ``preprocess`` (fitted objects by name; one callable or estimator
+        that has a state is called ``preprocess``): each save captures their state anew, and :meth:`restore` puts it back.
 
         Raises :class:`UsageError` for a configuration that JSON cannot say.
         """
         given = {
             "probe": probe,
-            "preprocess": preprocess,
+            "preprocess": function_of(preprocess),
             "apply": apply,
             "contract": contract,
             "config": config,
+            **given_for_every_save(data, preprocess),
         }
         with self._turn:
             self._beside = replace(self._beside, **{k: v for k, v in given.items() if v is not None})
@@ -170,6 +181,8 @@ class Vault(Preemptible, Readying):
         scaler: Any = None,
         extra: Mapping[str, Any] | None = None,
         metrics: Metrics | None = None,
+        data: Mapping[str, Any] | None = None,
+        preprocess: Any = None,
         frozen: str | Iterable[str] = (),
         blocking: bool = False,
         payload: str | tuple[str, ...] | None = None,
@@ -179,7 +192,11 @@ class Vault(Preemptible, Readying):
 
         The live objects are those of :func:`holdfast.restore`; ``extra`` is a nest of numbers, texts and numpy arrays.
         ``metrics`` are numbers by name, or :class:`Metric` objects that say what they were measured of; plain numbers are
-        filed as ``unspecified``. Random state, environment and code are recorded with it.
+        filed as ``unspecified``, and of metric objects the state is saved too. Random state, environment and code are
+        recorded with it.
+
+        ``data``: loaders, iterators or samples seen, by name; ``preprocess``: fitted objects by name: their state is captured
+        now (docs/resume.md says which kinds), besides what :meth:`record` was given.
 
         ``frozen``: patterns over tensors of the model that training leaves as they are (what is not trainable is known
         without it); they are written once, and again only where their content changed. ``payload`` goes before the
@@ -214,7 +231,7 @@ class Vault(Preemptible, Readying):
                 "scaler": scaler,
                 **others,
             }
-            given = {**parts, "extra": extra, "metrics": metrics}
+            given = {**parts, "extra": extra, "metrics": metrics, "data": data, "preprocess": preprocess}
             handle._parts = frozenset(name for name, part in given.items() if part is not None)
 
             patterns = (frozen,) if isinstance(frozen, str) else tuple(frozen)
@@ -243,8 +260,9 @@ class Vault(Preemptible, Readying):
                 attach_native(held, kinds, parts, live, step, extra, handle._timings, describe)
             try:
                 told, ask = record_beside(
-                    held, step, metrics, by=self.keep.by, beside=self._beside, model=model
-                )
+                    held, step, metrics, by=self.keep.by, beside=self._beside, parts=parts, rank=self._writer.group.rank,
+                    given=Given.of(data, preprocess, metrics).over(self._beside.given),
+                )  # fmt: skip
             except BaseException:
                 if later is not None:
                     later.finish()
@@ -255,6 +273,7 @@ class Vault(Preemptible, Readying):
             handle._timings["snapshot"] = perf_counter() - begin
             modules = live.modules if "model" in live.parts else ()
             meter.nbytes = held.nbytes
+            meter.metrics = recorded_metrics(told)
             handle._freezes(later)
 
             def write() -> None:
@@ -310,8 +329,9 @@ class Vault(Preemptible, Readying):
             raise UsageError("this vault is closed", found=self.path)
 
     def wait(self) -> None:
-        """Wait until the save in flight is durable; raises what it failed with."""
+        """Wait until the save in flight is durable, and for a while until trackers know; raises what it failed with."""
         self._join()
+        self._trackers.flush()
         self._raise_failed()
 
     def close(self) -> None:
@@ -322,6 +342,7 @@ class Vault(Preemptible, Readying):
             self._join()
             self._closed = True
             self._deadline.when_free(self._writer.close)
+            self._trackers.close()
             if self._watch is not None:
                 self._watch.release()
             self._raise_failed()
@@ -351,6 +372,12 @@ class Vault(Preemptible, Readying):
     def __len__(self) -> int:
         return len(self.checkpoints())
 
+    def history(self) -> list[SavedStep]:
+        """Every step that was ever committed here, in the order of saving, with what it measured and cost: also those that
+        retention has dropped, whose tensors are gone, and damaged ones that were set aside (``live`` is ``False``). See
+        :attr:`Outcome.history` for the line of one step."""
+        return history_of(self.path, self.checkpoints())
+
     @property
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint whose record can be used, or ``None``."""
@@ -366,7 +393,7 @@ class Vault(Preemptible, Readying):
         The committed files are not touched: a line is added to ``metrics.jsonl``, bearing the record's digest. Raises
         :class:`UsageError` for a step that is not there.
         """
-        self._steps.annotate(step, metrics)
+        self._telling.emit(self._steps.annotate(step, metrics))
 
     def pin(self, step: int | str, pinned: bool = True) -> None:
         """Keep a step whatever ``keep`` says; ``False`` takes that back."""
@@ -389,6 +416,8 @@ class Vault(Preemptible, Readying):
         from .scrub import scrub
 
         report = scrub(self._steps, budget, jobs=jobs, progress=progress)
+        for name, why in report.reasons():
+            self._telling.emit(Damaged(name, why))
         if report.damaged:
             self._writer.incremental.distrust()
             LOG.error("damaged, and passed over at restore: %s", ", ".join(report.damaged))
@@ -403,6 +432,9 @@ class Vault(Preemptible, Readying):
         or_start_fresh: bool = False,
         random_state: bool | None = None,
         prove: bool = False,
+        data: Mapping[str, Any] | None = None,
+        preprocess: Any = None,
+        metrics: Mapping[str, Any] | None = None,
         **given: Any,
     ) -> Outcome | None:
         """Restore live objects from the newest checkpoint that verifies and fits; see :func:`holdfast.restore` for the
@@ -418,18 +450,23 @@ class Vault(Preemptible, Readying):
         ``prove``: replay the checkpoint's probe on what was restored (see :meth:`record`; ``preprocess`` and ``apply`` are
         those that were given there, or are passed here); :class:`NotProved` where it computes something else.
 
+        ``data``, ``preprocess`` and ``metrics``: the objects of :meth:`save` by name; each is put where it stood
+        (:class:`UsageError`, and nothing is restored, where one is of another kind). Those of :meth:`record` come back too:
+        preprocessing always, data where an optimizer is passed. What was saved and is not passed here is in the outcome's
+        ``data``, ``preprocess`` and ``metric_states``; what an exact resume lacks is a note or warning (R211 ...).
+
         Raises :class:`NothingToRestore` where none is left (``or_start_fresh=True`` gives ``None`` instead, but only
         where the vault holds no checkpoint at all), and :class:`RestoreRefused` where a checkpoint is whole and of this
         model, and a decision is needed (a learning rate that the code has changed).
         """
         random = given.get("optimizer") is not None if random_state is None else random_state
+        resume = given.get("optimizer") is not None
+        given["wanted"] = Wanted.of(
+            Given.of(data, preprocess, metrics), self._beside.given, resume, self._writer.group.rank
+        )
         if prove:
-            given = {
-                "prove": True,
-                "preprocess": self._beside.preprocess,
-                "apply": self._beside.apply,
-                **given,
-            }
+            function = function_of(preprocess) or self._beside.preprocess
+            given = {"prove": True, "preprocess": function, "apply": self._beside.apply, **given}
         with self._turn:  # no save begins meanwhile, and two restores do not mix
             for _ in range(20):
                 try:
@@ -460,5 +497,7 @@ class Vault(Preemptible, Readying):
             chosen = self._steps.named(step) if step is not None else self.best()
             if chosen is None:
                 raise NothingToRestore("no checkpoint has that metric", file=self.path, found=self.keep.by)
-            return restore_step(self._writer, chosen, known, given, random=random)
-        return restore_newest(self._writer, known, given, random=random)
+            outcome = restore_step(self._writer, chosen, known, given, random=random)
+        else:
+            outcome = restore_newest(self._writer, known, given, random=random)
+        return with_history(outcome, self.path, known)

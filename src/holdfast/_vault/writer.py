@@ -25,6 +25,7 @@ from .incremental import Incremental, in_full
 from .keep import Keep, Kept, dropped
 from .listing import newest_of, now
 from .names import DAMAGED, MANIFEST, PARTIAL, StepName, parse_step, partial_name
+from .past import note_dropped
 from .payload import Payload
 from .reading_lock import unread
 from .room import make_room, needed_by
@@ -54,6 +55,7 @@ class Writer:
         self._steps = steps
         self.prune = False
         self.emit: Callable[[Event], None] = lambda _: None
+        self.listened = False
         self._lock: Lock | None = None
         self.incremental = Incremental(sink, keep)
 
@@ -154,7 +156,7 @@ class Writer:
         handle.path = str(Path(self.path, str(name)))
         self.parent = str(name)
         if meter is not None:
-            meter.committed(str(name), handle.path)
+            meter.committed(str(name), handle.path, record.digest)
         LOG.debug("step %s: committed in %.3f s", handle.step, handle._timings["total"])
         try:
             self._retain(str(name))
@@ -224,15 +226,17 @@ class Writer:
             self._drop(name)
 
     def _drop(self, name: str, why: str = "keep") -> bool:
-        """Delete a step, unless somebody reads it."""
+        """Delete a step, unless somebody reads it; what it measured is noted first."""
         gone = partial_name(0)
         with unread(Path(self.path, name)) as free:
             if not free:
                 LOG.info("%s is being read; it is dropped after a later save", name)
                 return False
+            gone_now = note_dropped(self._sink, name, why)
             self._sink.rename(name, gone)  # a kill while deleting must not leave half a step behind
         self._sink.sync_folder()
         self._sink.remove_tree(gone)
+        gone_now()
         LOG.debug("%s dropped", name)
         self.emit(Dropped(name, why))
         return True

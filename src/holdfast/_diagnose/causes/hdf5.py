@@ -57,7 +57,7 @@ ENTRIES = (
     Entry(
         "hdf5-header-size",
         "size-limit",
-        ("object header message is too large", "object header message"),
+        ("object header message is too large", "object header message", "unable to create attribute ("),
         r"object header message is too large|unable to create attribute \(.{0,60}too large",
         why="an attribute is larger than an HDF5 header takes (64 KB): very many or very long layer names",
         remedy="Use the `.keras` or `.weights.h5` format of Keras 3, shorter names, or fewer layers at the top.",
@@ -68,15 +68,13 @@ ENTRIES = (
         "hdf5-bad-bytes",
         "corrupt",
         (
-            "unable to synchronously open",
             "bad object header",
             "wrong b-tree signature",
             "bad symbol table",
             "addr overflow",
             "inflate() failed",
-            "can't read data",
-            "checksum",
             "bad heap",
+            "read data",
         ),
         r"(?:bad object header version number|wrong B-tree signature|bad symbol table node signature"
         r"|addr overflow|inflate\(\) failed|bad heap|[Cc]an't (?:synchronously )?read data)",
@@ -92,7 +90,7 @@ ENTRIES = (
     Entry(
         "hdf5-write",
         "storage",
-        ("unable to flush file", "can't write data", "file write failed", "unable to extend file"),
+        ("file write failed", "nable to", "an't synchronously write", "an't write"),
         r"(?:[Uu]nable to (?:flush|extend|synchronously flush) file|[Cc]an't (?:synchronously )?write data"
         r"|file write failed).{0,200}?(?:errno = (?P<errno>\d+))?(?:, error message = '(?P<what>[^']*)')?",
         why="the bytes could not be written: disk full, quota, or a network file system that failed ({what})",
@@ -123,7 +121,7 @@ ENTRIES = (
     Entry(
         "hdf5-no-object",
         "missing-tensor",
-        ("object '", "unable to open object", "unable to synchronously open object"),
+        ("object '", "open object (component not found"),
         r"(?:KeyError: )?[\"']?[Uu]nable to (?:synchronously )?open object \((?:object '(?P<key>[^']+)' doesn't"
         r" exist|component not found)",
         why="the file has no group or dataset `{key}`",

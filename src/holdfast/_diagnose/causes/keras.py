@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from ..knowledge import Entry, Guess, Look
 
 _CHECK = "`holdfast check FILE module:factory` lists the layers on both sides."
@@ -29,6 +32,67 @@ def layer_counts(look: Look) -> list[Guess]:
             look.entry.guess(look, first, confidence=0.5),
         ]
     return [look.entry.guess(look, first), version, look.entry.guess(look, "shape-mismatch", confidence=0.36)]
+
+
+def one_weight_count(look: Look) -> list[Guess]:
+    """Keras 2 and 3: one layer has another number of weights."""
+    facts = look.facts()
+    want, got = int(facts.get("want", -1)), int(facts.get("got", -1))
+    if want == 0:
+        remedy = "Build the model (call it once) before loading."
+        built = look.entry.guess(
+            look,
+            "lazy-build",
+            confidence=0.82,
+            why="the layer has no variables yet: it is not built",
+            remedy=remedy,
+        )
+        return [
+            built,
+            look.entry.guess(look, confidence=0.5),
+            look.entry.guess(look, "custom-object", confidence=0.4),
+        ]
+    fewer = look.entry.guess(look, "missing-tensor" if want > got else "unexpected-tensor", confidence=0.64)
+    why = "the layer's class keeps another number of weights in this version of the code or library"
+    version = look.entry.guess(look, "version-mismatch", confidence=0.66, why=why)
+    return [fewer, version, look.entry.guess(look, "shape-mismatch", confidence=0.45)]
+
+
+_ASSIGNED = re.compile(
+    r"variable\.shape=(?P<model>\([\d, ]*\)), Received: value\.shape=(?P<file>\([\d, ]*\))"
+)
+
+
+def objects_not_loaded(look: Look) -> list[Guess]:
+    """Keras 3 tells the first object that could not be loaded, and why."""
+    flat = look.reading.flat
+    shapes = _ASSIGNED.search(flat)
+    missing = look.entry.guess(
+        look, "missing-tensor", confidence=0.76, why="the file has nothing for layers that the model has"
+    )
+    if shapes is not None:
+        why = (
+            f"a weight has shape {shapes['file']} in the file and {shapes['model']} in the model (other sizes, or "
+            f"other layers)"
+        )
+        shape = look.entry.guess(look, "shape-mismatch", confidence=0.86, why=why)
+        surplus = look.entry.guess(look, "unexpected-tensor", confidence=0.42)
+        return [shape, replace(missing, confidence=0.48), surplus]
+    if "expected 0 variables" in flat.lower() or "never been built" in flat.lower():
+        remedy = "Build the model (call it once) before loading."
+        built = look.entry.guess(
+            look,
+            "lazy-build",
+            confidence=0.86,
+            why="layers of the model have no variables yet",
+            remedy=remedy,
+        )
+        return [built, look.entry.guess(look, confidence=0.55), replace(missing, confidence=0.5)]
+    return [
+        missing,
+        look.entry.guess(look, confidence=0.62),
+        look.entry.guess(look, "version-mismatch", confidence=0.5),
+    ]
 
 
 def old_weight_count(look: Look) -> list[Guess]:
@@ -119,30 +183,7 @@ ENTRIES = (
             "another layer in its place, or it is not built)"
         ),
         remedy="Build the layer as it was saved. " + _CHECK,
-        weigh=lambda look: (
-            [
-                look.entry.guess(
-                    look,
-                    "lazy-build",
-                    confidence=0.82,
-                    why="the layer has no variables yet: it is not built",
-                    remedy="Build the model (call it once) before loading.",
-                ),
-                look.entry.guess(look, confidence=0.5),
-                look.entry.guess(look, "custom-object", confidence=0.4),
-            ]
-            if any(look.facts().get(k) == "0" for k in ("want", "want2", "want3"))
-            else [
-                look.entry.guess(
-                    look,
-                    "version-mismatch",
-                    confidence=0.62,
-                    why="the layer's class keeps another number of weights in this version of the code or library",
-                ),
-                look.entry.guess(look, "missing-tensor", confidence=0.62),
-                look.entry.guess(look, "shape-mismatch", confidence=0.45),
-            ]
-        ),
+        weigh=one_weight_count,
         weight=0.8,
         test="names",
         example=(
@@ -154,15 +195,18 @@ ENTRIES = (
         "keras-not-built",
         "lazy-build",
         (
+            "been built",
             "has not created its variables yet",
-            "unable to load weights saved in hdf5 format into a subclassed",
             "has not been built",
-            "weights for model",
             "not yet been called",
-            "is not built",
             "was never built",
+            "not been",
+            "not yet been",
+            "has never been called",
+            "but the layer",
         ),
-        r"subclassed Model which has not created its variables yet|(?:[Ww]eights for model .{0,60}"
+        r"(?:model|layer|optimizer) that has not (?:yet )?been built"
+        r"|subclassed Model which has not created its variables yet|(?:[Ww]eights for model .{0,60}"
         r"|[Tt]he (?:model|layer) .{0,60}|Model .{0,40})ha(?:s|ve) not (?:yet )?been (?:built|created|called)"
         r"|model (?:that )?has not yet been built|was never built|but the layer .{0,60}not built"
         r"|has never been called",
@@ -191,7 +235,9 @@ ENTRIES = (
             "could not locate function",
             "could not deserialize class",
             "unknown config_item",
-            "could not be located",
+            "unknown",
+            "function",
+            "cannot load class",
         ),
         r"Unknown (?P<kind>layer|loss(?: ?function)?|metric ?(?:function)?|object|activation(?: ?function)?"
         r"|optimizer|initializer|regularizer|constraint|entries in|config_item)s?:? ?'?(?P<name>[\w.>]+)?"
@@ -282,9 +328,8 @@ ENTRIES = (
         (
             "must end in",
             "invalid filepath extension",
-            "the filename must end in",
             "accessible `.keras` zip",
-            "file not found: filepath",
+            "ensure the file is an accessible",
         ),
         r"(?:filename|filepath) must end in `?(?P<want>[\w.]+)`?\.? ?(?:Received: filepath=(?P<path>\S+))?"
         r"|Invalid filepath extension for saving|ensure the file is an accessible `?\.keras`? zip file",
@@ -313,7 +358,13 @@ ENTRIES = (
     Entry(
         "keras-config-missing",
         "format-mismatch",
-        ("no model config found", "no model found in config", "cannot create group in read"),
+        (
+            "no model config found",
+            "no model found in config",
+            "cannot create group in read",
+            "no model found in",
+            "argument of type 'nonetype' is not iterable",
+        ),
         r"No model (?:config )?found in (?:config )?(?:the )?(?:file|config)"
         r"|Cannot create group in read-only mode|argument of type 'NoneType' is not iterable.{0,60}model_config",
         why="the file holds weights only, no architecture",
@@ -326,7 +377,7 @@ ENTRIES = (
     Entry(
         "keras-transpose-axes",
         "version-mismatch",
-        ("axes don't match array", "'dataset' object has no attribute"),
+        ("axes don't match array", "'dataset' object has no attribute", "preprocess_weights_for_loading"),
         r"axes don't match array|'Dataset' object has no attribute '\w+'|preprocess_weights_for_loading",
         why="weights of another Keras generation or backend are converted on loading, and do not fit that conversion",
         remedy=(
@@ -347,11 +398,10 @@ ENTRIES = (
         "shape-mismatch",
         (
             "shape mismatch",
-            "the shape of the target variable",
             "not compatible with provided weight shape",
-            "cannot be assigned",
-            "dimension 0 in both shapes must be equal",
             "the target variable and the shape of the target value",
+            "cannot assign",
+            "in both shapes must be equal",
         ),
         r"shape of the target variable and the shape of the target value .{0,60}do not match"
         r"|[Ll]ayer weight shape (?P<a>\([\d, ]*\)) not compatible with provided weight shape (?P<b>\([\d, ]*\))"
@@ -362,7 +412,7 @@ ENTRIES = (
         also=("missing-tensor", "preprocessing"),
         weight=0.88,
         test="names",
-        context=("keras", "load_weights", "checkpoint", "load_own_variables", "assign", "tensorflow"),
+        context=("load_weights", "checkpoint", "load_own_variables", "restore", "load_model", "set_weights"),
         only_in=True,
         example=(
             "  in load_weights\nValueError: Layer weight shape (3, 3, 3, 64) not compatible with provided weight "
@@ -372,14 +422,7 @@ ENTRIES = (
     Entry(
         "keras-not-serialisable",
         "unserialisable",
-        (
-            "get_config",
-            "not json serializable",
-            "is not serializable",
-            "cannot be serialized",
-            "deepcopy",
-            "_serialize_model",
-        ),
+        ("get_config", "cannot be serialized", "deepcopy", "object of type", "erializable"),
         r"NotImplementedError: .{0,160}get_config"
         r"|Layers? with arguments in `?__init__`? must (?:therefore )?override `?get_config`?"
         r"|[Nn]ot JSON [Ss]erializable|Object of type \w+ is not JSON|in get_config .{0,400}deepcopy"
@@ -400,7 +443,13 @@ ENTRIES = (
     Entry(
         "keras-lambda-unsafe",
         "unsafe-pickle",
-        ("safe_mode", "enable_unsafe_deserialization", "lambda` layer", "loading a lambda"),
+        (
+            "safe_mode",
+            "enable_unsafe_deserialization",
+            "lambda` layer",
+            "requested the deserialization of a",
+            "deserializ",
+        ),
         r"(?:Requested the deserialization of|deserializ\w+ of) a `?Lambda`?(?: layer)?"
         r"|enable_unsafe_deserialization|safe_mode=False",
         why="the file holds Python byte code (a Lambda layer), which Keras refuses to run unless told so",
@@ -463,7 +512,8 @@ ENTRIES = (
             "unable to create dataset",
             "unable to create link",
             "unable to create group",
-            "used more than once",
+            "all layer names should be unique",
+            "times in the model",
         ),
         r"Unable to (?:create|synchronously create) (?:dataset|link|group) \(name already exists\)"
         r"|The name \"(?P<name>[\w/.]+)\" is used \d+ times in the model|All layer names should be unique",
@@ -554,27 +604,7 @@ ENTRIES = (
             "classes, or not built"
         ),
         remedy="Build the model as it was saved. " + _CHECK,
-        weigh=lambda look: (
-            [
-                look.entry.guess(
-                    look, "lazy-build", confidence=0.86, why="layers of the model have no variables yet"
-                ),
-                look.entry.guess(look, confidence=0.55),
-                look.entry.guess(look, "missing-tensor", confidence=0.5),
-            ]
-            if "received 0 variables" not in look.reading.lower
-            and ("expected 0 variables" in look.reading.lower or "never been built" in look.reading.lower)
-            else [
-                look.entry.guess(
-                    look,
-                    "missing-tensor",
-                    confidence=0.76,
-                    why="the file has nothing for layers that the model has",
-                ),
-                look.entry.guess(look, confidence=0.62),
-                look.entry.guess(look, "version-mismatch", confidence=0.5),
-            ]
-        ),
+        weigh=objects_not_loaded,
         test="names",
         example=(
             "ValueError: A total of 12 objects could not be loaded. Example error message for object <Dense "
@@ -607,14 +637,7 @@ ENTRIES = (
     Entry(
         "strategy-scope",
         "topology",
-        (
-            "under the scope for",
-            "tf.distribute.strategy",
-            "mirroredvariable",
-            "tower context",
-            "replica context",
-            "strategy scope",
-        ),
+        ("under the scope for", "tf.distribute.strategy", "mirroredvariable", "replica context", "trategy"),
         r"under the scope for\s+\"?\s*\"?tf\.distribute\.Strategy"
         r"|must specify an aggregation method to update a MirroredVariable|[Ss]trategy scope.{0,120}(?:different"
         r"|same|create|restor)|not in cross-replica context",
@@ -627,7 +650,7 @@ ENTRIES = (
     Entry(
         "keras-h5-attribute-frames",
         "size-limit",
-        ("layer_names", "weight_names"),
+        ("layer_names", "weight_names", "save_attributes_to_hdf5_group"),
         r"attrs\['(?:layer_names|weight_names)'\]|save_attributes_to_hdf5_group",
         why="the list of layer names is written as one HDF5 attribute, which takes 64 KB",
         remedy="Use the `.keras` or `.weights.h5` format, shorter names, or fewer layers at the top.",

@@ -73,7 +73,7 @@ ENTRIES = (
     Entry(
         "torch-step-capturable",
         "version-mismatch",
-        ("capturable=false", "capturable"),
+        ("capturable=false", "capturable", "state_steps should"),
         r"If capturable=False, state_steps should not be CUDA tensors|state_steps should (?:not )?be CUDA",
         why=(
             "torch 1.12.0 moved Adam's step counters to the device on load_state_dict (a known regression, mended in "
@@ -87,7 +87,15 @@ ENTRIES = (
     Entry(
         "torch-fused-device",
         "device-mismatch",
-        ("state_steps", "exp_avg"),
+        (
+            "state_steps",
+            "exp_avg",
+            "expected all tensors to be on the same",
+            "momentum_buffer",
+            "_fused_adam",
+            "addcmul_",
+            "addcdiv_",
+        ),
         r"(?:Expected all tensors to be on the same device|on (?:cuda|cpu)).{0,200}?(?:state_steps|exp_avgs?"
         r"|_fused_adam|momentum_buffer)|(?:_fused_adamw?_|addcmul_|addcdiv_).{0,120}cpu",
         why="the optimizer's restored state lies on another device than its weights",
@@ -125,7 +133,7 @@ ENTRIES = (
     Entry(
         "torch-param-groups-key",
         "other",
-        ("keyerror: 'param_groups'", "keyerror('param_groups'"),
+        ("'param_groups'",),
         r"KeyError[:(] ?'param_groups'",
         why=(
             "what was given to the optimizer is not an optimizer's state (a scheduler's, a model's, or another entry "
@@ -177,6 +185,7 @@ ENTRIES = (
             "weight list of length",
             "optimizer was expecting",
             "optimizer weights shape",
+            "optimizer weight shape",
         ),
         r"You called `?set_weights\(weights\)`? on optimizer (?P<optimizer>\w+) with a\s+weight list of length"
         r" (?P<got>\d+), but the optimizer was expecting (?P<want>\d+) weights|Optimizer weights shape"
@@ -209,7 +218,13 @@ ENTRIES = (
     Entry(
         "keras-optimizer-old-variables",
         "optimizer-structure",
-        ("lossscaleoptimizer", "'_variables'", "has no attribute 'weights'", "has no attribute '_weights'"),
+        (
+            "lossscaleoptimizer",
+            "'_variables'",
+            "has no attribute 'weights'",
+            "has no attribute '_weights'",
+            "object has no attribute",
+        ),
         r"'(?P<kind>LossScaleOptimizer\w*)' object has no attribute|'(?P<kind2>\w*(?:Adam\w*|SGD|RMSprop"
         r"|Optimizer))' object has no attribute '(?:_?weights|_variables|get_weights|set_weights"
         r"|_create_all_weights|_hyper|_decayed_lr|get_updates)'",
@@ -226,7 +241,7 @@ ENTRIES = (
     Entry(
         "keras-unknown-variable",
         "optimizer-structure",
-        ("unknown variable", "cannot recognize variable", "does not recognize"),
+        ("unknown variable", "cannot recognize variable", "the optimizer cannot recognize"),
         r"Unknown variable: <(?:KerasVariable|tf\.Variable|Variable)"
         r"|The optimizer cannot recognize variable (?P<tensor>[\w/.:]+)"
         r"|KeyError: .{0,40}The optimizer cannot recognize",
@@ -266,7 +281,7 @@ ENTRIES = (
     Entry(
         "tf-optimizer-unresolved",
         "optimizer-structure",
-        ("unresolved object in checkpoint", "value in checkpoint could not be found"),
+        ("unresolved object in checkpoint", "checkpoint could not be found in the restored object: (root)"),
         r"Unresolved object in checkpoint:? ?\(root\)\.(?:\w+\.)*?(?P<what>optimizer[\w.]*|_?optim[\w.]*)"
         r"|checkpoint could not be found in the restored object: \(root\)\.(?:\w+\.)*(?P<what2>optimizer[\w.']*)",
         why=(

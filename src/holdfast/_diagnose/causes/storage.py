@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..knowledge import Entry, Guess, Look
 
 _ROOM = (
@@ -25,12 +27,39 @@ _SAVES = (
     "rmtree",
     "save_state",
 )
+_STORES = frozenset(
+    {
+        "save", "_save", "save_weights", "save_model", "save_checkpoint", "save_file", "save_pretrained", "torch_save",
+        "save_state", "load_weights", "load_model", "load_checkpoint", "load_state_dict", "restore", "from_pretrained",
+        "load_file", "safe_open", "load_from_checkpoint", "_save_checkpoint", "_open_file_like", "_open_zipfile_writer",
+    }
+)  # fmt: skip
 _SAVING = ("checkpoint", "ckpt", ".pt", ".h5", "safetensors", "save", "tempstate", ".tmp", "model")
 
 
-def exhausted(look: Look) -> list[Guess]:
-    """ResourceExhausted of a file, not of memory."""
-    return [look.entry.guess(look)]
+_LIKE = re.compile(
+    r"(?:checkpoint|ckpt|\.pth?\b|\.pt$|\.h5|\.hdf5|\.keras|safetensors|pytorch_model|weights|tempstate"
+    r"|optimizer|\.index$"
+    r"|\.data-\d|snapshot|\.msgpack|\.npz|global_step|step[-_]\d|epoch[-_=]?\d|model[\w.\-]*$|saved_model|best|last\.)",
+    re.IGNORECASE,
+)
+
+
+def concerns(look: Look) -> bool:
+    """Whether the path of the message, or the functions on the way, are those of checkpoints."""
+    if look.reading.calls.intersection(_STORES):
+        return True
+    path = look.facts().get("path", "")
+    return (
+        bool(_LIKE.search(path))
+        if path
+        else any(w in look.reading.lower for w in ("checkpoint", "ckpt", "tempstate"))
+    )
+
+
+def of_checkpoints(look: Look) -> list[Guess]:
+    """What the system says of any file, where that file is a checkpoint."""
+    return [look.entry.guess(look)] if concerns(look) else []
 
 
 ENTRIES = (
@@ -45,7 +74,7 @@ ENTRIES = (
             "errno 122",
             "not enough free disk space",
             "there is not enough space on the disk",
-            "winerror 112",
+            "not enough",
         ),
         r"No space left on device|\[?Errno 28\]?|ENOSPC|Disk quota exceeded|\[?Errno 122\]?"
         r"|not enough (?:free )?(?:disk )?space|There is not enough space on the disk",
@@ -60,6 +89,7 @@ ENTRIES = (
         "torch-writer-failed",
         "storage",
         (
+            "parent directory",
             "file write failed",
             "pytorchstreamwriter",
             "unexpected pos",
@@ -101,7 +131,7 @@ ENTRIES = (
     Entry(
         "tf-exhausted-file",
         "storage",
-        ("resourceexhausted", "resource exhausted"),
+        ("resource",),
         r"Resource ?[Ee]xhausted(?:Error)?: (?P<path>[^\s;]*(?:tempstate|\.data-|\.index|\.meta|events"
         r"|/)[^\s;]*)(?:; (?P<what>[\w ]+))?",
         why=(
@@ -112,7 +142,7 @@ ENTRIES = (
         also=("incomplete-save",),
         weight=0.9,
         test="space",
-        weigh=exhausted,
+        weigh=of_checkpoints,
         example="ResourceExhaustedError: ./model/model-49.tempstate5787507096018461664",
     ),
     Entry(
@@ -184,9 +214,10 @@ ENTRIES = (
             "remote i/o error",
             "device or resource busy",
             "errno 16",
-            "bad file descriptor",
-            "text file busy",
             "errno 121",
+            "stale nfs file handle",
+            "[errno 107]",
+            "errno 107]",
         ),
         r"Input/output error|Stale (?:NFS )?file handle|Transport endpoint is not connected|Remote I/O error"
         r"|\[?Errno (?:5|116|107|121|16)\]|Device or resource busy",
@@ -219,16 +250,20 @@ ENTRIES = (
         "storage",
         (
             "accessdenied",
-            "access denied",
             "nosuchbucket",
             "slowdown",
             "requesttimeout",
-            "403 forbidden",
             "could not connect to the endpoint",
-            "nocredentialserror",
             "unable to locate credentials",
             "expiredtoken",
-            "connection reset by peer",
+            "httperror",
+            "botocore.exceptions",
+            "http 403",
+            "http 429",
+            "http 503",
+            "http403",
+            "http429",
+            "http503",
         ),
         r"AccessDenied|NoSuchBucket|SlowDown|RequestTimeout|HTTP(?:Error)? ?(?:403|429|503)"
         r"|Could not connect to the endpoint|Unable to locate credentials|ExpiredToken|botocore\.exceptions",
@@ -248,7 +283,7 @@ ENTRIES = (
     Entry(
         "name-too-long",
         "storage",
-        ("file name too long", "errno 36", "winerror 206", "filename or extension is too long"),
+        ("errno 36", "winerror 206", "too long"),
         r"[Ff]ile name too long|\[?Errno 36\]?|\[WinError 206\]|extension is too long",
         why="the path is longer than the file system takes (255 bytes a name; 260 characters a path on Windows)",
         remedy="Shorter run or metric names in the file's name.",
@@ -262,9 +297,8 @@ ENTRIES = (
         r"Too many open files|\[?Errno 24\]?",
         why="the process has more files open than it may",
         remedy="`ulimit -n 65536`; torch.multiprocessing.set_sharing_strategy('file_system').",
-        context=_SAVING,
         calls=_SAVES,
-        only_in=True,
+        weigh=of_checkpoints,
         weight=0.75,
         also=("concurrency",),
         example="OSError: [Errno 24] Too many open files: 'ckpt-3.pt'",
@@ -272,7 +306,7 @@ ENTRIES = (
     Entry(
         "rename-failed",
         "storage",
-        ("failed to rename", "cross-device link", "errno 18"),
+        ("cross-device link", "errno 18", "ailed to"),
         r"[Ff]ailed to rename:? ?(?P<path>\S+)? ?(?:to:? (?P<to>\S+))?|Invalid cross-device link|\[?Errno 18\]?",
         why=(
             "the finished file could not be put in its place (another file system, or another process holds it or "
@@ -308,35 +342,20 @@ ENTRIES = (
         (
             "no such file or directory",
             "filenotfounderror",
-            "errno 2]",
             "does not exist",
-            "file not found",
-            "cannot find the path",
-            "winerror 3",
+            "not found",
+            "the system cannot",
         ),
-        r"\[?(?:Errno 2|WinError [23])\]?:? ?(?:No such file or directory"
-        r"|The system cannot find)[^:']*:? ?'?(?P<path>[^'\n]{2,300}?)'?(?:$| |\n)"
-        r"|FileNotFoundError: (?P<path2>[^\n]{3,200})|(?P<path3>[\w./\\\-]+\.(?:pt|pth|ckpt|h5|keras|bin"
-        r"|safetensors|npz|index)\S*) (?:does not exist|not found)",
+        r"(?:No such file or directory|The system cannot find[^:']*):? ?'(?P<path>[^'\n]{2,300})'"
+        r"|(?:No such file or directory|The system cannot find[^:']*):? (?P<path2>\S{2,300})"
+        r"|FileNotFoundError: (?!\[)(?:.{0,60}?: )?(?P<path3>\S{3,200})|(?P<path4>[\w./\\\-]+\.(?:pt|pth|ckpt|h5|keras"
+        r"|bin|safetensors|npz|index)\S*) (?:does not exist|not found)|No such file or directory",
         why="there is nothing at that path ({path})",
         remedy=(
             "Check spelling, working folder and step number; `ls` the folder. The file may have been removed by "
             "retention."
         ),
-        calls=(
-            "load",
-            "load_weights",
-            "restore",
-            "load_model",
-            "open",
-            "load_file",
-            "from_pretrained",
-            "load_checkpoint",
-            "torch_load",
-            "safe_open",
-        ),
-        context=("checkpoint", "ckpt", ".pt", ".h5", ".bin", ".keras", "safetensors", "weights", "model"),
-        only_in=True,
+        weigh=of_checkpoints,
         also=("retention", "concurrency", "incomplete-save"),
         weight=0.72,
         test="path",
@@ -350,9 +369,7 @@ ENTRIES = (
         r"|Is a directory:? '?(?P<path2>[^'\s]+)?",
         why="the path is a folder (or a part of it is a file): this call wants the file itself",
         remedy="Name the file in it; `holdfast FOLDER` says which checkpoint lies there.",
-        context=_SAVING,
-        calls=("load", "open", "load_model"),
-        only_in=True,
+        weigh=of_checkpoints,
         also=("format-mismatch",),
         weight=0.84,
         test="path",

@@ -19,7 +19,7 @@ _RENAMES = (
 
 def key_missing(look: Look) -> list[Guess]:
     """A variable that the checkpoint does not know by that name."""
-    key = look.match["key"].strip("\"'")
+    key = look.facts()["key"].strip("\"'")
     found = []
     if re.search(
         r"(?:lstm|gru|rnn)[\w/]*/(?:kernel|bias|weights|biases)$|rnn/.*(?:kernel|bias|weights|biases)$",
@@ -206,7 +206,8 @@ ENTRIES = (
         "tf-key-not-found",
         "missing-tensor",
         ("not found in checkpoint", "tensor name", "not found in the checkpoint"),
-        r"(?:Key|Tensor name|Tensor) ?(?P<key>\"?[\w./\-:]+\"?) (?:not found|is not found) in (?:the )?checkpoint",
+        r"(?:Key|Tensor name|Tensor) ?(?P<key>\"?[\w./\-:]+\"?) (?:not found|is not found) in (?:the )?checkpoint"
+        r"|(?P<key2>[\w./\-]+) not found in checkpoint file",
         why="the graph wants `{key}`, and the checkpoint has no tensor of that name",
         remedy="Build the graph as it was saved, or restore only what is there. " + _INSPECT,
         confirm="Whether the name is in the checkpoint.",
@@ -222,12 +223,11 @@ ENTRIES = (
         (
             "failed to find any matching files",
             "unsuccessful tensorslicereader",
-            "unable to find any matching",
-            "no checkpoint found",
-            "the passed save_path is not a valid checkpoint",
+            "save_path is not a valid checkpoint",
         ),
-        r"Failed to find any matching files for:? (?P<path>\S+)"
-        r"|save_path is not a valid checkpoint:? ?(?P<path2>\S+)?|Unsuccessful TensorSliceReader constructor",
+        r"Unsuccessful TensorSliceReader constructor(?:: Failed to find any matching files for:? (?P<path>\S+))?"
+        r"|Failed to find any matching files for:? (?P<path2>\S+)"
+        r"|save_path is not a valid checkpoint:? ?(?P<path3>\S+)?",
         why=(
             "there is no checkpoint under that prefix ({path}): another folder, another step, or a file name with "
             "its suffix was given"
@@ -266,11 +266,11 @@ ENTRIES = (
         "tf-checksum",
         "corrupt",
         (
-            "checksum does not match",
             "block checksum mismatch",
             "corrupted block",
             "corrupted compressed block",
-            "crc",
+            "vs. calculated on the restored bytes",
+            "tensorbundle at",
         ),
         r"[Cc]hecksum does not match: stored (?P<want>\d+) vs\. calculated on the restored bytes (?P<got>\d+)"
         r"|block checksum mismatch|corrupted (?:compressed )?block|TensorBundle at .{1,200}? shard",
@@ -303,7 +303,7 @@ ENTRIES = (
     Entry(
         "tf-bundle-missing-shard",
         "incomplete-save",
-        (".data-000", "tensorbundle", "all_model_checkpoint_paths"),
+        ("tensorbundle", "all_model_checkpoint_paths", "-of-"),
         r"(?P<shard>[\w./\-]*\.data-\d{5}-of-\d{5}); No such file|data-\d{5}-of-(?!00001)\d{5}.{0,200}(?:missing"
         r"|not found|No such file)|TensorBundle.{0,120}(?:missing|incomplete)"
         r"|all_model_checkpoint_paths.{0,400}\.data-\d{5}-of-000(?!01)\d\d",
@@ -332,11 +332,10 @@ ENTRIES = (
         "shape-mismatch",
         (
             "assign requires shapes",
-            "shape of the tensor",
-            "shape mismatch in tuple component",
-            "incompatible with expected",
-            "tensor's shape",
             "shapes of both tensors",
+            "is not compatible with supplied shape",
+            "does not match the shape stored in checkpoint",
+            ") when attempting to restore variable with shape (",
         ),
         r"Assign requires shapes of both tensors to match\.? ?lhs shape= ?\[(?P<model>[\d,]*)\] rhs shape="
         r" ?\[(?P<checkpoint>[\d,]*)\]"
@@ -358,7 +357,7 @@ ENTRIES = (
     Entry(
         "tf-restore-type",
         "dtype-mismatch",
-        ("expected to restore a tensor of type", "does not match dtype", "type mismatch"),
+        ("expected to restore a tensor of type", "has type"),
         r"Expected to restore a tensor of type (?P<want>\w+), got a tensor of type (?P<got>\w+) instead(?::"
         r" tensor_name = (?P<tensor>[\w./]+))?|tensor .{1,80} has type (?P<t>\w+) .{0,40}expected",
         why="`{tensor}` is {got} in the checkpoint and {want} in the graph",
@@ -442,6 +441,7 @@ ENTRIES = (
             "is not an element of this graph",
             "no variables to save",
             "must be from the same graph",
+            "is not an element",
         ),
         r"Attempted to use a closed Session|is not an element of this graph|No variables to save"
         r"|must be from the same graph|Tensor .{1,80} is not an element",
@@ -491,11 +491,7 @@ ENTRIES = (
     Entry(
         "tf-unresolved",
         "lazy-build",
-        (
-            "unresolved object in checkpoint",
-            "some objects had attributes which were not restored",
-            "value in checkpoint could not be found",
-        ),
+        ("unresolved object in checkpoint", "value in checkpoint could not be found", "restored"),
         r"Unresolved object in checkpoint|objects had attributes which were not restored"
         r"|A checkpoint was restored .{0,120}but not all checkpointed values were used"
         r"|Value in checkpoint could not be found in the restored object",
@@ -512,10 +508,9 @@ ENTRIES = (
         "tf-optimizer-graph-names",
         "missing-tensor",
         (
-            "assertionerror: some python objects were not bound",
             "some python objects were not bound",
-            "unsaved object",
-            "found 0 python objects that were not bound",
+            "python objects that were not bound",
+            "no checkpointed value for",
         ),
         r"(?:Some Python objects were not bound to checkpointed values"
         r"|Found \d+ Python objects that were not bound|No checkpointed value for)",
@@ -552,9 +547,9 @@ ENTRIES = (
         "graph-lifecycle",
         (
             "already exists, disallowed",
-            "did you mean to set reuse",
             "was not created with tf.get_variable",
-            "unknown graph",
+            "converting graphdef to graph has failed",
+            "the session graph is empty",
         ),
         (
             r"Variable (?P<name>[\w/.]+) (?:already exists, disallowed"
@@ -605,8 +600,9 @@ ENTRIES = (
     Entry(
         "tf-parse-error",
         "corrupt",
-        ("error parsing message", "cannot parse file", "can't parse", "decodeerror"),
-        r"Error parsing message|Cannot parse file|DecodeError: .{0,80}|Can't parse .{0,80} as binary proto",
+        ("error parsing message", "cannot parse file", "can't parse", "decodeerror:"),
+        r"Error parsing message|Cannot parse file|(?<!JSON)(?<!Unicode)\bDecodeError: .{0,80}"
+        r"|Can't parse .{0,80} as binary proto",
         why="a protocol buffer (graph, meta, SavedModel) cannot be parsed: truncated, an LFS pointer, or another file",
         remedy="`holdfast PATH` says what the file is.",
         also=("format-mismatch", "incomplete-save"),
@@ -617,7 +613,7 @@ ENTRIES = (
     Entry(
         "tf-io-error-file",
         "storage",
-        (".tmp", "tempstate", "input/output error"),
+        (".tmp", "tempstate", "input/output error", ".data-", ".index"),
         (
             r"(?P<path>\S*(?:checkpoint\.tmp\w+|tempstate\d+|\.data-\d+-of-\d+"
             r"|\.index))\s*;\s*(?P<what>Input/output error|Stale file handle|Operation not permitted"

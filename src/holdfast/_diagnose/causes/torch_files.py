@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..knowledge import Entry, Guess, Look
 
 _LOAD = (
@@ -74,6 +76,43 @@ def first_byte(look: Look) -> list[Guess]:
     return guesses
 
 
+def legacy_tar(look: Look) -> list[Guess]:
+    """``tarfile`` takes a file of zeros for an empty archive, so that PyTorch calls such a file a legacy tar."""
+    first = look.entry.guess(look)
+    if "legacy .tar" not in look.reading.lower:
+        return [first]
+    why = "a file that begins with zeros (reserved and never written) is taken for an old tar container"
+    return [first, look.entry.guess(look, "corrupt", confidence=0.7, why=why, remedy=_AGAIN)]
+
+
+def weights_only(look: Look) -> list[Guess]:
+    """Either a class outside the allow-list, or bytes that are no pickle: the message blames weights_only for both."""
+    flat = look.reading.flat
+    operand = re.search(r"Unsupported operand (\d+)", flat)
+    if operand is not None and (byte := int(operand[1])) < 256:
+        label, why, remedy = _FIRST_BYTES.get(
+            chr(byte),
+            (
+                "corrupt",
+                f"the bytes are no pickle of torch.save (0x{byte:02x} stands where an instruction should)",
+                _AGAIN,
+            ),
+        )
+        told = f"{why}; weights_only has nothing to do with it"
+        return [
+            look.entry.guess(look, label, why=told, remedy=remedy, confidence=0.9, test="whole"),
+            look.entry.guess(
+                look, "format-mismatch" if label == "corrupt" else "corrupt", confidence=0.4, test="whole"
+            ),
+        ]
+    named = re.search(
+        r"GLOBAL ([\w.]+) was not an allowed global|Unsupported (?:global|class)[: ]+(?:GLOBAL )?([\w.]+)",
+        flat,
+    )
+    what = next((group for group in named.groups() if group), "") if named is not None else ""
+    return [look.entry.guess(look, facts={"what": what} if what else {})]
+
+
 ENTRIES = (
     Entry(
         "pickle-invalid-load-key",
@@ -122,9 +161,9 @@ ENTRIES = (
         (
             "unexpected eof",
             "ran out of input",
-            "unexpected pos",
             "pickle data was truncated",
             "storage has wrong size",
+            "storage has wrong byte size: expected",
         ),
         r"unexpected EOF(?:, expected (?P<more>\d+) more bytes)?|Ran out of input|pickle data was truncated"
         r"|storage has wrong (?:byte )?size: expected (?P<want>-?\d+) got (?P<got>-?\d+)",
@@ -188,12 +227,12 @@ ENTRIES = (
         "safetensors-header",
         "corrupt",
         (
-            "error while deserializing header",
             "headertoolarge",
             "headertoosmall",
             "invalidheader",
             "metadataincompletebuffer",
-            "incompletemetadata",
+            "deserializing header:",
+            "safetensor",
         ),
         r"(?:deserializing header: ?|Safetensor\w*\()(?P<what>[\w ]+)|HeaderTooLarge|HeaderTooSmall"
         r"|InvalidHeader\w*|MetadataIncompleteBuffer",
@@ -241,7 +280,7 @@ ENTRIES = (
     Entry(
         "safetensors-metadata-format",
         "format-mismatch",
-        ('metadata.get("format")', "metadata.get('format')", "does not contain the valid metadata"),
+        ("does not contain the valid metadata", "format"),
         r"metadata(?:\.get\(|\[)[\"']format[\"']"
         r"|The safetensors archive passed at .{1,200}? does not contain the valid metadata",
         why=(
@@ -260,9 +299,16 @@ ENTRIES = (
     Entry(
         "torch-weights-only",
         "unsafe-pickle",
-        ("weights_only", "weights only load failed", "unsupported global", "add_safe_globals"),
+        (
+            "weights only load failed",
+            "unsupported global",
+            "add_safe_globals",
+            "unsupported",
+            "weightsunpickler error",
+        ),
         r"Weights only load failed|Unsupported (?:global|operand|class)[: ]+(?:GLOBAL )?(?P<what>[\w.]+)?"
         r"|add_safe_globals|WeightsUnpickler error",
+        weigh=weights_only,
         why=(
             "torch 2.6 reads with weights_only=True by default, and the file names something outside its allow-list "
             "({what})"
@@ -298,7 +344,7 @@ ENTRIES = (
     Entry(
         "numpy-no-file-of-its",
         "corrupt",
-        ("failed to interpret file", "cannot reshape array of size", "not a zip file"),
+        ("failed to interpret file", "not a zip file", "bad magic number for", "bad crc-32 for file"),
         r"Failed to interpret file .{0,120}? as a pickle|(?:BadZipFile: )?File is not a zip file"
         r"|Bad CRC-32 for file|Bad magic number for (?:central directory|file header)",
         why="the archive is damaged or truncated, or is another kind of file",
@@ -331,7 +377,7 @@ ENTRIES = (
     Entry(
         "torch-rebuild-missing",
         "version-mismatch",
-        ("_rebuild_", "can't get attribute"),
+        ("_rebuild_", "can't get attribute", "has no attribute"),
         r"(?:Can't get attribute|has no attribute) '(?P<what>_rebuild_\w+|_load_from_bytes|OrderedDict)'",
         why="the file uses `{what}`, which this version of PyTorch does not have",
         remedy="Upgrade PyTorch to the version that wrote it, or newer.",
@@ -341,16 +387,74 @@ ENTRIES = (
     Entry(
         "torch-legacy-tar",
         "format-mismatch",
-        ("torch.jit.load", "torchscript archive", "appears to be a tar", "is a zip archive(did you mean"),
+        (
+            "torch.jit.load",
+            "torchscript archive",
+            "saved in the legacy",
+            "is a zip archive(did you mean",
+            ".pt is a tar",
+            "legacy .tar",
+            "weights_only=true`",
+        ),
         r"is a zip archive\s?\(did you mean to use torch\.jit\.load|looks like a TorchScript archive"
         r"|Cannot use `+weights_only=True`+ with (?:TorchScript|files saved in the legacy)|\.pt is a tar"
         r"|legacy \.tar",
+        weigh=legacy_tar,
         why="the file is of another kind than this call reads (TorchScript, or the old tar container)",
         remedy="Use `torch.jit.load` for TorchScript; `holdfast CKPT` says what the file is.",
         weight=0.9,
         also=("version-mismatch",),
         test="whole",
         example="RuntimeError: model.pt is a zip archive(did you mean to use torch.jit.load()?)",
+    ),
+    Entry(
+        "torch-bare-eof",
+        "corrupt",
+        ("eoferror",),
+        r"\bEOFError(?!\w)",
+        why=(
+            "the file ends before its data does: it is empty or truncated (half downloaded, or killed while it was "
+            "written)"
+        ),
+        remedy=_AGAIN,
+        types=("EOFError",),
+        calls=("load", "_legacy_load", "_load", "legacy_load"),
+        context=("torch", "pickle", "joblib"),
+        only_in=True,
+        also=("incomplete-save", "concurrency"),
+        weight=0.8,
+        test="whole",
+        example=(
+            '  File "torch/serialization.py", line 1, in _legacy_load\n    magic_number = '
+            "pickle_module.load(f)\nEOFError"
+        ),
+    ),
+    Entry(
+        "torch-reader-invalid",
+        "corrupt",
+        ("errno 22",),
+        r"\[Errno 22\] Invalid argument",
+        why=(
+            "the reader was sent to a place that the file does not have: its directory of records is damaged or cut "
+            "off"
+        ),
+        remedy=_AGAIN,
+        calls=("_open_zipfile_reader", "load", "_load"),
+        context=("pytorchfilereader",),
+        only_in=True,
+        also=("storage", "incomplete-save"),
+        weight=0.72,
+        test="whole",
+        weigh=lambda look: (
+            [look.entry.guess(look)]
+            if "pytorchfilereader" in look.reading.lower
+            or ("serialization.py" in look.reading.files and "load" in look.reading.calls)
+            else []
+        ),
+        example=(
+            '  File "torch/serialization.py", line 807, in load\n    '
+            "super().__init__(torch._C.PyTorchFileReader(name))\nOSError: [Errno 22] Invalid argument"
+        ),
     ),
     Entry(
         "torch-hub-hash",
@@ -374,11 +478,12 @@ ENTRIES = (
             "keyerror: 'optimizer",
             "keyerror: 'epoch'",
             "keyerror: 'pytorch-lightning_version'",
+            "keyerror: 'module'",
         ),
-        r"KeyError: '(?P<key>state_dict|model|model_state_dict|net|optimizer\w*|epoch|pytorch-lightning_version"
+        r"KeyError: '(?P<entry>state_dict|model|model_state_dict|net|optimizer\w*|epoch|pytorch-lightning_version"
         r"|module)'",
         why=(
-            "the file has no entry `{key}`: it is a bare state dict, another tool's checkpoint, or one part of a "
+            "the file has no entry `{entry}`: it is a bare state dict, another tool's checkpoint, or one part of a "
             "sharded one"
         ),
         remedy=(
@@ -388,7 +493,7 @@ ENTRIES = (
         types=("KeyError",),
         also=("missing-tensor", "renamed"),
         weight=0.82,
-        test="names",
+        test="entries",
         example="    keys = obj.load_state_dict(checkpoint[\"state_dict\"], strict=strict)\nKeyError: 'state_dict'",
     ),
     Entry(
@@ -401,6 +506,7 @@ ENTRIES = (
             "has no attribute 'load_state_dict'",
             "expected state_dict to be dict-like",
             "has no attribute 'items'",
+            "object has no attribute",
         ),
         r"'(?P<kind>\w+)' object has no attribute '(?:copy|keys|items)'"
         r"|Expected state_dict to be dict-like, got <class '(?P<got>[\w.]+)'|'(?:dict|OrderedDict"
@@ -435,10 +541,10 @@ ENTRIES = (
             "keyerror: 'config'",
             "keyerror: 'args'",
         ),
-        r"KeyError: '(?P<key>global_step|loops|callbacks|lr_schedulers|optimizer_states|hyper_parameters|hparams"
+        r"KeyError: '(?P<entry>global_step|loops|callbacks|lr_schedulers|optimizer_states|hyper_parameters|hparams"
         r"|step|native_amp_scaling_state|state_dict_version|config|args)'",
         why=(
-            "the checkpoint has no `{key}`, which this version's loader reads: another version (or another tool) "
+            "the checkpoint has no `{entry}`, which this version's loader reads: another version (or another tool) "
             "wrote it"
         ),
         remedy=(
@@ -458,7 +564,7 @@ ENTRIES = (
         only_in=True,
         also=("format-mismatch", "resume-state"),
         weight=0.76,
-        test="names",
+        test="entries",
         example="    global_step = checkpoint[\"global_step\"]\nKeyError: 'global_step'",
     ),
     Entry(
@@ -527,7 +633,7 @@ ENTRIES = (
     Entry(
         "file-not-opened",
         "storage",
-        ("cannot be opened", "open file failed", "failed to open file"),
+        ("cannot be opened", "open file failed", "ailed to open"),
         (
             r"File (?P<path>\S+) cannot be opened|open file failed(?: because of errno (?P<errno>\d+))?"
             r"|[Ff]ailed to open file:? ?(?P<path2>\S+)"
@@ -589,14 +695,12 @@ ENTRIES = (
         "archive-broken",
         "corrupt",
         (
-            "not a gzip file",
             "compressed file ended",
-            "unexpected end of data",
-            "invalid distance",
             "error -3 while decompressing",
             "readerror",
             "jsondecodeerror",
             "expecting value: line 1",
+            "ot a gzip file",
         ),
         r"[Nn]ot a gzip file|Compressed file ended before the end-of-stream marker|tarfile\.ReadError.{0,80}"
         r"|Error -3 while decompressing|JSONDecodeError: Expecting value: line 1 column 1",
@@ -626,8 +730,8 @@ ENTRIES = (
             "cve-2025-32434",
             "upgrade torch to at least v2.6",
             "trust_remote_code",
-            "forbidden global",
-            "safe serialization",
+            "requires you to execute the",
+            "orbidden",
         ),
         (
             r"CVE-2025-32434|upgrade torch to at least v2\.6|requires you to execute the .{0,60}(?:code|file)"

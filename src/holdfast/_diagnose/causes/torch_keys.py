@@ -525,11 +525,11 @@ ENTRIES = (
         "torch-state-dict-keys",
         "missing-tensor",
         (
-            "state_dict:",
             "in state_dict",
             "size mismatch for",
             "state_dict for",
             "while copying the parameter named",
+            "in the state_dict",
         ),
         r"(?:Error\(s\) in loading state_dict for [\w.]+|Missing key\(s\) in (?:the )?state_dict"
         r"|Unexpected key(?:\(s\))?,? .{0,80}?in (?:the )?state_dict"

@@ -93,7 +93,7 @@ ENTRIES = (
     Entry(
         "adapter-files",
         "not-found",
-        ("adapter_config.json", "can't find 'adapter"),
+        ("adapter_config.json", "adapter_model"),
         r"(?:Can't find|No such file).{0,40}adapter_(?:config\.json|model)"
         r"|adapter_config\.json.{0,60}(?:not found|missing)",
         why="no adapter lies there: the folder is a whole model's, or an outer one",
@@ -106,12 +106,7 @@ ENTRIES = (
     Entry(
         "metric-monitor",
         "retention",
-        (
-            "can save best model only with",
-            "modelcheckpoint(monitor=",
-            "could not find the monitored key",
-            "metric is not available",
-        ),
+        ("can save best model only with", "modelcheckpoint(monitor=", "ould not find the monitored key"),
         r"Can save best model only with (?P<metric>\w+) available, skipping|[Cc]ould not find the monitored key"
         r"|ModelCheckpoint\(monitor='?(?P<metric2>[\w/]+)'?\)[^\n]{0,80}(?:could not|not found)",
         why=(
@@ -126,7 +121,7 @@ ENTRIES = (
     Entry(
         "metric-differs",
         "metrics",
-        ("accuracy", "loss", "metric", "predictions", "mae", "different result", "evaluate"),
+        ("load", "restor", "sav", "checkpoint"),
         r"(?:(?:accuracy|loss|metric|score|mAP|predictions?|outputs?|results?)\b[^.;:]{0,120}(?:differ|different"
         r"|lower|worse|drops?|random|inconsistent|not (?:the )?same|chang)\w*[^.;:]{0,160}(?:load|restor|reload|sav"
         r"|checkpoint)|(?:load|restor|reload|sav|checkpoint)\w*[^.;:]{0,160}(?:accuracy|loss|metric|score|mAP"
@@ -145,7 +140,7 @@ ENTRIES = (
     Entry(
         "resume-broken",
         "resume-state",
-        ("resum", "continue training", "last_epoch", "global_step", "skipping"),
+        ("resum", "rng file", "ignoring the", "rng state must be a torch.bytetensor", "continu"),
         r"(?:resum|continu)\w*[^.;:]{0,160}(?:loss (?:jump|spike|increase)|start(?:s|ed|ing)? (?:from|at|over)"
         r"|epoch 0|same (?:data|batches|order)|restarts?|from scratch|not restored)|Ignoring the (?:random"
         r"|rng) state|RNG state must be a torch\.ByteTensor|[Cc]an't (?:find|load) RNG file"
@@ -173,7 +168,7 @@ ENTRIES = (
     Entry(
         "async-failed",
         "async-save",
-        ("async", "background", "dictionary changed size during iteration", "thread"),
+        ("background", "dictionary changed size during iteration", "thread", "sync"),
         r"(?:[Aa]sync\w*|background)[\w ]{0,30}(?:save|checkpoint|write|thread)\w*.{0,160}(?:fail|error"
         r"|exception|raise|died|hang|inconsist|torn)\w*|dictionary changed size during iteration",
         why="a save in the background failed, or what it was writing changed meanwhile",
@@ -207,7 +202,7 @@ ENTRIES = (
     Entry(
         "deleted-checkpoint",
         "retention",
-        ("deleted", "removed", "max_to_keep", "save_total_limit", "keep"),
+        ("max_to_keep", "save_total_limit", "keep", "emov", "eleting older"),
         r"(?:max_to_keep|save_total_limit|keep_checkpoint\w*|[Dd]eleting older checkpoint"
         r"|[Rr]emov\w+ (?:old )?checkpoint).{0,200}(?:No such file|not found|missing|fail|error|gone|NotFound)"
         r"|(?:No such file|not found|NotFound).{0,200}(?:max_to_keep|save_total_limit"
@@ -225,7 +220,7 @@ ENTRIES = (
     Entry(
         "tokenizer-size",
         "preprocessing",
-        ("tokenizer", "vocab", "index out of range in self", "label_map", "num_classes"),
+        ("tokenizer", "vocab", "index out of range in self", "feature", "label"),
         r"index out of range in self|(?:tokenizer|vocab\w*|label[_ ]?map|feature names).{0,120}(?:mismatch"
         r"|differ|does not match|not match|should match|unseen|larger than)",
         why=(
@@ -233,7 +228,7 @@ ENTRIES = (
             "outside of what the model knows"
         ),
         remedy="Load tokenizer, label map and scalers that were saved with the checkpoint.",
-        context=("tokenizer", "vocab", "embedding", "label", "feature"),
+        context=("tokenizer", "vocab", "label map", "label_map", "checkpoint", "from_pretrained"),
         only_in=True,
         also=("shape-mismatch",),
         weight=0.6,
@@ -242,7 +237,18 @@ ENTRIES = (
     Entry(
         "save-interrupted",
         "incomplete-save",
-        ("interrupted", "killed", "preempt", "sigterm", "keyboardinterrupt"),
+        (
+            "interrupted",
+            "sigterm",
+            "keyboardinterrupt",
+            "checkpoint",
+            "reempt",
+            "illed",
+            "write_record",
+            "saving",
+            "_save",
+            "save",
+        ),
         r"(?:[Kk]ill(?:ed)?|SIGTERM|[Pp]reempt\w*|KeyboardInterrupt|interrupted).{0,200}(?:sav(?:e|ing)"
         r"|write_record|writing checkpoint|_save\b)",
         why="the save was broken off; the file is not whole",
@@ -261,11 +267,9 @@ ENTRIES = (
         "resume-state",
         (
             "nothing to resume",
-            "is finished, nothing",
             "restored a checkpoint with current_epoch",
             "checkpoint contains only the model",
-            "training has already",
-            "already trained",
+            "epochs is finished",
         ),
         r"nothing to resume|restored a checkpoint with current_epoch=(?P<epoch>\d+), but you have set"
         r" Trainer\(max_epochs=(?P<most>\d+)|Trying to restore (?:training|optimizer"
@@ -299,17 +303,7 @@ ENTRIES = (
     Entry(
         "no-valid-checkpoint",
         "incomplete-save",
-        (
-            "can't find a valid checkpoint",
-            "no valid checkpoint found",
-            "not a valid checkpoint",
-            "no checkpoint found",
-            "no steps found",
-            "could not find checkpoint",
-            "checkpoint not found",
-            "no checkpoints found",
-            "unable to find checkpoint",
-        ),
+        ("o valid", "checkpoint", "heckpoint", "o steps found in"),
         r"(?P<what>[Cc]an't find a valid checkpoint at|[Nn]o valid checkpoint(?:s)? (?:was "
         r"|were )?found(?: in)?(?: output directory)?|[Nn]o checkpoints? found(?: (?:in|at|for))?"
         r"|[Nn]o steps found in|[Cc]ould not find (?:a )?checkpoint"
@@ -337,11 +331,12 @@ ENTRIES = (
         "async-save",
         (
             "metadata is none",
-            "async checkpoint",
             "async_save",
             "previous async",
-            "asyncstaging",
-            "background thread",
+            "asynccheckpoint",
+            "asyncstag",
+            "another async",
+            "pending async",
         ),
         (
             r"metadata is None|(?:previous|another|pending) async\w* (?:save|checkpoint)\w*.{0,80}|(?:async_save"
@@ -359,13 +354,7 @@ ENTRIES = (
     Entry(
         "orbax-unfinished",
         "incomplete-save",
-        (
-            "commit_success",
-            "not finalized",
-            "is not committed",
-            "orbax-checkpoint-tmp",
-            "incomplete checkpoint",
-        ),
+        ("commit_success", "orbax-checkpoint-tmp", "finali", "ncomplete checkpoint"),
         (
             r"commit_success(?:\.txt)?.{0,80}|not (?:been )?finali[sz]ed|orbax-checkpoint-tmp\S*"
             r"|[Ii]ncomplete checkpoint"
@@ -380,12 +369,7 @@ ENTRIES = (
     Entry(
         "flax-parameter-missing",
         "missing-tensor",
-        (
-            "scopeparamnotfounderror",
-            "scopecollectionnotfound",
-            "could not find parameter named",
-            "target dict keys",
-        ),
+        ("could not find parameter named", 'tried to access "', "} which are not present in state dict"),
         (
             r"Could not find parameter named \"(?P<tensor>\w+)\" in scope \"(?P<scope>[\w/.]+)\""
             r"|Tried to access \"(?P<collection>\w+)\" from collection"
@@ -435,7 +419,12 @@ ENTRIES = (
     Entry(
         "half-on-cpu",
         "dtype-mismatch",
-        ("not implemented for 'half'", "not implemented for 'bfloat16'", "not implemented for 'float8"),
+        (
+            "not implemented for 'half'",
+            "not implemented for 'bfloat16'",
+            "not implemented for 'float8",
+            '" not implemented for',
+        ),
         r"\"(?P<kernel>\w+)\" not implemented for '(?P<kind>Half|BFloat16|Float8\w*|Char|Byte)'",
         why="the weights were loaded as {kind}, for which this device has no such kernel",
         remedy="Load with `torch_dtype=torch.float32`, or cast: `model.float()`.",
@@ -455,7 +444,7 @@ ENTRIES = (
             "keyerror: 'initial_lr'",
             "keyerror: 'max_exp_avg_sq'",
             "keyerror: 'foreach'",
-            "keyerror: 'step'",
+            "keyerror:",
         ),
         (
             r"KeyError: '(?P<key>exp_avg|exp_avg_sq|momentum_buffer|betas|initial_lr|max_exp_avg_sq|maximize|foreach"

@@ -114,6 +114,27 @@ _LIBRARIES = frozenset(
 )
 
 
+_SAVING = frozenset(
+    {
+        "save",
+        "_save",
+        "_legacy_save",
+        "save_checkpoint",
+        "dump",
+        "save_model",
+        "save_pretrained",
+        "save_state",
+    }
+    | {"deepcopy", "get_config"}
+)
+
+
+def not_picklable(look: Look) -> list[Guess]:
+    """Pickling is of checkpoints where something is saved; starting a process pickles too."""
+    sent = look.reading.frames and not look.reading.calls & _SAVING
+    return [] if sent else [look.entry.guess(look)]
+
+
 def jax_layout(look: Look) -> list[Guess]:
     """Orbax' folders, TensorStore's drivers and flax' msgpack files."""
     format_ = look.entry.guess(look)
@@ -160,7 +181,7 @@ ENTRIES = (
     Entry(
         "attribute-missing",
         "custom-object",
-        ("can't get attribute", "cannot find attribute"),
+        ("an't get attribute '",),
         r"[Cc]an't get attribute '(?P<name>[\w.]+)' on <module '(?P<module>[\w.]+)'",
         why=(
             "the file pickles `{name}` of the module `{module}`, which is not there: it was saved from a script or "
@@ -176,17 +197,8 @@ ENTRIES = (
     Entry(
         "not-picklable",
         "unserialisable",
-        (
-            "cannot pickle",
-            "can't pickle",
-            "can not pickle",
-            "pickling error",
-            "picklingerror",
-            "is not picklable",
-            "can't serialize",
-            "cannot serialize",
-        ),
-        r"(?:[Cc]an(?:no|')t pickle|PicklingError:?) (?P<what>[^\n]{1,120})|is not picklable",
+        ("picklingerror", "is not picklable", "pickle"),
+        r"(?:[Cc]an(?:no|')t pickle|\bPicklingError:) (?P<what>[^\n]{1,120})|is not picklable",
         why="something in what is saved cannot be pickled: {what}",
         remedy=(
             "Save `state_dict()`s, not objects: lambdas, locks, generators, open files and loggers have no bytes. "
@@ -195,6 +207,7 @@ ENTRIES = (
         also=("custom-object", "format-mismatch"),
         weight=0.9,
         calls=("dump", "save", "dumps", "deepcopy", "_save"),
+        weigh=not_picklable,
         example="TypeError: cannot pickle '_thread.RLock' object",
     ),
     Entry(
@@ -204,8 +217,8 @@ ENTRIES = (
             "unrecognized model in",
             "does not recognize this architecture",
             "unrecognized configuration class",
-            "`rope_scaling` must be",
             "cannot import name",
+            "must be a dictionary",
         ),
         r"does not recognize this architecture|Unrecognized (?:model in|configuration class)"
         r"|rope_scaling`? must be a dictionary|cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'",
@@ -270,18 +283,12 @@ ENTRIES = (
         (
             "params4bit",
             "quant_state",
-            "bitsandbytes",
-            "load_in_8bit",
-            "load_in_4bit",
-            "blocksize",
-            "gptq",
-            "awq",
-            "fp8",
-            "float8",
-            "bfloat16",
             "half",
             "unsupported scalartype",
             "scalar type",
+            "expected",
+            "mat1 and mat2 must have the same",
+            "absmax",
         ),
         r"(?:expected (?:scalar type|dtype|m1 and m2) (?P<want>\w+) but (?:found|got) (?P<got>\w+))"
         r"|Got unsupported ScalarType (?P<kind>\w+)|(?:quant_state|Params4bit|absmax).{0,120}(?:missing"
@@ -299,7 +306,7 @@ ENTRIES = (
     Entry(
         "torch-schema",
         "version-mismatch",
-        ("unknown builtin op", "unsupported operator", "unexpected argument", "setstate", "__setstate__"),
+        ("unknown builtin op", "object has no attribute '_"),
         r"Unknown builtin op: (?P<op>[\w:.]+)|object has no attribute '(?P<attribute>_\w+)'(?=.{0,200}(?:forward"
         r"|_call_impl))",
         why="the saved object is of another version of the library: it lacks what this version's code reads ({op})",
@@ -313,7 +320,16 @@ ENTRIES = (
     Entry(
         "orbax-format",
         "format-mismatch",
-        (".zarray", "_checkpoint_metadata", "_metadata", "orbax", "ocdbt", "msgpack"),
+        (
+            ".zarray",
+            "_checkpoint_metadata",
+            "_metadata",
+            "ocdbt",
+            "msgpack",
+            "unpack failed: incomplete input",
+            'error opening "',
+            ".zgroup",
+        ),
         r"(?P<driver>Error opening \"\w+\" driver)|(?:File not found|No such file|NOT_FOUND"
         r"|not exist)[^\n]{0,200}(?:\.zarray"
         r"|_METADATA|_CHECKPOINT_METADATA|manifest\.ocdbt|\.zgroup)|msgpack.{0,80}(?:Unpack|Extra|invalid)"
@@ -337,14 +353,7 @@ ENTRIES = (
     Entry(
         "orbax-structure",
         "missing-tensor",
-        (
-            "user-provided restore item and on-disk",
-            "tree structures do not match",
-            "pytree",
-            "custom node type mismatch",
-            "dict key mismatch",
-            "target and state",
-        ),
+        ("tree structures do not match", "mismatch", "not match", "in state dict"),
         r"[Uu]ser-provided restore item and on-disk (?:value )?metadata tree structures do not match"
         r"|(?:[Dd]ict key|[Cc]ustom node type|[Tt]ree structure)s? mismatch"
         r"|[Tt]he target dict keys and state dict keys do not match|[Mm]issing field (?P<key>\w+) in state dict"
@@ -389,6 +398,24 @@ ENTRIES = (
         weight=0.76,
         test="names",
         example="ValueError: Shape of `state/v` in checkpoint (2048,) does not match expected (768,).",
+    ),
+    Entry(
+        "orbax-tree-diff",
+        "missing-tensor",
+        ("format_tree_diff", "tree_difference"),
+        r"format_tree_diff|print_tree_difference",
+        why=(
+            "Orbax fails while it tells how the two trees differ: what is restored into has other branches than the "
+            "checkpoint"
+        ),
+        remedy="Restore without a target and compare (`holdfast inspect PATH`).",
+        also=("unexpected-tensor", "renamed"),
+        weight=0.72,
+        test="names",
+        example=(
+            '  File "orbax/structure_utils.py", line 691, in format_tree_diff\nValueError: The truth value of an '
+            "array with more than one element is ambiguous."
+        ),
     ),
 )
 

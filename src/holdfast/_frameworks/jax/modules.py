@@ -18,7 +18,7 @@ from ..code import callable_digest, code_digest
 from . import nnx
 from .trees import is_array
 
-__all__ = ["is_linen", "linen_modules", "nnx_modules"]
+__all__ = ["is_linen", "linen_modules", "linen_spec", "nnx_modules"]
 
 _NOT_FUNCTION = frozenset(
     {
@@ -57,7 +57,7 @@ def linen_modules(module: Any) -> Iterator[ModuleSpec]:
     found: list[tuple[str, Any]] = [("", module)]
     for order, (path, node) in enumerate(found):
         fields = {f.name: getattr(node, f.name, None) for f in dataclasses.fields(node)}
-        yield _spec(path, node, fields, order)
+        yield linen_spec(path, node, order)
         for word, value in fields.items():
             if word == "parent":
                 continue
@@ -66,6 +66,12 @@ def linen_modules(module: Any) -> Iterator[ModuleSpec]:
                 if is_linen(one):
                     step = word if one is value else f"{word}_{index}"
                     found.append((f"{path}/{one.name or step}".lstrip("/"), one))
+
+
+def linen_spec(path: str, module: Any, order: int = 0) -> ModuleSpec:
+    """One linen module by itself."""
+    fields = {f.name: getattr(module, f.name, None) for f in dataclasses.fields(module)}
+    return _spec(path, module, fields, order)
 
 
 def _spec(path: str, node: Any, values: Mapping[str, Any], order: int) -> ModuleSpec:

@@ -1,7 +1,7 @@
 """A JAX model run on a batch: an nnx Module by its own call, anything else by ``apply``.
 
-A linen module as ``apply`` is asked for its intermediates (flax/linen/module.py, ``capture_intermediates``); nnx Modules have no
-hooks, so the class's ``__call__`` is replaced for the time of one call, as ``flax.nnx.tabulate`` does.
+Linen's calls are intercepted (:mod:`.linen_calls`); nnx Modules have no hooks, so the class's ``__call__`` is replaced for the
+time of one call, as ``flax.nnx.tabulate`` does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import nnx
+from ..._core.errors import UsageError
+from . import linen_calls, nnx
+from .modules import is_linen
 
 __all__ = ["can_force", "flags", "forced", "put_flags", "run", "watched"]
 
@@ -21,8 +23,15 @@ _MODES = ("deterministic", "use_running_average")
 """Attributes by which flax's layers know their mode (flax/nnx/nn/stochastic.py, normalization.py)."""
 
 
-def run(model: Any, batch: Any, tell: Callable[..., None], apply: Callable[..., Any] | None) -> Any:
-    """Outputs for ``batch``. Raises ``TypeError`` for a tree without ``apply``."""
+def run(
+    model: Any,
+    batch: Any,
+    tell: Callable[..., None],
+    apply: Callable[..., Any] | None,
+    settings: dict[str, Any],
+) -> Any:
+    """Outputs for ``batch``; ``settings`` gets those of linen modules, which a tree says nothing of. Raises
+    :class:`UsageError` for a tree without ``apply``."""
     if nnx.is_object(model):
         modes = flags(model)
         _set_modes(model, training=False)
@@ -32,16 +41,24 @@ def run(model: Any, batch: Any, tell: Callable[..., None], apply: Callable[..., 
         finally:
             put_flags(model, modes)
     if apply is None:
-        raise TypeError(
-            "a tree of parameters is no function: pass apply=, a function of the tree and the batch"
-        )
-    if hasattr(apply, "apply") and hasattr(apply, "init"):  # a linen module
+        raise UsageError(
+            "a tree of parameters computes nothing by itself", found=type(model).__name__,
+            expected="apply=, a flax linen module or a function of tree and batch",
+            remedy='A factory of `holdfast audit` may return it: {"model": ..., "evaluate": ..., "apply": ...}.',
+        )  # fmt: skip
+    if not linen_calls.is_loaded():
+        return apply(model, batch)
+    with linen_calls.layers_told(
+        lambda path, it, output: _tell(tell, path, type(it).__name__, output), settings
+    ):
+        if not is_linen(apply):
+            return apply(model, batch)
         given = (batch,) if not isinstance(batch, (tuple, list)) else tuple(batch)
         variables = model if isinstance(model, Mapping) and "params" in model else {"params": model}
-        output, state = apply.apply(variables, *given, capture_intermediates=True, mutable=["intermediates"])
-        _tell_tree(tell, state["intermediates"], "")
-        return output
-    return apply(model, batch)
+        module: Any = apply
+        if isinstance(batch, Mapping):
+            return module.apply(variables, **batch)
+        return module.apply(variables, *given)
 
 
 def _call(model: Any, batch: Any) -> Any:
@@ -57,34 +74,37 @@ def _tell(tell: Callable[..., None], path: str, name: str, output: Any) -> None:
             tell(path, name, str(n) if len(leaves) > 1 else "", array, leaf.dtype.name)
 
 
-def _tell_tree(tell: Callable[..., None], tree: Mapping[str, Any], path: str) -> None:
-    """Linen keeps what a module called ``name`` gave under ``name/__call__``; inner ones are told before outer ones."""
-    for name, item in tree.items():
-        if isinstance(item, Mapping):
-            _tell_tree(tell, item, f"{path}.{name}" if path else name)
-    if "__call__" in tree:
-        _tell(tell, path, path.rpartition(".")[2].rstrip("0123456789").rstrip("_"), tree["__call__"])
-
-
 @contextmanager
 def _called(model: Any, seen: Callable[[str, Any, Any], None]) -> Iterator[None]:
     paths = {id(thing): path for path, thing in _modules(model)}
-    classes = {type(thing) for _, thing in _modules(model) if callable(thing)}
-    olds = {kind: kind.__dict__.get("__call__") for kind in classes}
 
-    def around(call: Any) -> Any:
+    def told(call: Any, module: Any, args: Any, kwargs: Any) -> Any:
+        output = call(module, *args, **kwargs)
+        if id(module) in paths:
+            seen(paths[id(module)], module, output)
+        return output
+
+    with _around_calls(model, told):
+        yield
+
+
+@contextmanager
+def _around_calls(model: Any, around: Callable[..., Any]) -> Iterator[None]:
+    """While it lasts, calls of modules of the classes within ``model`` go through ``around(call, module, args, kwargs)``:
+    what is compiled by nnx is handed copies of them."""
+    kinds = {type(thing) for _, thing in _modules(model) if callable(thing)}
+    olds = {kind: kind.__dict__.get("__call__") for kind in kinds}
+
+    def wrapped(call: Any) -> Any:
         def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-            output = call(self, *args, **kwargs)
-            if id(self) in paths:
-                seen(paths[id(self)], self, output)
-            return output
+            return around(call, self, args, kwargs)
 
         return called
 
     try:
         for kind, old in olds.items():
             if old is not None:
-                setattr(kind, "__call__", around(old))  # noqa: B010 - a class's own method
+                setattr(kind, "__call__", wrapped(old))  # noqa: B010 - a class's own method
         yield
     finally:
         for kind, old in olds.items():
@@ -136,17 +156,58 @@ def put_flags(model: Any, held: list[tuple[Any, str, Any]]) -> None:
 
 
 def can_force(model: Any) -> bool:
-    """A tree of parameters has no mode: the program's own ``apply`` decides."""
-    return False
+    """Whether layers can be held in a mode: those of flax. A tree of parameters has none, its program's modules have."""
+    return nnx.is_object(model) or linen_calls.is_loaded()
 
 
 @contextmanager
-def forced(model: Any, training: bool) -> Iterator[None]:
-    """Never called, see :func:`can_force`."""
-    yield
+def forced(model: Any, training: bool) -> Iterator[Callable[[], bool]]:
+    """Every layer of flax is in this mode; gives whether there was one."""
+    if not nnx.is_object(model):
+        with linen_calls.forced(training) as acted:
+            yield acted
+        return
+    modes = flags(model)
+
+    def held(call: Any, module: Any, args: Any, kwargs: Any) -> Any:
+        for name in _MODES:
+            if name in vars(module):
+                setattr(module, name, not training)
+        return call(module, *args, **{k: v for k, v in kwargs.items() if k not in _MODES})
+
+    with jax.disable_jit(), _around_calls(model, held):
+        yield lambda: bool(modes)
+    put_flags(model, modes)
 
 
 @contextmanager
 def watched(model: Any, see: Callable[..., None]) -> Iterator[None]:
-    """Calls of an nnx module; a tree is not called."""
-    yield
+    """Calls of an nnx module, or of the linen modules of the program; compiled functions run eagerly meanwhile."""
+    if not nnx.is_object(model):
+        if linen_calls.is_loaded():
+            with linen_calls.watched(model, see):
+                yield
+        else:
+            yield
+        return
+
+    inside: list[bool] = []
+
+    def seen(call: Any, module: Any, args: Any, kwargs: Any) -> Any:
+        given = {str(n): a for n, a in enumerate(args)} | kwargs
+        arrays = {n: a for n, a in given.items() if hasattr(a, "shape") and linen_calls.concrete(a)}
+        if inside or type(module) is not type(model) or not arrays:
+            return call(module, *args, **kwargs)
+        see(
+            {n: np.asarray(a) for n, a in arrays.items()},
+            any(value is False for _, _, value in flags(module)),
+            None if module is model else module,
+        )
+        inside.append(True)
+        try:
+            return call(module, *args, **kwargs)
+        finally:
+            inside.pop()
+
+    with jax.disable_jit(), _around_calls(model, seen):
+        yield

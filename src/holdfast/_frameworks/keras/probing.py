@@ -20,10 +20,18 @@ from ..module_specs import walk_layers
 __all__ = ["can_force", "flags", "forced", "put_flags", "run", "watched"]
 
 _MOST_OUTPUTS = 16
+_NONE = object()
 
 
-def run(model: Any, batch: Any, tell: Callable[..., None], apply: Callable[..., Any] | None) -> Any:
-    """Outputs for ``batch``; statistics that a layer moves even in inference mode are put back."""
+def run(
+    model: Any,
+    batch: Any,
+    tell: Callable[..., None],
+    apply: Callable[..., Any] | None,
+    settings: dict[str, Any],
+) -> Any:
+    """Outputs for ``batch``; statistics and generators that a layer moves even in inference mode are put back.
+    ``settings`` stays as it is: the record of the architecture has them."""
     before = [(v, np.array(keras.ops.convert_to_numpy(v))) for v in model.non_trainable_variables]
     given = _nested(batch, keras.ops.convert_to_tensor)
 
@@ -87,17 +95,19 @@ def _nested(value: Any, change: Callable[[Any], Any]) -> Any:
 def _shadowed(
     layers: Mapping[str, Any], wrapper: Callable[[str, Any, Callable[..., Any]], Any]
 ) -> Iterator[None]:
-    put: list[Any] = []
+    put: list[tuple[Any, Any]] = []
     try:
         for path, layer in layers.items():
-            made = wrapper(path, layer, layer.call) if "call" not in vars(layer) else None
-            if made is not None:
-                vars(layer)["call"] = made
-                put.append(layer)
+            before = vars(layer).get("call", _NONE)  # a program may have put its own there, and so may we
+            put.append((layer, before))
+            vars(layer)["call"] = wrapper(path, layer, layer.call)
         yield
     finally:
-        for layer in put:
-            vars(layer).pop("call", None)
+        for layer, before in reversed(put):
+            if before is _NONE:
+                vars(layer).pop("call", None)
+            else:
+                vars(layer)["call"] = before
 
 
 @contextmanager
@@ -135,7 +145,7 @@ def can_force(model: Any) -> bool:
 
 
 @contextmanager
-def forced(model: Any, training: bool) -> Iterator[None]:
+def forced(model: Any, training: bool) -> Iterator[Callable[[], bool]]:
     """Every layer that takes ``training`` gets this one."""
     inner = {path: layer for path, layer in walk_layers(model) if layer is not model and _takes(layer)}
 
@@ -146,7 +156,7 @@ def forced(model: Any, training: bool) -> Iterator[None]:
         return called
 
     with _shadowed(inner, wrapper), _eagerly():
-        yield
+        yield lambda: True
 
 
 def _takes(layer: Any) -> bool:

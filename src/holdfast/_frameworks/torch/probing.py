@@ -20,9 +20,16 @@ __all__ = ["can_force", "flags", "forced", "put_flags", "run", "watched"]
 _MOST_OUTPUTS = 16
 
 
-def run(model: Any, batch: Any, tell: Callable[..., None], apply: Callable[..., Any] | None) -> Any:
+def run(
+    model: Any,
+    batch: Any,
+    tell: Callable[..., None],
+    apply: Callable[..., Any] | None,
+    settings: dict[str, Any],
+) -> Any:
     """Outputs for ``batch``: one array, a tuple of positional or a dict of keyword arguments. Statistics that a layer moves
-    even in inference mode are put back; raises :class:`UsageError` where it changes parameters."""
+    even in inference mode are put back; what draws even then draws alike each time. ``settings`` stays as it is: the
+    record of the architecture has them. Raises :class:`UsageError` where the model changes its parameters."""
     model = getattr(
         model, "_orig_mod", model
     )  # torch.compile keeps no layers apart: the module that it was made of
@@ -44,6 +51,7 @@ def run(model: Any, batch: Any, tell: Callable[..., None], apply: Callable[..., 
             module.training = False
             if not isinstance(module, torch.jit.ScriptModule):
                 hooks.append(module.register_forward_hook(done))
+        _begin_draws_anew()
         with torch.no_grad(), _without_autocast():
             given = _as_given(model, batch)
             if apply is not None:
@@ -64,6 +72,14 @@ def run(model: Any, batch: Any, tell: Callable[..., None], apply: Callable[..., 
             raise UsageError(
                 "the model changes its own parameters when it is called", found=", ".join(moved[:3])
             )
+
+
+def _begin_draws_anew() -> None:
+    """A fixed seed for the generators that there are; whoever calls puts them back. Not ``torch.manual_seed``: for devices
+    that are not initialised it would be carried out later, when nobody puts anything back (torch/cuda/random.py)."""
+    torch.default_generator.manual_seed(0)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(0)
 
 
 @contextmanager
@@ -140,7 +156,7 @@ def can_force(model: Any) -> bool:
 
 
 @contextmanager
-def forced(model: Any, training: bool) -> Iterator[None]:
+def forced(model: Any, training: bool) -> Iterator[Callable[[], bool]]:
     """``train()`` and ``eval()`` have no effect meanwhile: objects' own attributes stand before the class's methods."""
     modules = list(model.modules())
     before = flags(model)
@@ -150,7 +166,7 @@ def forced(model: Any, training: bool) -> Iterator[None]:
         module.__dict__["eval"] = lambda module=module: module
         module.training = training
     try:
-        yield
+        yield lambda: True
     finally:
         for word, olds in shadowed.items():
             for module, old in zip(modules, olds, strict=True):

@@ -1,4 +1,4 @@
-"""The data contract: the fields of honest batches, with a sample of their summaries."""
+"""What was learned of honest batches: the fields, each with a sample of its summaries."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ import numpy as np
 
 from ..._core.errors import HoldfastError, UsageError
 from ..._core.plain import pack, unpack
-from .batches import batches_of
-from .features import Form, form_of, summaries
+from .batches import Container
+from .features import Form, moments
 
-__all__ = ["Contract", "FieldContract", "learn"]
+__all__ = ["FieldContract", "Learned"]
 
-_RESERVOIR = 1024
-"""Samples whose summaries are kept for each field."""
-_MOST_CATEGORIES = 10_000
+_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
-@dataclass
+@dataclass(eq=False)
 class FieldContract:
     """One field of the data.
 
     shape: of a sample; ``None`` where samples differ. dtype: numpy's name. form: how it is summed up. samples: how many
-    were seen. rows: summaries of up to 1024 of them, a uniform choice, float64 ``(kept, numbers)``. missing: share of NaN.
-    lowest, highest: over everything seen. categories: value -> how often, where there are at most 10,000 values; else
-    ``None``.
+    were seen. rows: summaries of up to 1024 of them, a uniform choice, float64 ``(kept, numbers)``. elements: of the same
+    samples 16 single numbers each, float32. missing: share of NaN. gaps: share
+    of samples that hold any. lowest, highest: over everything seen. categories:
+    value -> how often, where there are at most 10,000 values; else ``None``. unseen: of a sample that is left out, the
+    share of values that no other has: mean, standard deviation, and how many samples have any. together: how alike the
+    samples of one batch are (the intraclass correlation of the number for which that is most); 0 of a loader that
+    shuffles. optional: it is ``None`` in some batches.
     """
 
     name: str
@@ -37,10 +39,17 @@ class FieldContract:
     form: Form
     samples: int = 0
     rows: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    elements: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     missing: float = 0.0
+    gaps: float = 0.0
     lowest: float = np.inf
     highest: float = -np.inf
-    categories: dict[str, int] | None = field(default_factory=dict)
+    categories: dict[str, int] | None = None
+    unseen: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    together: float = 0.0
+    optional: bool = False
+    held: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was computed of it once."""
 
     @property
     def vocabulary(self) -> str | None:
@@ -49,159 +58,165 @@ class FieldContract:
             return None
         return hashlib.sha256("\n".join(sorted(self.categories)).encode()).hexdigest()[:16]
 
+    @property
+    def ragged(self) -> bool:
+        """Whether samples differ in shape."""
+        return None in self.shape
+
+    def numbers(self) -> dict[str, dict[str, Any]]:
+        """Mean, standard deviation and quantiles: of each column of a table, else of all single numbers together."""
+        if self.form.kind in ("text", "tokens"):
+            return {}
+        if self.form.kind == "dense":
+            return {"": _numbers(self.elements.reshape(-1))} if self.elements.size else {}
+        return {
+            name if self.shape else "": _numbers(self.rows[:, n]) for n, name in enumerate(self.form.names)
+        }
+
     def as_document(self) -> dict[str, Any]:
-        """Plain values and one array, as a record keeps them."""
+        """Plain values and arrays, as a record keeps them."""
         return {
             "shape": list(self.shape),
             "dtype": self.dtype,
-            "form": {"kind": self.form.kind, "channels": self.form.channels, "names": list(self.form.names)},
+            "form": {
+                "kind": self.form.kind,
+                "channels": self.form.channels,
+                "names": list(self.form.names),
+                "every": list(self.form.every),
+            },
             "samples": self.samples,
-            "rows": self.rows.astype(np.float32),
+            "rows": _shorter(self.rows),
+            "elements": self.elements,
             "missing": self.missing,
+            "gaps": self.gaps,
             "lowest": self.lowest,
             "highest": self.highest,
             "categories": self.categories,
             "vocabulary": self.vocabulary,
+            "unseen": list(self.unseen),
+            "together": self.together,
+            "optional": self.optional,
         }
 
+    @classmethod
+    def from_document(cls, name: str, row: Mapping[str, Any]) -> FieldContract:
+        """Raises ``KeyError``, ``TypeError`` or ``ValueError`` for what :meth:`as_document` never makes."""
+        about = row["form"]
+        form = Form(about["kind"], about["channels"], tuple(about["names"]), tuple(map(int, about["every"])))
+        if form.every and (len(form.every) != len(row["shape"]) or min(form.every) < 1):
+            raise ValueError(f"{name}: steps {form.every} for samples of shape {row['shape']}")
+        rows = np.asarray(row["rows"], np.float64)
+        if rows.ndim != 2 or rows.shape[1] != len(form.names):
+            raise ValueError(f"{name}: summaries of shape {rows.shape} for {len(form.names)} names")
+        np.dtype(row["dtype"])
+        counts = row["categories"]
+        return cls(
+            name=name,
+            shape=tuple(None if n is None else int(n) for n in row["shape"]),
+            dtype=row["dtype"],
+            form=form,
+            samples=int(row["samples"]),
+            rows=rows,
+            elements=np.asarray(row.get("elements", np.zeros((0, 0))), np.float32),
+            missing=float(row["missing"]),
+            gaps=float(row["gaps"]),
+            lowest=float(row["lowest"]),
+            highest=float(row["highest"]),
+            categories=None if counts is None else {str(value): int(n) for value, n in counts.items()},
+            unseen=(float(row["unseen"][0]), float(row["unseen"][1]), float(row["unseen"][2])),
+            together=float(row.get("together", 0.0)),
+            optional=bool(row.get("optional", False)),
+        )
 
-@dataclass
-class Contract:
-    """The fields by name, and how many batches were seen."""
+
+def _shorter(rows: np.ndarray) -> np.ndarray:
+    """As float32, unless that changes them: times in seconds, numbers that differ in late digits only."""
+    short = rows.astype(np.float32)
+    with np.errstate(all="ignore"):
+        off, spread = np.abs(np.nan_to_num(rows - short)), moments(rows)[1]
+    return rows if bool(((spread > 0) & (off > 1e-3 * spread)).any()) else short
+
+
+def _numbers(values: np.ndarray) -> dict[str, Any]:
+    there = values[np.isfinite(values)].astype(np.float64)
+    if not there.size:
+        return {"mean": None, "std": None, "quantiles": {}}
+    cuts = np.quantile(there, _SHARES)
+    return {
+        "mean": float(there.mean()),
+        "std": float(there.std()),
+        "quantiles": {share: float(cut) for share, cut in zip(_SHARES, cuts, strict=True)},
+    }
+
+
+@dataclass(eq=False, repr=False)
+class Learned:
+    """The fields by name, in their order, and how many batches were seen.
+
+    container: what held the fields. labels: what each class is called, name -> number. transform: the description of the
+    preprocessing, path -> setting. complete: whether the source came to its end.
+    """
 
     fields: dict[str, FieldContract]
     batches: int = 0
+    container: Container = "array"
+    labels: dict[str, int] | None = None
+    transform: dict[str, Any] | None = None
+    complete: bool = True
 
     def as_document(self) -> dict[str, Any]:
         """Plain values and arrays; :meth:`from_document` is the inverse."""
-        return {"batches": self.batches, "fields": {n: f.as_document() for n, f in self.fields.items()}}
+        return {
+            "batches": self.batches,
+            "container": self.container,
+            "labels": self.labels,
+            "transform": self.transform,
+            "complete": self.complete,
+            "order": list(self.fields),
+            "fields": {n: f.as_document() for n, f in self.fields.items()},
+        }
 
     def as_record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What JSON can say, and the arrays (``rows.0`` ...), one for each field; :meth:`from_record` is the inverse."""
+        """What JSON can say, and the arrays (``rows.0``, ``elements.0`` ...), for each field; :meth:`from_record` is the
+        inverse."""
         document = self.as_document()
-        arrays = {f"rows.{n}": row.pop("rows") for n, row in enumerate(document["fields"].values())}
+        arrays = {}
+        for n, name in enumerate(self.fields):
+            for part in ("rows", "elements"):
+                arrays[f"{part}.{n}"] = document["fields"][name].pop(part)
+        arrays = {name: values for name, values in arrays.items() if values.size or name.startswith("rows")}
         bad: list[str] = []
         about = pack(document, "contract", bad)
         assert not bad, bad
         return about, arrays
 
     @classmethod
-    def from_record(cls, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Contract:
+    def from_record(cls, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
         """Raises :class:`UsageError` for what :meth:`as_record` never makes."""
         try:
             document = unpack(dict(about))
-            for n, row in enumerate(document["fields"].values()):
+            for n, name in enumerate(document["order"]):
+                row = document["fields"][name]
                 row["rows"] = arrays[f"rows.{n}"]
+                if f"elements.{n}" in arrays:
+                    row["elements"] = arrays[f"elements.{n}"]
         except (KeyError, TypeError, AttributeError, HoldfastError) as error:
             raise UsageError("this is no data contract", found=str(error)) from error
         return cls.from_document(document)
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Contract:
+    def from_document(cls, document: Mapping[str, Any]) -> Any:
         """Raises :class:`UsageError` for what :meth:`as_document` never makes."""
         try:
-            fields = {
-                name: FieldContract(
-                    name=name,
-                    shape=tuple(row["shape"]),
-                    dtype=row["dtype"],
-                    form=Form(row["form"]["kind"], row["form"]["channels"], tuple(row["form"]["names"])),
-                    samples=row["samples"],
-                    rows=np.asarray(row["rows"], np.float64),
-                    missing=row["missing"],
-                    lowest=row["lowest"],
-                    highest=row["highest"],
-                    categories=row["categories"],
-                )
-                for name, row in document["fields"].items()
-            }
-            return cls(fields, document["batches"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError("this is no data contract", found=str(error)) from error
-
-
-def learn(source: Any, most: int | None = None) -> Contract:
-    """The contract of honest batches (see :func:`batches_of` for what ``source`` may be). At least 16 samples are needed.
-
-    Raises :class:`UsageError` where there are fewer, or where batches do not have the same fields.
-    """
-    found: dict[str, FieldContract] = {}
-    draw = np.random.default_rng(0)  # a generator of its own: the program's random state is left alone
-    count = 0
-    for batch in batches_of(source, most):
-        count += 1
-        if count > 1 and set(batch) != set(found):
-            raise UsageError(
-                "the batches do not have the same fields",
-                found=", ".join(sorted(batch)),
-                expected=", ".join(sorted(found)),
+            rows = document["fields"]
+            labels = document["labels"]
+            return cls(
+                {name: FieldContract.from_document(name, rows[name]) for name in document["order"]},
+                int(document["batches"]),
+                document["container"],
+                None if labels is None else {str(name): int(n) for name, n in labels.items()},
+                None if document["transform"] is None else dict(document["transform"]),
+                bool(document["complete"]),
             )
-        for name, values in batch.items():
-            if name not in found:
-                found[name] = FieldContract(
-                    name, tuple(values.shape[1:]), values.dtype.name, form_of(values)
-                )  # fmt: skip
-            _add(found[name], values, draw)
-    fewest = min((f.samples for f in found.values()), default=0)
-    if fewest < 16:
-        raise UsageError(
-            "too few samples for a data contract",
-            found=f"{fewest}",
-            expected="16 at least, 1,000 or more are better",
-        )
-    return Contract(found, count)
-
-
-def _add(entry: FieldContract, values: np.ndarray, draw: np.random.Generator) -> None:
-    if values.dtype.name != entry.dtype or len(values.shape) - 1 != len(entry.shape):
-        raise UsageError(
-            "a field changes from batch to batch", found=f"{entry.name}: {values.dtype.name}{list(values.shape[1:])}",
-            expected=f"{entry.dtype}{list(entry.shape)}",
-        )  # fmt: skip
-    entry.shape = tuple(a if a == b else None for a, b in zip(entry.shape, values.shape[1:], strict=True))
-    rows = summaries(entry.form, values)
-    entry.rows = _kept(entry.rows if entry.samples else rows[:0], rows, entry.samples, draw)
-    n = len(values)
-    if values.dtype.kind == "f" and values.size:
-        entry.missing = (entry.missing * entry.samples + float(np.isnan(values).mean()) * n) / max(
-            1, entry.samples + n
-        )
-    if values.dtype.kind in "fiub" and values.size:
-        with np.errstate(all="ignore"):
-            entry.lowest = min(entry.lowest, float(np.nanmin(values)) if not _all_nan(values) else np.inf)
-            entry.highest = max(entry.highest, float(np.nanmax(values)) if not _all_nan(values) else -np.inf)
-    entry.samples += n
-    if entry.categories is not None and entry.form.kind in ("labels", "tokens", "text"):
-        entry.categories = counted(values, entry.categories)
-
-
-def _all_nan(values: np.ndarray) -> bool:
-    return values.dtype.kind == "f" and bool(np.isnan(values).all())
-
-
-def counted(values: np.ndarray, known: Mapping[str, int] | None = None) -> dict[str, int] | None:
-    """How often each value occurs; ``None`` where there are too many to keep."""
-    found = dict(known or {})
-    if values.dtype.kind == "O":
-        values = np.array(
-            [
-                item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
-                for item in values.reshape(-1)
-            ]
-        )
-    each, counts = np.unique(values.reshape(-1), return_counts=True)
-    for value, count in zip(each, counts, strict=True):
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        found[text] = found.get(text, 0) + int(count)
-    return found if len(found) <= _MOST_CATEGORIES else None
-
-
-def _kept(kept: np.ndarray, fresh: np.ndarray, seen: int, draw: np.random.Generator) -> np.ndarray:
-    """A uniform choice of everything seen (reservoir sampling: Vitter 1985, algorithm R)."""
-    room = max(0, _RESERVOIR - len(kept))
-    out = np.concatenate([kept, fresh[:room]]) if room else kept.copy()
-    for number, row in enumerate(fresh[room:], seen + room):
-        at = int(draw.integers(0, number + 1))
-        if at < _RESERVOIR:
-            out[at] = row
-    return out
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise UsageError("this is no data contract", found=str(error)) from error

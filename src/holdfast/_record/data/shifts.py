@@ -1,30 +1,34 @@
 """Whether batches are of the contract's kind, and what was done to them if not.
 
-The summaries of the contract are themselves honest samples: batches drawn from them show how far a batch of this size
-strays by chance (a bootstrap; Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 6 and 16). A batch that
-strays further, and by an amount that matters, is a shift. Then the usual mistakes are undone one by one; the one after which
-the batch fits again is the likely cause.
+A batch that strays further than honest ones of its size do, and by an amount that matters, is a shift
+(:mod:`holdfast._record.data.drift`). Then the usual mistakes are undone one by one; the one after which the batch fits again
+is the likely cause (:mod:`holdfast._record.data.mistakes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .batches import batches_of
-from .contract import Contract, FieldContract, counted
-from .features import Form, moments, summaries
+from ..._core.errors import UsageError
+from .batches import Container, container_of, fields_of, raw_batches
+from .contract import FieldContract, Learned
+from .drift import LEVEL, Strays, largest_count, strays
+from .features import finite, missing_in, summaries
+from .mistakes import mistakes, own_statistics
+from .vocabulary import frequencies, unknown
 
-__all__ = ["Shift", "shifts"]
+__all__ = ["CHECKED_BATCHES", "Shift", "shifts"]
 
-_DRAWS = 200
-_MARGIN = 2.0
-"""A statistic counts from this multiple of the greatest of 200 honest draws on: far beyond what 1,000 batches show."""
-_LEAST_EFFECT = 0.2
-"""Standard deviations between samples below which a difference is told to nobody."""
+CHECKED_BATCHES = 64
+_SAMPLES = 4096
+_BYTES = 1 << 28
+_ELEMENTS = 1 << 24
+_MOSTLY = 0.25
+"""A mistake is the cause, too, where undoing it leaves no more than this part of the effect."""
 
 
 @dataclass(frozen=True)
@@ -46,26 +50,71 @@ class Shift:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def shifts(contract: Contract, source: Any, most: int | None = None) -> list[Shift]:
-    """All shifts of the batches of ``source`` against the contract, gravest kind first for each field."""
+def shifts(contract: Learned, source: Any, most: int | None = None) -> list[Shift]:
+    """All shifts of the batches of ``source`` against the contract, gravest kind first for each field.
+
+    Of a loader at most ``most`` batches are looked at (64), and never more than hold 4,096 samples or 256 MB; of a larger
+    batch so many samples, evenly spread. Raises :class:`UsageError` for what has no fields or no samples.
+    """
     gathered: dict[str, list[np.ndarray]] = {}
-    found: list[Shift] = []
-    for batch in batches_of(source, most):
+    container: Container | None = None
+    samples = size = 0
+    for raw in raw_batches(source, CHECKED_BATCHES if most is None else most):
+        container = container or container_of(raw)
+        batch = _as_the_contract(contract, container, fields_of(raw))
         for name, values in batch.items():
             gathered.setdefault(name, []).append(values)
-    found += _fields(contract, gathered)
+            size += values.nbytes
+        samples += max((len(values) for values in batch.values()), default=0)
+        if samples >= _SAMPLES or size >= _BYTES:
+            break
+    if not samples:
+        raise UsageError("there are no samples to check", found=type(source).__name__)
+    found = list(_fields(contract, gathered, container))
+    numbers = sum(len(entry.form.names) for entry in contract.fields.values())
+    constants = _constants(contract.transform)
     for name, pieces in gathered.items():
-        if name in contract.fields:
-            found += _of_field(contract.fields[name], pieces)
+        if name in contract.fields and any(len(piece) for piece in pieces):
+            found += _of_field(contract.fields[name], pieces, numbers, len(contract.fields), constants)
     return found
 
 
-def _fields(contract: Contract, gathered: dict[str, list[np.ndarray]]) -> Iterator[Shift]:
-    missing = [n for n in contract.fields if n not in gathered]
+def _as_the_contract(
+    contract: Learned, container: Container, batch: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """A table given as one array, or an array given as a table: columns are told by their place."""
+    known = list(contract.fields)
+    if container == "array" and contract.container == "table" and len(known) > 1:
+        (values,) = batch.values()
+        if values.ndim == 2 and values.shape[1] == len(known) and values.dtype.kind in "fiub":
+            return {name: _cast(values[:, n], contract.fields[name]) for n, name in enumerate(known)}
+    if container == "table" and contract.container == "array" and len(batch) > 1:
+        columns = list(batch.values())
+        if contract.fields[known[0]].shape == (len(batch),) and all(v.dtype.kind in "fiub" for v in columns):
+            return {known[0]: np.stack(columns, axis=1)}
+    return batch
+
+
+def _cast(values: np.ndarray, entry: FieldContract) -> np.ndarray:
+    """Whole numbers that an array of several columns made floating."""
+    whole = values.dtype.kind == "f" and np.dtype(entry.dtype).kind in "iub" and _whole(values)
+    return values.astype(entry.dtype) if whole else values
+
+
+def _fields(
+    contract: Learned, gathered: dict[str, list[np.ndarray]], container: Container | None
+) -> Iterator[Shift]:
+    missing = [n for n, entry in contract.fields.items() if n not in gathered and not entry.optional]
     extra = [n for n in gathered if n not in contract.fields]
     for name in missing:
+        near = [n for n in extra if n.lower().replace("_", "") == name.lower().replace("_", "")]
+        hint = f"; is it now called {near[0]}?" if near else ""
         yield Shift(
-            "field-missing", name, f"the field {name} is not there", seen=sorted(gathered), expected=name
+            "field-missing",
+            name,
+            f"the field {name} is not there{hint}",
+            seen=sorted(gathered),
+            expected=name,
         )
     for name in extra:
         yield Shift(
@@ -75,34 +124,114 @@ def _fields(contract: Contract, gathered: dict[str, list[np.ndarray]]) -> Iterat
             seen=name,
             expected=sorted(contract.fields),
         )
+    now, before = (
+        [n for n in names if n in gathered and n in contract.fields] for names in (gathered, contract.fields)
+    )
+    if now != before and container in ("table", "mapping") and contract.container in ("table", "mapping"):
+        at = next(n for n, (a, b) in enumerate(zip(now, before, strict=True)) if a != b)
+        yield Shift(
+            "field-order", now[at],
+            f"the fields stand in another order: at place {at + 1} is {now[at]}, and was {before[at]}",
+            effect=sum(a != b for a, b in zip(now, before, strict=True)) / len(now), seen=now, expected=before,
+        )  # fmt: skip
 
 
-def _of_field(entry: FieldContract, pieces: list[np.ndarray]) -> list[Shift]:
-    first = pieces[0]
-    problem = _shape(entry, first)
+def _constants(transform: dict[str, Any] | None) -> tuple[Any, Any] | None:
+    """Mean and deviation by channel that the training pipeline divides by, where its description tells."""
+    for path, mean in (transform or {}).items():
+        front, _, word = path.rpartition(".")
+        spread = (transform or {}).get(f"{front}.std" if front else "std")
+        if (
+            word == "mean"
+            and isinstance(mean, list)
+            and isinstance(spread, list)
+            and len(mean) == len(spread) == 3
+        ):
+            return mean, spread
+    return None
+
+
+def _of_field(
+    entry: FieldContract,
+    pieces: list[np.ndarray],
+    numbers: int,
+    fields: int,
+    constants: tuple[Any, Any] | None,
+) -> list[Shift]:
+    problem = next((p for p in (_shape(entry, piece) for piece in pieces) if p is not None), None)
     if problem is not None:
         return [problem]
-    try:
-        values = np.concatenate(pieces)
-    except ValueError:  # ragged from batch to batch: each is summed up by itself
-        rows = np.concatenate([summaries(entry.form, piece) for piece in pieces])
-        return _drift(entry, rows, None)
-    found: list[Shift] = []
-    if values.dtype.kind != np.dtype(entry.dtype).kind and not {
-        values.dtype.kind,
-        np.dtype(entry.dtype).kind,
-    } <= set("iu"):
+    batches = len(pieces)
+    values = pieces[0] if batches == 1 else np.concatenate(_padded(pieces))
+    found = _missing(entry, values)
+    values = finite(values)
+    was, now = np.dtype(entry.dtype).kind, values.dtype.kind
+    texts = {"U", "S", "O"}
+    if was in texts and now == "f" and _empty(values):
+        return found  # all are missing, and a list of nothing has no type
+    if was != now and not ({was, now} <= set("iu") or {was, now} <= texts):
         found.append(
             Shift(
                 "dtype", entry.name, f"{entry.name} is {values.dtype.name}, and was {entry.dtype}",
                 seen=values.dtype.name, expected=entry.dtype,
             )
         )  # fmt: skip
-    if entry.form.kind in ("labels", "tokens", "text"):
-        if values.dtype.kind == "f" and entry.form.kind != "text":
+        if (now in texts) != (was in texts):
             return found
-        return found + _categories(entry, values)
-    return found + _missing(entry, values) + _drift(entry, summaries(entry.form, values), values)
+    if entry.form.kind in ("labels", "tokens", "text"):
+        if now == "f" and entry.form.kind != "text" and not _whole(values):
+            return found
+        values = values.astype(np.int64) if now == "f" and entry.form.kind != "text" else values
+        return found + _categories(entry, values, numbers, fields, batches)
+    own = own_statistics(entry, values)
+    if own is not None:
+        how, off, usual = own
+        return [
+            *found,
+            Shift(
+                "own-statistics", entry.name,
+                f"{entry.name} is normalised by its own {how}, not by the training data's: it is so to within {off:.1e}, "
+                f"where honest batches of {len(values)} miss it by {usual:.1e}",
+                effect=usual, seen=off, expected=usual, likely=True,
+            ),
+        ]  # fmt: skip
+    some = _some(values)
+    if entry.categories and now in "iub" and was in "iub":
+        strange = _unknown(entry, some, fields, batches)
+        if strange:
+            return found + strange
+    return found + _drift(entry, summaries(entry.form, some), some, numbers, batches, constants)
+
+
+def _padded(pieces: list[np.ndarray]) -> list[np.ndarray]:
+    """Of one shape: samples that are longer in one batch than in another, as a larger batch would hold them."""
+    if len({piece.shape[1:] for piece in pieces}) == 1:
+        return pieces
+    most = tuple(int(n) for n in np.max([piece.shape[1:] for piece in pieces], axis=0))
+    padded = []
+    for piece in pieces:
+        empty = {"f": np.nan, "U": "", "S": b""}.get(piece.dtype.kind, 0)
+        whole = np.full((len(piece), *most), empty, piece.dtype)
+        whole[tuple(slice(n) for n in piece.shape)] = piece
+        padded.append(whole)
+    return padded
+
+
+def _empty(values: np.ndarray) -> bool:
+    return values.size == 0 or (values.dtype.kind == "f" and bool(np.isnan(values).all()))
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    """So many samples, evenly spread, that memory stays bounded."""
+    each = max(1, values.size // max(1, len(values)))
+    most = max(64, min(_SAMPLES, _ELEMENTS // each))
+    if len(values) <= most:
+        return values
+    return values[np.linspace(0, len(values) - 1, most).astype(np.int64)]
+
+
+def _whole(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).all() and (values == np.floor(values)).all())
 
 
 def _shape(entry: FieldContract, values: np.ndarray) -> Shift | None:
@@ -124,265 +253,114 @@ def _shape(entry: FieldContract, values: np.ndarray) -> Shift | None:
     return Shift(
         "shape",
         entry.name,
-        f"samples of {entry.name} have another shape",
+        f"samples of {entry.name} have another shape: {list(shape)}, and had {list(entry.shape)}",
         seen=list(shape),
         expected=list(entry.shape),
     )
 
 
 def _missing(entry: FieldContract, values: np.ndarray) -> list[Shift]:
-    if values.dtype.kind != "f":
+    bad = missing_in(values)
+    if bad is None or (entry.ragged and entry.form.kind == "dense"):  # there it is padding
         return []
-    flat = values.reshape(len(values), -1)
-    share = float(np.isnan(flat).any(axis=1).mean()) if flat.size else 0.0
-    before = float(np.isnan(entry.rows).any(axis=1).mean()) if entry.rows.size else 0.0
-    before = max(before, entry.missing)
-    noise = 5 * np.sqrt(max(before * (1 - before), 1 / max(1, entry.samples)) / len(values))
-    if share - before <= max(0.02, noise):
+    share = float(bad.reshape(len(values), -1).any(axis=1).mean())
+    before = entry.gaps
+    n, known = len(values), max(1, entry.samples)
+    honest = min(1.0, before + 2 * float(np.sqrt(before * (1 - before) / known)) + 3 / known)
+    if share - before <= 0.02 or round(share * n) <= largest_count(n, honest, LEVEL):
         return []
-    return [
-        Shift(
-            "missing-values", entry.name, f"{share:.0%} of the samples of {entry.name} hold NaN, and {before:.0%} did",
-            effect=share - before, seen=share, expected=before,
-        )
-    ]  # fmt: skip
+    text = f"{share:.0%} of the samples of {entry.name} hold NaN or infinity, and {before:.0%} did"
+    return [Shift("missing-values", entry.name, text, effect=share - before, seen=share, expected=before)]
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------
-def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each number over samples."""
-    mean, spread = moments(rows)
-    return mean[0], spread[0]
-
-
-def _statistic(rows: np.ndarray, mean: np.ndarray, spread: np.ndarray, known: int) -> np.ndarray:
-    """For each number: the batch's mean and its spread against the contract's, in units of their noise.
-
-    What never occurred among ``known`` samples may still occur in 3 of that many (the rule of three: Hanley and
-    Lippman-Hand, JAMA 249, 1983): a pixel that was always 0 is no constant.
-    """
-    its, wide = _moments(rows)
-    n = len(rows)
-    with np.errstate(all="ignore"):
-        farthest = np.nan_to_num(np.max(np.abs(np.nan_to_num(rows, nan=0.0) - mean), axis=0))
-    scale = np.sqrt(spread**2 + 3 / max(1, known) * farthest**2)
-    scale = np.maximum(scale, 1e-9 * np.maximum(1.0, np.abs(mean)))
-    location = np.abs(its - mean) / scale * np.sqrt(n)
-    return np.concatenate([location, np.abs(wide - spread) / scale * np.sqrt(n)])
-
-
-def _limits(entry: FieldContract, n: int) -> np.ndarray:
-    """How large each statistic may be in an honest batch of ``n`` samples."""
-    rows = entry.rows
-    mean, spread = _moments(rows)
-    draw = np.random.default_rng(len(rows) * 1_000_003 + n)
-    worst = np.zeros(2 * rows.shape[1])
-    for _ in range(_DRAWS):
-        worst = np.maximum(worst, _statistic(rows[draw.integers(0, len(rows), n)], mean, spread, len(rows)))
-    # the contract's own moments are those of a sample, too; and 4.5 deviations are no news anywhere
-    own = np.sqrt(1 + n / len(rows))
-    return np.maximum(worst * _MARGIN, 4.5) * own
-
-
-def _strays(entry: FieldContract, rows: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    mean, spread = _moments(entry.rows)
-    statistic = _statistic(rows, mean, spread, len(entry.rows))
-    effect = statistic / np.sqrt(len(rows))
-    return np.where((statistic > limits) & (effect > _LEAST_EFFECT), effect, 0.0)
-
-
-def _drift(entry: FieldContract, rows: np.ndarray, values: np.ndarray | None) -> list[Shift]:
+def _drift(
+    entry: FieldContract, rows: np.ndarray, values: np.ndarray | None, numbers: int, batches: int,
+    constants: tuple[Any, Any] | None,
+) -> list[Shift]:  # fmt: skip
     if len(rows) < 2 or not len(entry.rows):
         return []
-    limits = _limits(entry, len(rows))
-    effect = _strays(entry, rows, limits)
-    if values is not None:
-        exact = _own_statistics(entry, values)
-        if exact is not None:
-            return [exact]
-    if not effect.any():
+    found = strays(entry, rows, numbers, batches)
+    if not found:
         return []
-    its, _ = _moments(rows)
-    mean, _ = _moments(entry.rows)
-    at = int(np.argmax(effect)) % len(entry.form.names)
-    what = entry.form.names[at]
-    size = float(effect.max())
-    seen, expected = float(its[at]), float(mean[at])
-    if values is not None and entry.form.kind in ("columns", "dense"):
-        for kind, message, undo in _mistakes(entry):
+    what = entry.form.names[found.number]
+    seen, expected = _two(entry, rows, found)
+    if values is not None and entry.form.kind in ("columns", "dense") and not _empty(values):
+        best: tuple[float, Any] = (_MOSTLY * found.size, None)
+        exact = values.astype(np.float64)
+        for mistake in mistakes(entry, values, found, constants):
             try:
-                mended = summaries(entry.form, undo(values.astype(np.float64)))
+                left = strays(entry, summaries(entry.form, mistake.undo(exact)), numbers, batches)
             except (ValueError, IndexError):
                 continue
-            if not _strays(entry, mended, limits).any():
-                return [
-                    Shift(
-                        kind, entry.name, message, size, seen, expected, likely=True, details={"number": what}
-                    )
-                ]
+            if left.size < best[0]:
+                best = (left.size, mistake)
+            if not left:
+                break
+        if best[1] is not None:
+            mistake = best[1]
+            details = {"number": what}
+            return [
+                Shift(mistake.kind, entry.name, mistake.message, found.size, seen, expected, True, details)
+            ]
+    word = ("mean", "median", "standard deviation", "interquartile range")[found.way]
+    number = f"{word} of {what}" if entry.shape or entry.form.kind == "text" else word
     return [
         Shift(
             "drift", entry.name,
-            f"{entry.name} is distributed otherwise: its {what} is {seen:.4g}, and was {expected:.4g} "
-            f"({size:.1f} standard deviations between samples)",
-            size, seen, expected, details={"number": what},
+            f"{entry.name} is distributed otherwise: its {number} is {seen:.4g}, and was {expected:.4g} "
+            f"({found.size:.1f} standard deviations between samples)",
+            found.size, seen, expected, details={"number": what, "strays": int(found.effects.any(axis=0).sum())},
         )
     ]  # fmt: skip
 
 
-Undo = Callable[[np.ndarray], np.ndarray]
-
-
-def _mistakes(entry: FieldContract) -> Iterator[tuple[str, str, Undo]]:
-    """The usual mistakes, each with what undoes it; the most specific first."""
-    name, form = entry.name, entry.form
-    if form.channels is not None and len(form.names) > 4:
-        axis = form.channels + 1
-        yield (
-            "channels-reversed", f"the channels of {name} are reversed (BGR for RGB)", lambda v: np.flip(v, axis)
-        )  # fmt: skip
-    for factor, text in (
-        (1 / 255, "0 to 255 where the model was fed 0 to 1"),
-        (255.0, "0 to 1 where the model was fed 0 to 255"),
-    ):
-        yield "scale", f"{name} runs from {text}", lambda v, factor=factor: v * factor  # type: ignore[misc]
-    yield (
-        "scale", f"{name} runs from 0 to 1 where the model was fed -1 to 1", lambda v: v * 2 - 1
-    )  # fmt: skip
-    yield "scale", f"{name} runs from -1 to 1 where the model was fed 0 to 1", lambda v: (v + 1) / 2
-    if _standardised(entry):
-        yield (
-            "not-normalised", f"{name} is not normalised (the model was fed mean 0 and standard deviation 1)",
-            lambda v: _by_own(v, form),
-        )  # fmt: skip
+def _two(entry: FieldContract, rows: np.ndarray, found: Strays) -> tuple[float, float]:
+    """The number that strays most, in the batch and in the contract."""
+    both = [each[:, found.number] for each in (rows, entry.rows)]
+    both = [each[~np.isnan(each)] for each in both]
+    if not all(len(each) for each in both):
+        return float("nan"), float("nan")
+    if found.way == 3:
+        now, before = (float(np.subtract(*np.quantile(each, (0.75, 0.25)))) for each in both)
     else:
-        yield (
-            "normalised", f"{name} is normalised, and the model was fed it as it is",
-            lambda v: _to_contract(v, entry),
-        )  # fmt: skip
-
-
-def _standardised(entry: FieldContract) -> bool:
-    mean, spread = _moments(entry.rows)
-    if entry.form.kind == "columns":
-        live = spread > 1e-6
-        return bool(live.any() and np.median(np.abs(mean[live])) < 0.3 and 0.5 < np.median(spread[live]) < 2)
-    return bool(abs(mean[0]) < 0.5 and 0.4 < np.hypot(mean[1], spread[0]) < 2.5 and entry.lowest < 0)
-
-
-def _by_own(values: np.ndarray, form: Form) -> np.ndarray:
-    axes = (
-        (0,)
-        if form.kind == "columns"
-        else tuple(a for a in range(values.ndim) if a != (form.channels or -1) + 1 or not a)
-    )
-    return _standard(values, axes)
-
-
-def _standard(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    mean, spread = moments(values, axes)
-    return (values - mean) / np.where(spread > 0, spread, 1.0)
-
-
-def _to_contract(values: np.ndarray, entry: FieldContract) -> np.ndarray:
-    mean, spread = _moments(entry.rows)
-    if entry.form.kind == "columns":
-        return values.reshape(len(values), -1) * spread + mean
-    return values * np.hypot(mean[1], spread[0]) + mean[0]
-
-
-def _own_statistics(entry: FieldContract, values: np.ndarray) -> Shift | None:
-    """Batches that are normalised by their own numbers: mean 0 and deviation 1 to within rounding, where honest batches
-    scatter. The data that the contract was learned from is right to be so: nothing is said of batches of that size."""
-    if values.dtype.kind != "f" or len(values) < 4 or 2 * len(values) >= entry.samples:
-        return None
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    columns = entry.form.kind == "columns"
-    mean, spread = moments(flat, 0 if columns else (0, 1))
-    live = spread > 0
-    if not live.any():
-        return None
-    off = float(max(np.abs(mean[live]).max(), np.abs(spread[live] - 1).max()))
-    if off > 1e-3:
-        return None
-    rows = entry.rows[:, live[0]] if columns else entry.rows[:, :1]
-    draw = np.random.default_rng(7)
-    honest = [moments(rows[draw.integers(0, len(rows), len(values))])[0] for _ in range(40)]
-    usual = float(np.median([np.abs(each).max() for each in honest]))
-    if usual < 20 * max(off, 1e-6):
-        return None
-    return Shift(
-        "own-statistics", entry.name,
-        f"{entry.name} is normalised by its own mean and deviation, not by the training data's: its mean is 0 to within "
-        f"{off:.1e}, where honest batches of {len(values)} miss it by {usual:.1e}",
-        effect=usual, seen=off, expected=usual, likely=True,
-    )  # fmt: skip
+        now, before = (float((np.mean, np.median, np.std)[found.way](each)) for each in both)
+    return now, before
 
 
 # -- labels, tokens, texts -------------------------------------------------------------------------------------------
-def _categories(entry: FieldContract, values: np.ndarray) -> list[Shift]:
-    now = counted(values)
-    found: list[Shift] = []
-    if entry.categories is not None and now is not None:
-        total = sum(now.values())
-        unseen = {value: n for value, n in now.items() if value not in entry.categories}
-        share = sum(unseen.values()) / max(1, total)
-        allowed = _unseen_share(entry, total)
-        if share > allowed:
-            some = ", ".join(list(unseen)[:5])
-            found.append(
+def _categories(
+    entry: FieldContract, values: np.ndarray, numbers: int, fields: int, batches: int
+) -> list[Shift]:
+    some = _some(values)
+    strange = _unknown(entry, some, fields, batches)
+    if strange:
+        return strange
+    if entry.form.kind in ("labels", "text") and entry.categories is not None:
+        other = frequencies(entry, some, fields, batches)
+        if other is not None:
+            return [
                 Shift(
-                    "unknown-values", entry.name, f"{share:.1%} of the values of {entry.name} are none of the contract's: {some}",
-                    share, sorted(unseen)[:20], f"{len(entry.categories)} known values",
+                    "label-shift", entry.name,
+                    f"the values of {entry.name} occur otherwise: {other.value} makes {other.now:.0%}, and made "
+                    f"{other.before:.0%}",
+                    other.distance, {other.value: other.now}, {other.value: other.before},
                 )
-            )  # fmt: skip
-    if found:
-        return found
-    if entry.form.kind == "labels" and entry.categories is not None and now is not None:
-        return _labels(entry, now)
-    return _drift(entry, summaries(entry.form, values), None)
+            ]  # fmt: skip
+        if len(entry.categories) <= 20:
+            return []
+    return _drift(entry, summaries(entry.form, some), None, numbers, batches, None)
 
 
-def _unseen_share(entry: FieldContract, total: int) -> float:
-    """How many unseen values honest data has: the share of those seen once (Good-Turing), with room for chance."""
-    assert entry.categories is not None
-    seen = sum(entry.categories.values())
-    once = sum(n == 1 for n in entry.categories.values()) / max(1, seen)
-    return (
-        once
-        + 5 * float(np.sqrt(max(once, 1 / max(1, seen)) / max(1, total)))
-        + 2 / max(1, total) * bool(once)
-    )
-
-
-def _labels(entry: FieldContract, now: dict[str, int]) -> list[Shift]:
-    assert entry.categories is not None
-    names = list(entry.categories)
-    before = np.array([entry.categories[n] for n in names], float)
-    after = np.array([now.get(n, 0) for n in names], float)
-    n, total = after.sum(), before.sum()
-    share = before / total
-    if n < 8 or len(names) < 2 or len(names) > total / 2:
+def _unknown(entry: FieldContract, values: np.ndarray, fields: int, batches: int) -> list[Shift]:
+    found = unknown(entry, values, fields, batches)
+    if found is None:
         return []
-    distance = 0.5 * float(np.abs(after / n - share).sum())
-    draw = np.random.default_rng(int(n))
-    usual = [
-        _unlike(draw.multinomial(int(n), draw.dirichlet(before + 0.5)), share) for _ in range(2 * _DRAWS)
-    ]
-    if distance <= 0.1 or _unlike(after, share) <= max(usual) * 1.25:
-        return []
-    worst = int(np.argmax(np.abs(after / n - share)))
     return [
         Shift(
-            "label-shift", entry.name,
-            f"the labels of {entry.name} occur otherwise: {names[worst]} makes {after[worst] / n:.0%}, and made "
-            f"{share[worst]:.0%}",
-            distance, {names[worst]: after[worst] / n}, {names[worst]: float(share[worst])},
+            "unknown-values", entry.name,
+            f"{found.share:.1%} of the values of {entry.name} are none of the contract's: {', '.join(found.values[:5])}",
+            found.share, found.values, f"{len(entry.categories or ())} known values",
+            details={"allowed": found.allowed},
         )
     ]  # fmt: skip
-
-
-def _unlike(counts: np.ndarray, share: np.ndarray) -> float:
-    """Pearson's chi-squared of counts against shares."""
-    expected = np.maximum(share * counts.sum(), 1e-9)
-    return float(((counts - expected) ** 2 / expected).sum())

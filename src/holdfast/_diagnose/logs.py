@@ -1,0 +1,84 @@
+"""Long logs: only what stands around a failure is kept, in bounded memory.
+
+Whole blocks are searched for a few literal words (``bytes.find``, which runs at memory speed); around each hit some lines
+are kept. Of many hits the first ones and the last ones stay.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import BinaryIO
+
+__all__ = ["excerpt"]
+
+_BLOCK = 4 << 20
+_SMALL = 1 << 20
+"""Up to here a text is taken whole."""
+_BEFORE, _AFTER = 16 << 10, 24 << 10
+_MOST = 12
+"""Excerpts kept from the beginning, and as many from the end."""
+_LONG = (b"Traceback (most recent call last)", b"OP_REQUIRES failed at ", b"WARNING:tensorflow:")
+"""Few and long: each is a pass over the log, and long words are found faster."""
+_SHORT = (b"Error: ", b"Exception: ", b"Error(s) in")
+"""Looked for where none of the long ones is there and the log can be read again."""
+
+
+def excerpt(stream: BinaryIO) -> str:
+    """The text of ``stream``, or of a long one what stands around its failures and at its end. Never keeps more than some
+    megabytes; a file without a traceback is read twice."""
+    head = stream.read(_SMALL + 1)
+    if len(head) <= _SMALL:
+        return head.decode("utf-8", "replace")
+    parts, end = _around(stream, head, _LONG)
+    if not parts and stream.seekable():
+        stream.seek(0)
+        parts, end = _around(stream, stream.read(_BLOCK), _SHORT)
+    return "\n...\n".join(part.decode("utf-8", "replace") for part in (*parts, end))
+
+
+def _around(stream: BinaryIO, block: bytes, words: tuple[bytes, ...]) -> tuple[list[bytes], bytes]:
+    """What stands around the words, and the end of the log."""
+    first: list[bytes] = []
+    last: deque[bytes] = deque(maxlen=_MOST)
+    before, wanted = (
+        b"",
+        0,
+    )  # the end of the block before, and how much of this one belongs to an excerpt of that
+    seam = max(map(len, words))
+    while block:
+        if wanted:
+            _keep(first, last, block[:wanted])
+        reach, wanted = wanted, 0
+        for at in _hits(before[-seam:], block, words):
+            if at < reach:
+                continue  # within the excerpt before it
+            start = at - _BEFORE
+            lead = before[start:] if start < 0 else b""
+            _keep(first, last, lead + block[max(0, start, reach) : at + _AFTER])
+            reach = at + _AFTER
+        wanted = max(0, reach - len(block)) if reach > len(block) else 0
+        before = (before + block)[-_BEFORE:] if len(block) < _BEFORE else block[-_BEFORE:]
+        block = stream.read(_BLOCK)
+    return [*first, *last], before
+
+
+def _keep(first: list[bytes], last: deque[bytes], found: bytes) -> None:
+    if len(first) < _MOST:
+        first.append(found)
+    else:
+        last.append(found)
+
+
+def _hits(seam: bytes, block: bytes, words: tuple[bytes, ...]) -> list[int]:
+    """Where a word begins in the block, or before it (negative); at most a few of each word in each stretch."""
+    found = []
+    for word in words:
+        edge = seam[-len(word) + 1 :] + block[: len(word) - 1]
+        crossing = edge.find(word)
+        if crossing >= 0:
+            found.append(0)
+        at = block.find(word)
+        while at >= 0:
+            found.append(at)
+            at = block.find(word, at + _AFTER)
+    return sorted(found)
