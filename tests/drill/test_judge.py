@@ -284,3 +284,36 @@ def test_a_rule_speaks_of_its_fault_alone(slug: str) -> None:
 def test_every_cause_has_its_rule_and_every_rule_its_cause() -> None:
     source = "".join(p.read_text() for p in Path(holdfast._drill.__file__).parent.glob("*.py"))
     assert set(re.findall(r'"(drill-[a-z-]+)"', source)) - {"drill-"} == set(SLUGS)
+
+
+def test_nothing_of_the_watching_stays_in_pytorch(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from holdfast._drill.inprocess import faults_of_resuming
+
+    schedulers = torch.optim.lr_scheduler
+    kinds = (
+        schedulers.LRScheduler,
+        schedulers.StepLR,
+        torch.optim.Adam,
+        torch.optim.Optimizer,
+        torch.nn.Module,
+    )
+    torch.optim.Adam(
+        torch.nn.Linear(2, 2).parameters()
+    )  # PyTorch itself wraps `step` when the first one is made
+    before = [dict(vars(kind)) for kind in kinds]
+
+    def train(folder: Path, steps: int) -> None:
+        model = torch.nn.Linear(2, 2)
+        optimizer = torch.optim.Adam(model.parameters())
+        scheduler = schedulers.StepLR(optimizer, 2)
+        for _ in range(steps):
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+            scheduler.step()
+            torch.save(model.state_dict(), folder / "model.pt")
+
+    faults_of_resuming(train, steps=4, kill_at=[2], folder=tmp_path)
+    assert [dict(vars(kind)) for kind in kinds] == before
+    made = schedulers.StepLR(torch.optim.Adam(torch.nn.Linear(2, 2).parameters()), 2)
+    assert made.step_size == 2, "object.__new__ refuses arguments for good once a class has had a __new__"

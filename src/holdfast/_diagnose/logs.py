@@ -32,34 +32,51 @@ def excerpt(stream: BinaryIO) -> str:
     parts, end = _around(stream, head, _LONG)
     if not parts and stream.seekable():
         stream.seek(0)
-        parts, end = _around(stream, stream.read(_BLOCK), _SHORT)
+        parts, end = _around(stream, b"", _SHORT)
     return "\n...\n".join(part.decode("utf-8", "replace") for part in (*parts, end))
 
 
 def _around(stream: BinaryIO, block: bytes, words: tuple[bytes, ...]) -> tuple[list[bytes], bytes]:
-    """What stands around the words, and the end of the log."""
+    """What stands around the words, and the end of the log. One buffer serves all blocks: fresh memory for each would cost
+    more than the search."""
     first: list[bytes] = []
     last: deque[bytes] = deque(maxlen=_MOST)
+    buffer = bytearray(_BLOCK)
+    buffer[: len(block)] = block
+    size = len(block) or _filled(stream, buffer)
     before, wanted = (
         b"",
         0,
     )  # the end of the block before, and how much of this one belongs to an excerpt of that
     seam = max(map(len, words))
-    while block:
+    while size:
         if wanted:
-            _keep(first, last, block[:wanted])
+            _keep(first, last, bytes(buffer[: min(wanted, size)]))
         reach, wanted = wanted, 0
-        for at in _hits(before[-seam:], block, words):
+        for at in _hits(before[-seam:], buffer, size, words):
             if at < reach:
                 continue  # within the excerpt before it
             start = at - _BEFORE
             lead = before[start:] if start < 0 else b""
-            _keep(first, last, lead + block[max(0, start, reach) : at + _AFTER])
+            _keep(first, last, lead + buffer[max(0, start, reach) : min(size, at + _AFTER)])
             reach = at + _AFTER
-        wanted = max(0, reach - len(block)) if reach > len(block) else 0
-        before = (before + block)[-_BEFORE:] if len(block) < _BEFORE else block[-_BEFORE:]
-        block = stream.read(_BLOCK)
+        wanted = max(0, reach - size)
+        before = (
+            (before + buffer[:size])[-_BEFORE:] if size < _BEFORE else bytes(buffer[size - _BEFORE : size])
+        )
+        size = _filled(stream, buffer)
     return [*first, *last], before
+
+
+def _filled(stream: BinaryIO, buffer: bytearray) -> int:
+    """Fill the buffer as far as there is something; gives how far."""
+    view, size = memoryview(buffer), 0
+    while size < len(view):
+        count = stream.readinto(view[size:])  # type: ignore[attr-defined]
+        if not count:
+            break
+        size += count
+    return size
 
 
 def _keep(first: list[bytes], last: deque[bytes], found: bytes) -> None:
@@ -69,16 +86,14 @@ def _keep(first: list[bytes], last: deque[bytes], found: bytes) -> None:
         last.append(found)
 
 
-def _hits(seam: bytes, block: bytes, words: tuple[bytes, ...]) -> list[int]:
-    """Where a word begins in the block, or before it (negative); at most a few of each word in each stretch."""
+def _hits(seam: bytes, buffer: bytearray, size: int, words: tuple[bytes, ...]) -> list[int]:
+    """Where a word begins in the block; 0 where it begins in the one before. At most a few of each in each stretch."""
     found = []
     for word in words:
-        edge = seam[-len(word) + 1 :] + block[: len(word) - 1]
-        crossing = edge.find(word)
-        if crossing >= 0:
+        if word in seam[-len(word) + 1 :] + buffer[: len(word) - 1]:
             found.append(0)
-        at = block.find(word)
+        at = buffer.find(word, 0, size)
         while at >= 0:
             found.append(at)
-            at = block.find(word, at + _AFTER)
+            at = buffer.find(word, at + _AFTER, size)
     return sorted(found)

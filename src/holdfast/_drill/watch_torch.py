@@ -249,14 +249,21 @@ def _watch_loaders(torch: Any, watch: _Watch, patches: Patches) -> None:
 
 
 def _watch_made(torch: Any, watch: _Watch, patches: Patches) -> None:
-    """Schedulers and scalers are noted as they are made: not all schedulers call their base's ``__init__``."""
+    """Schedulers and scalers are noted as they are made. Not all schedulers call their base's ``__init__``, so that each class
+    with one of its own is watched; a ``__new__`` would be simpler, and CPython does not forget it (``object.__new__`` then
+    refuses arguments for good)."""
 
-    def new(kind: type, *args: Any, **kwargs: Any) -> Any:
-        made: Any = object.__new__(kind)
-        watch.schedulers.append(weakref.ref(made))
-        return made
+    def made(inner: Any, self: Any, *args: Any, **kwargs: Any) -> None:
+        inner(self, *args, **kwargs)
+        if all(known() is not self for known in watch.schedulers):
+            watch.schedulers.append(weakref.ref(self))
 
-    patches.set(torch.optim.lr_scheduler.LRScheduler, "__new__", staticmethod(new))
+    kinds = [torch.optim.lr_scheduler.LRScheduler]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if "__init__" in vars(kind):
+            patches.wrap(kind, "__init__", made)
 
     def scaler(inner: Any, self: Any, *args: Any, **kwargs: Any) -> None:
         inner(self, *args, **kwargs)
