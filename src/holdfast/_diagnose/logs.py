@@ -17,10 +17,10 @@ _SMALL = 1 << 20
 _BEFORE, _AFTER = 16 << 10, 24 << 10
 _MOST = 12
 """Excerpts kept from the beginning, and as many from the end."""
-_LONG = (b"Traceback (most recent call last)", b"OP_REQUIRES failed at ", b"WARNING:tensorflow:")
-"""Few and long: each is a pass over the log, and long words are found faster."""
-_SHORT = (b"Error: ", b"Exception: ", b"Error(s) in")
-"""Looked for where none of the long ones is there and the log can be read again."""
+_FIRST = (b"Traceback (most recent call last)",)
+"""Each word is a pass over the log, and long ones are found faster."""
+_ELSE = (b"OP_REQUIRES failed at ", b"WARNING:tensorflow:", b"Error: ", b"Exception: ", b"Error(s) in")
+"""Looked for too where the log can be read once only; else where there is no traceback."""
 
 
 def excerpt(stream: BinaryIO) -> str:
@@ -29,10 +29,11 @@ def excerpt(stream: BinaryIO) -> str:
     head = stream.read(_SMALL + 1)
     if len(head) <= _SMALL:
         return head.decode("utf-8", "replace")
-    parts, end = _around(stream, head, _LONG)
-    if not parts and stream.seekable():
+    again = stream.seekable()
+    parts, end = _around(stream, head, _FIRST if again else _FIRST + _ELSE)
+    if not parts and again:
         stream.seek(0)
-        parts, end = _around(stream, b"", _SHORT)
+        parts, end = _around(stream, b"", _ELSE)
     return "\n...\n".join(part.decode("utf-8", "replace") for part in (*parts, end))
 
 
@@ -44,10 +45,8 @@ def _around(stream: BinaryIO, block: bytes, words: tuple[bytes, ...]) -> tuple[l
     buffer = bytearray(_BLOCK)
     buffer[: len(block)] = block
     size = len(block) or _filled(stream, buffer)
-    before, wanted = (
-        b"",
-        0,
-    )  # the end of the block before, and how much of this one belongs to an excerpt of that
+    # the end of the block before, and how much of this one belongs to an excerpt of that
+    before, wanted = b"", 0
     seam = max(map(len, words))
     while size:
         if wanted:
