@@ -104,7 +104,8 @@ class HoldfastError(Exception):
         if place:
             text += f" [{', '.join(place)}]"
         if self.expected is not None or self.found is not None:
-            text += f" (expected {self.expected}, found {self.found})"
+            told = (("expected", self.expected), ("found", self.found))
+            text += f" ({', '.join(f'{word} {value}' for word, value in told if value is not None)})"
         if self.remedy:
             text += f". {self.remedy}"
         return text
