@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-test
 DEMO_STAMP = $(DEMO_VENV)/.installed-demo
 
-.PHONY: demo diagnose-score docs test test-long lint bench conformance doctor-matrix matrix zoo clean help
+.PHONY: demo diagnose-score docs failures test test-long lint bench conformance doctor-matrix matrix zoo clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -45,6 +45,10 @@ lint: $(STAMP)
 ## docs          docs/commands.md and docs/rules.md anew, from this version's own output
 docs: $(STAMP)
 	$(BIN)/python docs/generate_commands.py
+
+## failures      docs/failures anew: each script of examples/failures really run under `holdfast run` (minutes)
+failures: $(STAMP)
+	$(BIN)/python docs/generate_failures.py
 
 ## diagnose-score  how many of the shared corpus' real failures get their cause, and which are confused
 diagnose-score: $(STAMP)

@@ -28,7 +28,7 @@ from _timing import folder, verdict
 from bench_save import flat, state_of
 
 import holdfast
-from holdfast._vault import vault as vault_module
+from holdfast._vault.saving import background
 
 SAMPLES = 50_000
 """Of 28 x 28 bytes, for the contract."""
@@ -37,7 +37,7 @@ SAMPLES = 50_000
 @contextmanager
 def recording_timed(found: dict[str, list[float]]) -> Iterator[None]:
     """Seconds that each save spends on recording, in ``stall`` and in ``writer``."""
-    real = vault_module.record_beside
+    real = background.record_beside
 
     def timed(*given: Any, **named: Any) -> Any:
         begin = time.perf_counter()
@@ -51,11 +51,11 @@ def recording_timed(found: dict[str, list[float]]) -> Iterator[None]:
 
         return sections, timed_ask
 
-    vault_module.record_beside = timed
+    background.record_beside = timed
     try:
         yield
     finally:
-        vault_module.record_beside = real
+        background.record_beside = real
 
 
 def memcpy(state: Any) -> float:

@@ -1,5 +1,5 @@
-"""Write ``docs/commands.md``, ``docs/rules.md`` and ``docs/python.md``: the outputs are real ones of this version, the rest
-docstrings.
+"""Write ``docs/commands.md``, ``docs/rules.md``, ``docs/python.md`` and ``docs/troubleshooting.md``: outputs are real ones of
+this version, the rest docstrings and the known causes.
 
 ``python docs/generate_commands.py`` runs the commands on copies of ``tests/zoo`` in a temporary folder; ``--check`` only says
 whether the pages are current (the tests do the same).
@@ -55,6 +55,25 @@ def evaluate(model):
 '''
 
 
+SAVED = '''"""What `holdfast isolate` calls: a function that returns what is saved. Yours returns a model, or a checkpoint."""
+
+import numpy as np
+
+
+def make():
+    model = {"encoder": {"kernel": np.zeros((5, 4), np.float32)}}
+    return {"model": model, "config": {"lr": 0.1, "milestones": [10, 20], "schedule": lambda step: 0.1}}
+'''
+
+
+RESUME = """import torch
+
+model = torch.nn.Linear(3, 2)
+torch.save({f"module.{name}": value for name, value in model.state_dict().items()}, "resume.pt")
+model.load_state_dict(torch.load("resume.pt"), strict=False)
+"""
+
+
 LOOP = '''"""A loop that resumes, and forgets its generator of noise. `holdfast drill` runs it, kills it, and runs it again."""
 
 import os
@@ -88,6 +107,8 @@ def lay_out(folder: Path) -> None:
     shutil.copy(ZOO / "safetensors" / "m.safetensors", folder / "model.safetensors")
     (folder / "train.py").write_text(FACTORY)
     (folder / "evaluation.py").write_text(EVALUATION)
+    (folder / "saved.py").write_text(SAVED)
+    (folder / "resume.py").write_text(RESUME)
     (folder / "work").mkdir()
     (folder / "work" / "loop.py").write_text(LOOP)
     make_vault(folder / "runs" / "vault")
@@ -295,7 +316,71 @@ def python_page() -> str:
     return "".join(parts)
 
 
-PAGES = {"commands.md": commands_page, "rules.md": rules_page, "python.md": python_page}
+# -- troubleshooting.md ---------------------------------------------------------------------------------------
+TROUBLESHOOTING = """# What an error of saving or loading means
+
+*Made by `docs/generate_commands.py` from the known causes of `holdfast diagnose`.*
+
+Search this page for the words of your message; names, numbers and paths differ. A message may have several causes: the likeliest
+stands here. `holdfast diagnose LOG` does the same for a whole log, weighs what stands around the message, and with
+`--checkpoint PATH` proves or refutes it on the file: [diagnose.md](diagnose.md).
+"""
+
+
+def troubleshooting_page() -> str:
+    """The text of ``docs/troubleshooting.md``: every known message, its cause and what to do, by the message's first words."""
+    from holdfast._cli.rule import known
+    from holdfast._diagnose.elsewhere import ELSEWHERE
+    from holdfast._diagnose.knowledge import entries
+    from holdfast._diagnose.reading import read_text
+
+    used = {rule.cause for rule in known()}
+    rows: dict[str, str] = {}
+    for entry in entries():
+        guess = max(entry.look(read_text(entry.example)), key=lambda guess: guess.confidence)
+        cause = f"[{guess.label}](rules.md#cause-{guess.label})" if guess.label in used else guess.label
+        rows[_shown(entry.example, guess.evidence)] = f"{cause}: {_cell(guess.why)} *{_cell(guess.remedy)}*"
+    for elsewhere in ELSEWHERE:
+        rows[_shown(elsewhere.example)] = f"no checkpoint failure: {_cell(elsewhere.why)}"
+    parts = [TROUBLESHOOTING]
+    letter = ""
+    for text in sorted(rows, key=lambda text: (_letters(text), text)):
+        first = _letters(text)[:1].upper() or "#"
+        if first != letter:
+            letter = first
+            parts.append(f"\n## {letter}\n\n")
+        ticks = "``" if "`" in text else "`"
+        pad = " " if text.startswith("`") or text.endswith("`") else ""
+        parts.append(f"- {ticks}{pad}{text}{pad}{ticks}  \n  {rows[text]}\n")
+    return "".join(parts)
+
+
+def _shown(example: str, evidence: str = "") -> str:
+    """The telling line of an example: where the evidence stands, else the last; with the one before where it is a bare name."""
+    lines = [line.strip() for line in example.splitlines() if line.strip()]
+    at = next((n for n, line in enumerate(lines) if evidence and evidence[:24] in line), len(lines) - 1)
+    bare = at and re.fullmatch(r"\w+:?", lines[at])
+    return " / ".join(lines[at - 1 : at + 1])[:180] if bare else lines[at][:180]
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"^[^a-z]+", "", text.lower())
+
+
+def _cell(text: str) -> str:
+    """Words for a page: outside of code nothing in them is markup."""
+    parts = " ".join(text.split()).split("`")
+    parts[::2] = [part.replace("*", "\\*").replace("<", "&lt;") for part in parts[::2]]
+    text = "`".join(parts)
+    return text if text.endswith((".", "?", "!")) else text + "."
+
+
+PAGES = {
+    "commands.md": commands_page,
+    "rules.md": rules_page,
+    "python.md": python_page,
+    "troubleshooting.md": troubleshooting_page,
+}
 
 
 def comparable(text: str) -> str:

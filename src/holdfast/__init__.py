@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from ._storage.sink import Sink, SinkFile
     from ._trackers.base import Tracker
     from ._vault.coordinator import Coordinator
+    from ._vault.folder.keep import Keep
+    from ._vault.folder.listing import Checkpoint
+    from ._vault.folder.saved import SavedStep
     from ._vault.handle import SaveHandle
-    from ._vault.keep import Keep
-    from ._vault.listing import Checkpoint
-    from ._vault.rehearse import Rehearsal
-    from ._vault.saved import SavedStep
+    from ._vault.preparing.rehearse import Rehearsal
     from ._vault.vault import Vault
 
 _HOME = {
@@ -99,19 +99,22 @@ _HOME = {
     "restore": "_api",
     "audit": "_api",
     "diagnose": "_api",
+    "isolate": "_api",
+    "Isolation": "_isolate.report",
     "Diagnosis": "_diagnose.diagnosis",
     "explaining": "_diagnose.explaining",
+    "guard": "_guard.guarding",
     "AuditReport": "_audit.report",
     "Edit": "_core.plan",
     "Plan": "_core.plan",
     "Outcome": "_restore.outcome",
     "Vault": "_vault.vault",
-    "Checkpoint": "_vault.listing",
+    "Checkpoint": "_vault.folder.listing",
     "SaveHandle": "_vault.handle",
-    "Keep": "_vault.keep",
+    "Keep": "_vault.folder.keep",
     "Metric": "_record.metrics",
     "MetricHistory": "_record.metric_history",
-    "SavedStep": "_vault.saved",
+    "SavedStep": "_vault.folder.saved",
     "Probe": "_record.probe",
     "make_probe": "_record.probe",
     "data_identity": "_record.data.identity",
@@ -120,7 +123,7 @@ _HOME = {
     "Tracker": "_trackers.base",
     "Sink": "_storage.sink",
     "SinkFile": "_storage.sink",
-    "Rehearsal": "_vault.rehearse",
+    "Rehearsal": "_vault.preparing.rehearse",
 }
 
 __all__ = ["__version__", *_HOME]
@@ -135,6 +138,8 @@ def __getattr__(name: str) -> object:
         from importlib import import_module
 
         return import_module(f"{__name__}.{name}")
+    if name in ("load_ipython_extension", "unload_ipython_extension"):  # of %load_ext, no public names
+        home = "_guard.guarding"
     if home is None:
         raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
     from importlib import import_module

@@ -18,12 +18,15 @@ def main() -> int:
 
         sys.stdout.write(f"holdfast {__version__}\n")
         return 0
-    from ._cli.run import run
+    from ._cli.entry import run
 
     code = run(arguments)
-    import gc
+    if arguments[:1] != [
+        "run"
+    ]:  # a program's own objects are let go at its end, as in Python: files are flushed by it
+        import gc
 
-    gc.freeze()  # the process ends: looking for cycles in what it held would only take time
+        gc.freeze()  # the process ends: looking for cycles in what it held would only take time
     return code
 
 

@@ -15,9 +15,22 @@ if TYPE_CHECKING:
     from ._core.finding import Report
     from ._core.plan import Edit, Plan
     from ._diagnose.diagnosis import Diagnosis
+    from ._isolate.report import Isolation
     from ._restore.outcome import Outcome
 
-__all__ = ["audit", "check", "compare", "diagnose", "examine", "inspect", "open", "restore", "seal", "verify"]
+__all__ = [
+    "audit",
+    "check",
+    "compare",
+    "diagnose",
+    "examine",
+    "inspect",
+    "isolate",
+    "open",
+    "restore",
+    "seal",
+    "verify",
+]
 
 AnyPath = Union[str, "os.PathLike[str]"]
 """What a path may be given as."""
@@ -277,7 +290,7 @@ def restore(
     :class:`UsageError`, and what :func:`open` raises.
     """
     if data is not None or metrics is not None or preprocess is not None:
-        from ._vault.putting_back import restore_with_states as run
+        from ._vault.restoring.putting_back import restore_with_states as run
 
         beside = {"data": data, "preprocess": preprocess, "metrics": metrics, "prove": prove, "apply": apply}
         others |= {name: given for name, given in beside.items() if given is not None}
@@ -387,3 +400,38 @@ def diagnose(
     from ._diagnose.diagnose import diagnose as run
 
     return run(given, checkpoint=checkpoint, folder=folder, files=files)
+
+
+def isolate(
+    given: Any,
+    save: str | None = None,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    timeout: float = 600.0,
+    folder: AnyPath | None = None,
+    most: int = 1000,
+) -> Isolation:
+    """Which part of ``given`` is it that cannot be saved, and what is wrong with it?
+
+    ``given``: what is saved (a model, a checkpoint dict, a ``tf.train.Checkpoint``), or a text ``"module:factory"`` that names a
+    function which gives it, called with ``kwargs``. ``save``: ``"torch"``, ``"keras"`` (``.keras``), ``"keras-weights"``
+    (``.weights.h5``), ``"keras-h5"``, ``"tf"``, ``"savedmodel"``, ``"orbax"`` or ``"vault"``; by default as fits.
+
+    It is really saved, with the framework's own call, into a scratch folder (below ``folder``, by default the temporary one), and
+    read back. Where that fails, parts are left out until the smallest remains: without it the save passes. ``most``: how many
+    saves are tried at the most. Objects are left as they are. A factory's are saved in another process, each save within
+    ``timeout`` seconds, so that one which hangs or crashes is found out as well; objects are saved in this one.
+
+    Raises :class:`UsageError` where the factory fails, ``save`` is not known, or does not take such an object.
+    """
+    if isinstance(given, str):
+        from ._isolate.process import isolate_elsewhere
+
+        where = os.fspath(folder) if folder is not None else None
+        return isolate_elsewhere(
+            given, save, arguments=kwargs or {}, timeout=timeout, folder=where, most=most
+        )
+    from ._isolate.here import isolate_here
+
+    where = os.fspath(folder) if folder is not None else None
+    return isolate_here(given, save, timeout=timeout, folder=where, most=most)

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from holdfast import _api
+from holdfast._cli.entry import run as run_process
 from holdfast._cli.group import COMMANDS, LATER, main
-from holdfast._cli.run import run as run_process
 from holdfast._core.errors import CheckpointNotFound, Truncated
 from holdfast._core.finding import Report
 from render.builders import checkpoint, finding

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from holdfast import Keep, Metric, Vault
 from holdfast._cli.group import main
-from holdfast._vault.names import COPY, RECORD
+from holdfast._vault.folder.names import COPY, RECORD
 
 DIFF = "diff --git a/train.py b/train.py\n--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-lr = 1\n+lr\t= 2 \x1b[31m\u202e<b>\n"
 

@@ -88,7 +88,7 @@ def test_the_version_is_told_without_importing_anything(tmp_path: Path) -> None:
 
 def test_inspect_imports_only_what_it_needs(sound: Path) -> None:
     probe = (
-        "import sys\nfrom holdfast._cli.run import run\n"
+        "import sys\nfrom holdfast._cli.entry import run\n"
         f"code = run(['inspect', {str(sound)!r}])\nprint(code, *sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(
@@ -171,7 +171,7 @@ def test_interruption_is_clean(tmp_path: Path) -> None:
         "import sys, time\nimport holdfast._api as api\n"
         "def examine(path, **options):\n"
         "    print('looking', file=sys.stderr, flush=True)\n    time.sleep(60)\n"
-        "api.examine = examine\nfrom holdfast._cli.run import run\nsys.exit(run(['x.pt']))\n"
+        "api.examine = examine\nfrom holdfast._cli.entry import run\nsys.exit(run(['x.pt']))\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", slow],

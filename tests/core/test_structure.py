@@ -30,6 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("_restore",),
     ("_vault",),
     ("_audit", "_diagnose", "_drill"),
+    ("_guard", "_isolate"),
     ("_api", "events", "_integrations", "drill"),
     ("keras", "pytest_plugin"),
     ("_cli",),

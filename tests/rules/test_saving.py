@@ -17,12 +17,12 @@ from holdfast._rules.registry import rules
 from holdfast._storage.memory import Memory, memory
 from holdfast._storage.probe import longest_names, probe, room
 from holdfast._storage.sink import LocalSink
+from holdfast._vault.contents.payload import Payload, gather
 from holdfast._vault.findings import saving_findings
-from holdfast._vault.keep import Keep
-from holdfast._vault.listing import Checkpoint
-from holdfast._vault.obstacles import of_inodes, of_memory, of_mount, of_path, of_space, refused
-from holdfast._vault.payload import Payload, gather
-from holdfast._vault.room import needed, steps_at_once
+from holdfast._vault.folder.keep import Keep
+from holdfast._vault.folder.listing import Checkpoint
+from holdfast._vault.preparing.obstacles import of_inodes, of_memory, of_mount, of_path, of_space, refused
+from holdfast._vault.saving.room import needed, steps_at_once
 from memory_catalog import found, subject
 
 SLUGS = [rule.slug for rule in rules() if rule.family == "S"]
@@ -154,7 +154,7 @@ def test_how_many_steps_lie_there_at_once() -> None:
 
 def test_files_that_can_still_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast._storage.probe import Room
-    from holdfast._vault import obstacles
+    from holdfast._vault.preparing import obstacles
 
     def told(files: int | None) -> list[tuple[str, str]]:
         monkeypatch.setattr(obstacles, "room", lambda _: Room(1 << 40, files, False))

@@ -25,8 +25,8 @@ from holdfast._core.errors import HoldfastError, SaveFailed, VaultLocked
 from holdfast._storage.lock import Lock
 from holdfast._storage.placed import LocalPlacedFile
 from holdfast._storage.sink import LocalSink, _LocalSinkFile
-from holdfast._vault import commit
-from holdfast._vault.names import step_name
+from holdfast._vault.folder.names import step_name
+from holdfast._vault.saving import commit
 from holdfast.testing import DroppingSink, FaultySink, Killed
 from vault.crashing import NEW, SCENARIOS, TROUBLES, Scenario, Trouble, operations, state, sweep, tag_of
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from holdfast import UsageError, Vault
-from holdfast._vault.listing import record_of
+from holdfast._vault.folder.listing import record_of
 
 
 def codes(outcome: Any) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 import holdfast
 from holdfast import UsageError, Vault
-from holdfast._vault.listing import record_of
+from holdfast._vault.folder.listing import record_of
 
 sklearn = pytest.importorskip("sklearn")
 from sklearn.compose import ColumnTransformer  # noqa: E402

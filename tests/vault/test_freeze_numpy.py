@@ -16,11 +16,11 @@ import holdfast
 from holdfast import Vault
 from holdfast._core.spec import TensorSpec
 from holdfast._storage.sink import LocalSink
-from holdfast._vault import proof as proving
-from holdfast._vault.buffers import Buffers
-from holdfast._vault.held import Held
-from holdfast._vault.payload import Item
-from holdfast._vault.tensor_file import write_tensors
+from holdfast._vault.contents.payload import Item
+from holdfast._vault.freezing import proof as proving
+from holdfast._vault.freezing.buffers import Buffers
+from holdfast._vault.freezing.held import Held
+from holdfast._vault.saving.tensor_file import write_tensors
 
 from .freezing import Gate, frozen, same_bits, torn_saves
 
@@ -273,7 +273,7 @@ def test_a_structure_that_changes_is_a_failure(tmp_path: Path, monkeypatch: pyte
     ]
     for name, change in changes:
         model = {"w": np.ones((2, 3), "f4"), "b": np.zeros(3), "c": np.zeros(3)}
-        monkeypatch.setattr("holdfast._vault.snapshot.pause", lambda *_, m=model, c=change: c(m))
+        monkeypatch.setattr("holdfast._vault.freezing.snapshot.pause", lambda *_, m=model, c=change: c(m))
         with Vault(tmp_path / "run", proof="content") as vault:
             with pytest.raises(holdfast.SaveFailed, match="structure changed") as caught:
                 vault.save(1, model=model)
@@ -291,7 +291,7 @@ def test_a_torn_snapshot_names_its_tensors_and_values(
         model["w"][1] += 1  # type: ignore[index]
         model["count"] += 1  # type: ignore[operator]
 
-    monkeypatch.setattr("holdfast._vault.snapshot.pause", change)
+    monkeypatch.setattr("holdfast._vault.freezing.snapshot.pause", change)
     with Vault(tmp_path / "run", proof="content") as vault:
         with pytest.raises(holdfast.SaveFailed, match="w, count") as caught:
             vault.save(1, model=model)

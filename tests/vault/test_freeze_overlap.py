@@ -21,8 +21,8 @@ import pytest
 
 import holdfast
 from holdfast import Vault
-from holdfast._vault import overlap as overlapping
-from holdfast._vault.overlap import Overlap
+from holdfast._vault.freezing import overlap as overlapping
+from holdfast._vault.freezing.overlap import Overlap
 
 from .freezing import Gate, copies, frozen, same_bits
 

@@ -246,7 +246,7 @@ def test_torn(tmp_path: Path, saves: int, pausing: bool) -> None:
 def test_a_structure_that_changes_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for change in (lambda m: m.half(), lambda m: m.append(nn.Linear(1, 1)), lambda m: m.__delitem__(1)):
         model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-        monkeypatch.setattr("holdfast._vault.snapshot.pause", lambda *_, m=model, c=change: c(m))
+        monkeypatch.setattr("holdfast._vault.freezing.snapshot.pause", lambda *_, m=model, c=change: c(m))
         with Vault(tmp_path / "run", proof="content") as vault:
             with pytest.raises(holdfast.SaveFailed, match="structure changed") as caught:
                 vault.save(1, model=model)

@@ -18,8 +18,8 @@ import holdfast
 from holdfast import Keep, Vault
 from holdfast._core.errors import NothingToRestore, UsageError
 from holdfast._storage.sink import LocalSink
-from holdfast._vault import frozen as frozen_module
-from holdfast._vault.listing import record_of
+from holdfast._vault.folder.listing import record_of
+from holdfast._vault.saving import frozen as frozen_module
 
 FROZEN = "model-frozen.safetensors"
 TRAINED = "model-trained.safetensors"

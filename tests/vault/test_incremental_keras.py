@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from holdfast import Vault
-from holdfast._vault.listing import record_of
+from holdfast._vault.folder.listing import record_of
 from vault.test_incremental import FROZEN, TRAINED, inode
 
 

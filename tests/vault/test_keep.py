@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from holdfast import Keep, Vault
 from holdfast._core.errors import DamagedCheckpoint, SaveFailed, UsageError
-from holdfast._vault.keep import Kept, dropped
+from holdfast._vault.folder.keep import Kept, dropped
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)

@@ -17,8 +17,8 @@ import holdfast
 from holdfast import Keep, Metric, Vault
 from holdfast._core.errors import SaveFailed
 from holdfast._storage.sink import LocalSink
-from holdfast._vault.past import DROPPED, chain, dropped_steps
-from holdfast._vault.saved import SavedStep
+from holdfast._vault.folder.past import DROPPED, chain, dropped_steps
+from holdfast._vault.folder.saved import SavedStep
 from holdfast.testing import DroppingSink, FaultySink, Killed
 from vault.crashing import NEW, SCENARIOS, TROUBLES, operations
 

@@ -93,7 +93,7 @@ def test_frozen_patterns_are_taken_as_save_takes_them(tmp_path: Path) -> None:
 def test_a_trial_that_hangs_is_named_within_the_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from holdfast._vault import preflight
+    from holdfast._vault.preparing import preflight
 
     waiting, real = threading.Event(), preflight.probe
     monkeypatch.setattr(preflight, "probe", lambda *given: waiting.wait(20) and real(*given))

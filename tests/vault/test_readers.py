@@ -6,6 +6,7 @@ import errno
 import gc
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,8 +21,8 @@ from holdfast import Keep, Vault
 from holdfast._core.errors import CheckpointNotFound, UsageError
 from holdfast._storage import reading
 from holdfast._storage.reading import ReadLock, StepGone
-from holdfast._vault import steps
-from holdfast._vault.reading_lock import unread
+from holdfast._vault.folder import steps
+from holdfast._vault.folder.reading_lock import unread
 from vault.crashing import state, tag_of
 
 fcntl = pytest.importorskip("fcntl")
@@ -404,3 +405,23 @@ print(count, flush=True)
         assert int(out) > 3
         vault.save(step, model=state(1), blocking=True)
         assert len(vault) == 1
+
+
+def test_a_step_that_goes_as_soon_as_it_may_is_restored_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retention of another process waits for the reading lock, and not a moment longer."""
+    with holdfast.Vault(tmp_path / "run") as vault:
+        for step in (1, 2):
+            vault.save(step, model={"w": np.full(4, float(step))}, blocking=True)
+    leave = reading.ReadLock.__exit__
+
+    def and_gone(self: reading.ReadLock, *given: object) -> None:
+        leave(self, *given)  # type: ignore[arg-type]
+        shutil.rmtree(tmp_path / "run" / "step-00000002", ignore_errors=True)
+
+    monkeypatch.setattr(reading.ReadLock, "__exit__", and_gone)
+    model = {"w": np.zeros(4)}
+    with holdfast.Vault(tmp_path / "run") as vault:
+        outcome = vault.restore(model=model)
+    assert outcome.step == 2 and model["w"].tolist() == [2.0] * 4

@@ -15,7 +15,7 @@ import holdfast
 from holdfast import DataContract
 from holdfast._layouts.opening import open_path
 from holdfast._restore.recorded import contract_of, probe_of
-from holdfast._vault.listing import record_of
+from holdfast._vault.folder.listing import record_of
 
 torch = pytest.importorskip("torch")
 

@@ -16,8 +16,8 @@ import pytest
 import holdfast
 from holdfast import Keep, Metric, Vault
 from holdfast._record.random_state import random_state
-from holdfast._vault.listing import record_of
-from holdfast._vault.recording import CODE
+from holdfast._vault.contents.recording import CODE
+from holdfast._vault.folder.listing import record_of
 
 
 def model() -> dict[str, np.ndarray]:

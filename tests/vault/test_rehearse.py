@@ -210,7 +210,7 @@ def test_each_operation_that_fails_is_told_and_nothing_is_left(tmp_path: Path) -
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast._vault import rehearse
+    from holdfast._vault.preparing import rehearse
 
     def interrupted(*given: Any) -> None:
         raise KeyboardInterrupt

@@ -19,9 +19,9 @@ import pytest
 import holdfast
 from holdfast import Keep, Vault
 from holdfast._core.errors import UsageError
-from holdfast._vault import scrub as room
-from holdfast._vault.names import COPY, RECORD
-from holdfast._vault.scrub import Budget, ScrubReport, last_checked
+from holdfast._vault.folder.names import COPY, RECORD
+from holdfast._vault.operating import scrub as room
+from holdfast._vault.operating.scrub import Budget, ScrubReport, last_checked
 from vault.crashing import state, tag_of
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -267,7 +267,7 @@ def test_a_killed_scrub_keeps_what_it_did(vault: Vault) -> None:
     code = """
 import os, sys
 from holdfast import Vault
-from holdfast._vault import scrub
+from holdfast._vault.operating import scrub
 real, count = scrub.verify_path, []
 def verify(*given, **named):
     count.append(1)

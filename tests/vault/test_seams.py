@@ -18,10 +18,10 @@ from holdfast import Coordinator, Keep, SaveFailed, SaveHandle, UsageError, Vaul
 from holdfast._formats.holdfast_step import open_step
 from holdfast._frameworks import live_catalog
 from holdfast._storage.sink import LocalSink
-from holdfast._vault.commit import commit
+from holdfast._vault.contents.payload import Payload, gather
 from holdfast._vault.coordinator import Part, merged
-from holdfast._vault.names import StepName
-from holdfast._vault.payload import Payload, gather
+from holdfast._vault.folder.names import StepName
+from holdfast._vault.saving.commit import commit
 from holdfast.testing import FaultySink
 from vault.crashing import state, tag_of
 

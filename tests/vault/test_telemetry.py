@@ -16,8 +16,8 @@ import pytest
 
 from holdfast import Keep, SaveFailed, UsageError, Vault
 from holdfast._storage.memory import peak_resident, resident
-from holdfast._vault import telemetry
-from holdfast._vault.telemetry import gpu_memory, scalars
+from holdfast._vault.telling import telemetry
+from holdfast._vault.telling.telemetry import gpu_memory, scalars
 from holdfast.events import (
     Committed,
     Dropped,

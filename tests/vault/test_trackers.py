@@ -19,7 +19,7 @@ import pytest
 import holdfast
 from holdfast import Keep, Metric, SaveFailed, Tracker, UsageError, Vault
 from holdfast._trackers import tracker_of
-from holdfast._vault import tracking
+from holdfast._vault.telling import tracking
 from holdfast.testing import FaultySink
 from vault.crashing import state
 

@@ -12,9 +12,9 @@ import pytest
 
 from holdfast import Keep, Vault
 from holdfast._core.errors import RestoreRefused
-from holdfast._vault import fallback
-from holdfast._vault.listing import record_of
-from holdfast._vault.variants import fit_key, variant_of_record
+from holdfast._vault.folder.listing import record_of
+from holdfast._vault.folder.variants import fit_key, variant_of_record
+from holdfast._vault.restoring import fallback
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

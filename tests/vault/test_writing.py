@@ -28,9 +28,9 @@ from holdfast._integrity.digest import LEAF, LeafHasher, file_digest
 from holdfast._storage import placed
 from holdfast._storage.direct import BLOCK, in_memory
 from holdfast._storage.sink import LocalSink
-from holdfast._vault import runs
-from holdfast._vault.payload import Item
-from holdfast._vault.tensor_file import Written, write_tensors
+from holdfast._vault.contents.payload import Item
+from holdfast._vault.saving import runs
+from holdfast._vault.saving.tensor_file import Written, write_tensors
 from holdfast.testing import FaultySink, Killed
 
 WAYS: dict[str, dict[str, Any]] = {

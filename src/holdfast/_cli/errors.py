@@ -12,7 +12,7 @@ import click
 from .._core.errors import HoldfastError
 from .._core.shell import quote
 from .._render.page import Page
-from .terminal import Terminal
+from .._render.terminal import Terminal
 
 __all__ = ["Failed", "complain", "complain_usage", "internal"]
 

@@ -19,15 +19,17 @@ COMMANDS = {
     "verify": "Check every byte that carries a checksum or a seal.",
     "seal": "Write a checkpoint's digests beside it, for verify.",
     "diff": "Compare two checkpoints, of any formats.",
+    "run": "Run a program, and watch what it saves and loads.",
     "diagnose": "What does this error mean, and what is to be done?",
     "check": "Will it load into this model, and will the next step run?",
     "audit": "Does it measure as it was logged, and if not, why?",
     "drill": "Killed and resumed, does it go on exactly?",
+    "isolate": "Which part of it is it that cannot be saved?",
     "history": "List a vault's checkpoints.",
     "scrub": "Verify a vault's steps, the longest unchecked first.",
     "rule": "Explain a finding's code, or list all of them.",
 }
-LATER = ("restore", "run", "convert", "heal", "isolate")
+LATER = ("restore", "convert", "heal")
 
 
 class Group(click.Group):

@@ -46,7 +46,7 @@ def command(run: str, step: str | None, code: bool, report: str | None, settings
       holdfast history runs/bert --format json
     """
     from .._render import render
-    from .._vault.history_documents import history_document, is_step, look_at_run
+    from .._vault.history.documents import history_document, is_step, look_at_run
 
     if step is None and is_step(run):
         folder = Path(run).resolve()
@@ -57,7 +57,7 @@ def command(run: str, step: str | None, code: bool, report: str | None, settings
     if step is not None:
         if report is not None:
             raise UsageError("--html is of a whole run; STEP is one of its checkpoints")
-        from .._vault.step_document import step_document, step_named
+        from .._vault.history.step_document import step_document, step_named
 
         document: dict[str, Any] = step_document(looked, step_named(looked, step), code=code)
     else:
@@ -76,7 +76,7 @@ def _reported(looked: Any, document: dict[str, Any], file: str, settings: Settin
     from dataclasses import replace
 
     from .._render.history_html import page_of
-    from .._vault.history_report import report_of
+    from .._vault.history.report import report_of
     from .progress import ByteProgress
 
     with ByteProgress(sys.stderr, quiet=settings.quiet) as progress:

@@ -15,7 +15,7 @@ from .._core.errors import UsageError
 from .._core.finding import SEVERITIES, Finding, severity_rank
 from .._core.shell import quote
 from .._render.page import Page
-from .terminal import Terminal
+from .._render.terminal import Terminal
 
 __all__ = ["Settings", "shared", "DEPTHS", "FORMATS", "FAIL_ON"]
 
@@ -104,10 +104,12 @@ def shared(
     formats: tuple[str, ...] = FORMATS,
     findings: bool = True,
     jobs: bool = True,
+    prints: bool = True,
 ) -> Callable[[Command], Command]:
     """Give a command the options of the house; it is called with ``settings=`` in their place.
 
-    ``depth`` is the command's own default (``None``: it has no such option); ``formats`` those it can print.
+    ``depth`` is the command's own default (``None``: it has no such option); ``formats`` those it can print. ``prints=False``:
+    what it prints, where, and its exit code are not its own (``run``).
     """
 
     def decorate(command: Command) -> Command:
@@ -120,7 +122,7 @@ def shared(
         made: Any = run
         own = getattr(command, "__click_params__", [])
         made.__click_params__ = list(own)
-        for option in reversed(list(_options(depth, formats, findings, jobs))):
+        for option in reversed(list(_options(depth, formats, findings, jobs, prints))):
             made = option(made)
         # The command's own parameters come first in its help.
         made.__click_params__ = made.__click_params__[len(own) :] + made.__click_params__[: len(own)]
@@ -133,9 +135,10 @@ _OWN = ("format", "select", "ignore", "fail_on", "depth", "jobs", "color", "outp
 
 
 def _options(
-    depth: str | None, formats: tuple[str, ...], findings: bool, jobs: bool
+    depth: str | None, formats: tuple[str, ...], findings: bool, jobs: bool, prints: bool
 ) -> Iterable[Callable[..., Any]]:
-    yield click.option("--format", type=click.Choice(formats), help="How to print it.  [default: text]")
+    if prints:
+        yield click.option("--format", type=click.Choice(formats), help="How to print it.  [default: text]")
     if findings:
         yield click.option(
             "--select",
@@ -147,9 +150,10 @@ def _options(
         yield click.option(
             "--ignore", multiple=True, metavar="CODE,…", callback=_words, help="All but these."
         )
-        yield click.option(
-            "--fail-on", type=click.Choice(FAIL_ON), help="When to exit with 1.  [default: error]"
-        )
+        if prints:
+            yield click.option(
+                "--fail-on", type=click.Choice(FAIL_ON), help="When to exit with 1.  [default: error]"
+            )
     if depth is not None:
         yield click.option(
             "--depth", type=click.Choice(DEPTHS), help=f"How much to look at.  [default: {depth}]"
@@ -159,13 +163,14 @@ def _options(
             "--jobs", "-j", type=click.IntRange(min=1), help="Threads.  [default: as many as help]"
         )
     yield click.option("--color/--no-color", default=None, help="Colour, or none.  [default: on a terminal]")
-    yield click.option(
-        "--output",
-        "-o",
-        type=click.Path(dir_okay=False, allow_dash=True),
-        metavar="FILE",
-        help="Write there.",
-    )
+    if prints:
+        yield click.option(
+            "--output",
+            "-o",
+            type=click.Path(dir_okay=False, allow_dash=True),
+            metavar="FILE",
+            help="Write there.",
+        )
     yield click.option("--quiet", "-q", is_flag=True, help="Only what matters.")
     yield click.option("--verbose", "-v", is_flag=True, help="Everything there is to say.")
 
@@ -176,7 +181,7 @@ def _settings(given: dict[str, Any], depth: str | None, formats: tuple[str, ...]
     if given["quiet"] and given["verbose"]:
         raise UsageError("--quiet and --verbose exclude each other")
     config = configuration()
-    format = given["format"] or config.get("format", "text")
+    format = given.get("format") or config.get("format", "text")
     if format not in formats:  # a configured format that this command does not have
         format = "text"
     return Settings(
@@ -187,7 +192,7 @@ def _settings(given: dict[str, Any], depth: str | None, formats: tuple[str, ...]
         depth=given.get("depth") or (config.get("depth") if depth != "header" else None) or depth or "full",
         jobs=given.get("jobs"),
         color=given["color"],
-        output=given["output"],
+        output=given.get("output"),
         quiet=given["quiet"],
         verbose=given["verbose"],
     )

@@ -1,80 +1,130 @@
-"""From ``sys.argv`` to an exit code.
-
-0: nothing at or above ``--fail-on`` · 1: findings (``diff``: differences) · 2: the command itself failed ·
-130: interrupted. Nothing that a file holds leads to a traceback.
-"""
+"""``holdfast run SCRIPT``: an unchanged program, its saves and loads watched."""
 
 from __future__ import annotations
 
 import os
 import sys
-import warnings
-from collections.abc import Sequence
+from pathlib import Path
 
-__all__ = ["run"]
+import click
 
+from .options import Settings, shared
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the command line on ``arguments`` (without the program's name) and return its exit code."""
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # those of libraries are no answer to what was asked
-    try:
-        code = _run(list(arguments))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _silence()
-        return 0
-    except KeyboardInterrupt:
-        return _interrupted()
-    return code
+__all__ = ["command"]
 
 
-def _run(arguments: list[str]) -> int:
-    import click
+class _Program(click.Command):
+    """What follows ``-m MODULE`` belongs to the module, as with ``python -m``."""
 
-    from .errors import complain, complain_usage, internal
-    from .group import main
-
-    try:
-        return int(main.main(args=arguments, prog_name="holdfast", standalone_mode=False) or 0)
-    except click.exceptions.Abort as abort:
-        raise KeyboardInterrupt from abort
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return 2
-    except click.UsageError as error:
-        complain_usage(error)
-        return 2
-    except click.ClickException as error:
-        if error.__cause__ is not None:
-            complain(error.__cause__)
-        else:
-            error.show()
-        return error.exit_code
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        if os.environ.get("HOLDFAST_DEBUG"):
-            raise
-        internal(error)
-        return 2
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        valued = {o for p in self.params if isinstance(p, click.Option) and not p.is_flag for o in p.opts}
+        at = 0
+        while at < len(args) and args[at].startswith("-") and args[at] != "--":
+            if args[at] in ("-m", "--module"):
+                args = [*args[: at + 2], "--", *args[at + 2 :]]
+                break
+            at += 2 if args[at] in valued else 1
+        return super().parse_args(ctx, args)
 
 
-def _interrupted() -> int:
-    """Leave at once: threads that still read are not waited for."""
-    sys.stderr.write("\nholdfast: interrupted\n")
-    sys.stderr.flush()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _silence()
-    os._exit(130)
+@click.command(
+    "run", cls=_Program, context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False}
+)
+@click.argument("target", metavar="SCRIPT", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+@click.option("--module", "-m", "module", metavar="MODULE", help="Run a module, as `python -m` does.")
+@click.option("--protect", is_flag=True, help="Make every save atomic: written aside, verified, renamed.")
+@click.option("--seal", is_flag=True, help="Seal every checkpoint that is saved.")
+@click.option("--strict", is_flag=True, help="An error becomes an exception at the call.")
+@click.option(
+    "--framework-log", is_flag=True, help="The frameworks' own debug logging around saves and loads."
+)
+@click.option("--no-verify", is_flag=True, help="Look at structure only, not at every byte.")
+@click.option("--json", "document", metavar="FILE", type=click.Path(dir_okay=False),
+              help="Write everything that was watched there, as JSON.")  # fmt: skip
+@shared(jobs=False, prints=False)
+def command(
+    target: str | None,
+    arguments: tuple[str, ...],
+    module: str | None,
+    protect: bool,
+    seal: bool,
+    strict: bool,
+    framework_log: bool,
+    no_verify: bool,
+    document: str | None,
+    settings: Settings,
+) -> None:
+    """Run a program unchanged and watch what it saves and loads.
 
+    Before a load: what the file is, whether it is whole, whether it fits. After it: what was really restored, and whether
+    the next step will run. At a save: what it puts at risk, and whether what it wrote is there and whole. What is wrong is told
+    on standard error at once, with a summary at the end; the program's own output and results stay as they are.
 
-def _silence() -> None:
-    """The reader of our output has gone (``| head``): nothing more is written, and Python's own exit stays
-    quiet.
+    \b
+    Exit code: the program's own; 1 with --strict where something was wrong.
+
+    \b
+    Examples:
+      holdfast run train.py --epochs 3
+      holdfast run --protect --seal train.py
+      holdfast run --strict -m package.train --resume
     """
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+    from .._core.errors import UsageError
+    from .._diagnose.explaining import install_hook
+    from .._guard.guard import Guard, Options
+    from .._guard.program import run_program
+    from .._guard.telling import summing_up, teller
+
+    rest = list(arguments)
+    if module is not None and target is not None:
+        rest = [target, *rest]
+    name = module or target
+    if name is None:
+        raise UsageError(
+            "no program was named", remedy="`holdfast run SCRIPT [ARGS]...` or `holdfast run -m MODULE`."
+        )
+    if settings.select or settings.ignore:
+        _check_codes((*settings.select, *settings.ignore))
+    if document is not None:
+        document = str(Path.cwd() / document)  # the program may go elsewhere
+        if not Path(document).parent.is_dir():
+            raise UsageError("the document cannot be written: its folder does not exist", file=document)
+    options = Options(
+        protect=protect, seal=seal, strict=strict, framework_log=framework_log, verify=not no_verify
+    )
+    tell = teller(
+        sys.stderr,
+        color=settings.color,
+        verbose=settings.verbose,
+        quiet=settings.quiet,
+        wanted=settings.wanted,
+    )
+    undo = install_hook()
+    guard = Guard(options, tell)
+    code: int | None = None
+    ended: list[BaseException] = []
+    process = os.getpid()
+    try:
+        code = run_program(name, rest, module=module is not None, ended=ended.append)
+    finally:
+        if os.getpid() == process:  # a child that the program has forked ends here too
+            guard.close(code)
+            undo()
+            last = ended[-1] if ended else None
+            summing_up(guard, sys.stderr, [name, *rest], code, document, settings, last)
+    if strict and not code and guard.worst == "error":
+        code = 1
+    click.get_current_context().exit(code)
+
+
+def _check_codes(texts: tuple[str, ...]) -> None:
+    """Raises :class:`UsageError` for a code that no rule and no kind of difference has."""
+    from .._core.difference import DIFFERENCES
+    from .._core.errors import UsageError
+    from .._rules.registry import rules
+
+    known = [(r.code, r.slug) for r in rules()] + [(k.code, k.slug) for k in DIFFERENCES.values()]
+    for text in texts:
+        if not any(code.startswith(text.upper()) or slug == text.lower() for code, slug in known):
+            raise UsageError("no rule answers to that code", found=text, remedy="`holdfast rule` lists them.")

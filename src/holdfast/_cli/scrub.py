@@ -37,9 +37,9 @@ def command(run: str, budget: str | None, settings: Settings) -> None:
     from .._render import render
     from .._render.document import report_document
     from .._storage.sink import LocalSink
-    from .._vault.names import MANIFEST
-    from .._vault.scrub import scrub
-    from .._vault.steps import Steps
+    from .._vault.folder.names import MANIFEST
+    from .._vault.folder.steps import Steps
+    from .._vault.operating.scrub import scrub
     from .progress import ByteProgress
     from .reports import known_codes
 

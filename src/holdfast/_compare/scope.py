@@ -196,6 +196,8 @@ def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tu
     The container under which most live names are found; of several, one that is not known for copies, and that has
     the live shapes.
     """
+    if _same_places(stored, live):
+        return "", ()
     candidates = [spec.name for spec in stored.values() if spec.role in _MODEL]
     votes = _votes(candidates, names.__contains__)
     if not votes or max(votes.values()) < _ENOUGH * len(names):
@@ -216,6 +218,18 @@ def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tu
         shapes = {c: _agreeing(stored, live, c) for c in left}
         left = [c for c in left if shapes[c] == max(shapes.values())]
     return left[0], tuple(left[1:])
+
+
+def _same_places(stored: Catalog, live: Catalog) -> bool:
+    """Whether a file of Keras's has every live weight at its place, in its shape: then none of it stands in a container,
+    whatever the names have in common with one (a wrapper's layers that have lost its name by being loaded)."""
+    if not stored.format.startswith("keras"):
+        return False
+    specs = [spec for spec in live.values() if spec.role in _MODEL]
+    return bool(specs) and all(
+        spec.key != spec.name and spec.key in stored and stored[spec.key].shape == spec.shape
+        for spec in specs
+    )
 
 
 def _is_part_of_vault(stored: Catalog, names: set[str]) -> bool:

@@ -7,10 +7,14 @@ import traceback
 from collections.abc import Iterable
 
 from .diagnosis import DiagnosedCause, Diagnosis
+from .elsewhere import told_elsewhere
 from .reading import Reading, read_text
 from .weighing import SURE, concerns_checkpoints, weighed
 
-__all__ = ["diagnose", "text_of"]
+__all__ = ["ELSE", "diagnose", "text_of"]
+
+ELSE = "nothing in it comes from saving or loading"
+"""The note on an error that is no checkpoint failure, and of which nothing else is known."""
 
 _MOST = 6
 
@@ -33,9 +37,10 @@ def diagnose(
     failed = _failed(reading)
     likely = bool(guesses) and guesses[0].confidence >= SURE
     named = _named(checkpoint)
-    concerned = likely or concerns_checkpoints(reading)
+    elsewhere = "" if likely else told_elsewhere(reading)
+    concerned = likely or (not elsewhere and concerns_checkpoints(reading))
     if not concerned and not named:
-        return Diagnosis(False, (), failed, note="nothing in it comes from saving or loading")
+        return Diagnosis(False, (), failed, note=elsewhere or ELSE)
     looked: tuple[str, ...] = ()
     if not files and not named:
         causes = [DiagnosedCause.of(guess) for guess in guesses]

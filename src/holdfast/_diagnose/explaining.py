@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from .diagnose import diagnose
+from .diagnose import ELSE, diagnose
 from .diagnosis import Diagnosis
 
 __all__ = ["explained", "explaining", "install_hook"]
 
 _MARK = "holdfast: "
+_STOPS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What ends a program on purpose. PyTorch's ``CheckpointException`` is no ``Exception``, and a failure all the same."""
 
 
 @contextmanager
@@ -27,8 +29,9 @@ def explaining(checkpoint: Any = None) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
-        explained(error, checkpoint)
+    except BaseException as error:
+        if not isinstance(error, _STOPS):
+            explained(error, checkpoint)
         raise
 
 
@@ -43,6 +46,8 @@ def explained(error: BaseException, checkpoint: Any = None) -> Diagnosis | None:
         _note(error, f"{_MARK}the error could not be diagnosed ({type(failed).__name__}: {failed})")
         return None
     if not found.is_checkpoint_failure:
+        if found.note not in ("", ELSE):  # it is known for what it is
+            _note(error, _MARK + found.summary)
         return None
     _note(error, _MARK + told(found))
     return found
@@ -71,10 +76,13 @@ def install_hook() -> Callable[[], None]:
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        found = explained(error) if isinstance(error, Exception) else None
+        if not isinstance(error, _STOPS):
+            explained(error)
         before(kind, error, trace)
-        if found is not None and sys.version_info < (3, 11):
-            print(_MARK + told(found), file=sys.stderr)
+        if sys.version_info < (3, 11):  # which prints no notes
+            for note in getattr(error, "__notes__", ()):
+                if note.startswith(_MARK):
+                    print(note, file=sys.stderr)
 
     sys.excepthook = hook
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
 from .._facts.causes import cause_of
 from .reading import Reading
+from .surroundings import Around, around
 
-__all__ = ["Entry", "Guess", "Look", "entries"]
+__all__ = ["Entry", "Guess", "Look", "entries", "loading_where", "ranked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,18 @@ class Guess:
     entry: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Look:
     """What an entry's ``weigh`` is given: the text, the match, and the entry."""
 
     reading: Reading
     match: re.Match[str]
     entry: Entry
+
+    @property
+    def around(self) -> Around:
+        """What goes on around the error: a save, a load, something else."""
+        return _around(self.reading)
 
     def facts(self) -> dict[str, str]:
         """The pattern's named groups that matched; ``path2`` is another place for ``path``."""
@@ -61,15 +67,49 @@ class Look:
 Weigh = Callable[[Look], "list[Guess]"]
 
 
-@dataclass(frozen=True, slots=True)
+@lru_cache(maxsize=4)
+def _around(reading: Reading) -> Around:
+    return around(reading)
+
+
+def ranked(*rows: tuple[str, float] | tuple[str, float, str]) -> Weigh:
+    """A ``weigh`` that answers with several labels: each with how sure, and with its own words where the entry's do not fit."""
+
+    def weigh(look: Look) -> list[Guess]:
+        words = _Facts(look.facts())
+        return [
+            look.entry.guess(
+                look, row[0], confidence=row[1], **({"why": _said(row[2], words)} if len(row) > 2 else {})
+            )
+            for row in rows
+        ]
+
+    return weigh
+
+
+def loading_where(*words: str) -> Weigh:
+    """A ``weigh`` for wordings of which those with one of ``words`` are said of other things too: these count in a load alone."""
+
+    def weigh(look: Look) -> list[Guess]:
+        said = look.match[0].lower()
+        if any(word in said for word in words) and not _around(look.reading).loading:
+            return []
+        return [look.entry.guess(look)]
+
+    return weigh
+
+
+@dataclass(slots=True, eq=False)  # not frozen: hundreds are made at every start
 class Entry:
     """One known cause.
 
     slug: its name. label: of the cause. has: literal words (small letters) of which one must stand in the text. says: a
-    pattern over the flat text, case ignored; its named groups are facts, for ``why`` and ``remedy`` too. why, remedy,
+    pattern over the flat text, case ignored (empty: any of those words); its named groups are facts, for ``why`` and ``remedy``
+    too. why, remedy,
     confirm: in words. also: other labels that often come with it. types: class names of exceptions that speak for it. calls:
     functions on the way that speak for it; with ``only_in`` one of them (or a word of ``context``) must be there. weight:
-    how sure, without more. test: the question for the files. example: a text that it must be found in.
+    how sure, without more. test: the question for the files. where: what must be so around it. example: a text that it must
+    be found in.
     """
 
     slug: str
@@ -88,17 +128,29 @@ class Entry:
     weight: float = 0.8
     test: str = ""
     weigh: Weigh | None = None
+    where: Callable[[Around], bool] | None = None
+
+    @property
+    def pattern(self) -> str:
+        """The pattern over the text; where none is written, any of the literal words."""
+        return self.says or "|".join(map(re.escape, self.has))
 
     def look(self, reading: Reading) -> list[Guess]:
         """What this entry makes of a text."""
         if not any(word in reading.lower for word in self.has):
             return []
-        match = _compiled(self.says).search(reading.flat)
+        if self.only_in and not (
+            reading.calls.intersection(self.calls) or any(word in reading.lower for word in self.context)
+        ):
+            return []
+        if self.where is not None and not self.where(_around(reading)):
+            return []
+        match = _compiled(self.pattern).search(reading.flat)  # compiling costs most: only now
         if match is None:
             return []
-        near = bool(reading.calls.intersection(self.calls)) or any(w in reading.lower for w in self.context)
-        if self.only_in and not near:
-            return []
+        over = _over(reading, match.start())
+        if over and (later := _compiled(self.pattern).search(reading.flat, over)) is not None:
+            match, over = later, 0
         look = Look(reading, match, self)
         guesses = self.weigh(look) if self.weigh is not None else [self.guess(look)]
         if not guesses:
@@ -110,6 +162,8 @@ class Entry:
             more += 0.04
         if reading.last is not None and match[0][:40] in re.sub(r"\s*\n\s*", " ", reading.last.message):
             more += 0.03
+        if over:
+            more = -0.5
         out = [_more(guess, more) for guess in guesses]
         for n, label in enumerate(self.also):
             if all(g.label != label for g in out):
@@ -158,10 +212,17 @@ def _said(text: str, words: Mapping[str, Any]) -> str:
     return _IN_BRACKETS.sub("", said).replace("  ", " ").strip() if _UNKNOWN in said else said
 
 
+def _over(reading: Reading, at: int) -> int:
+    """Where the traceback begins, if what stands at ``at`` was over when the program failed, of something else (a warning
+    above a whole traceback); else 0."""
+    start = reading.flat.find("Traceback (most recent call last)")
+    return start if at < start and reading.frames and not _around(reading).storing else 0
+
+
 def _more(guess: Guess, more: float) -> Guess:
     from dataclasses import replace
 
-    return replace(guess, confidence=min(0.99, guess.confidence + more))
+    return replace(guess, confidence=max(0.05, min(0.99, guess.confidence + more)))
 
 
 @cache

@@ -16,12 +16,13 @@ from typing import Any
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.finding import CheckpointReport
+from .._core.spec import OptimizerSpec
 from .._examine.examine import examine
 from .._layouts.opening import open_path
 from .._render.words import size
 from .diagnosis import DiagnosedCause
 from .knowledge import Guess
-from .paths import exists
+from .paths import exists, numbered
 
 __all__ = ["tried"]
 
@@ -48,6 +49,7 @@ def tried(
                     _nothing_at(path),
                     "Check the path; the names that are there are listed.",
                 )
+                _numbered(causes, path)
             continue
         if any(guess.test == "space" for guess in guesses):
             _space(causes, path)
@@ -58,6 +60,7 @@ def tried(
             if _same_place(guesses, path) and report.format is not None:
                 _refute(causes, "not-found", f"a checkpoint lies at {path} ({report.format})")
         _by_names(causes, tests, path)
+        _by_groups(causes, path)
     ranked = sorted(causes.values(), key=lambda c: (_RANK[c.status], -c.confidence))
     return ranked, tuple(looked)
 
@@ -90,6 +93,21 @@ def _nothing_at(path: str) -> str:
     close = get_close_matches(place.name, names, 3, 0.5)
     shown = ", ".join(close or names[:5]) or "nothing"
     return f"nothing lies at {path}; in that folder there is {shown}"
+
+
+def _numbered(causes: dict[str, DiagnosedCause], path: str) -> None:
+    """The name was given to ``save``, which put a number behind it."""
+    prefixes = numbered(path)
+    if not prefixes:
+        return
+    last = prefixes[-1]
+    others = f" (and {len(prefixes) - 1} of other numbers)" if len(prefixes) > 1 else ""
+    causes["not-found"] = replace(
+        causes["not-found"],
+        why=f"`Checkpoint.save` puts a number behind the name it is given: nothing is called {path}, {last} is there{others}",
+        found=f"nothing lies at {path}; {last} does{others}, and was never looked at",
+        remedy=f'Restore what `save` returned: restore("{last}"), or tf.train.latest_checkpoint("{Path(path).parent}").',
+    )
 
 
 def _space(causes: dict[str, DiagnosedCause], path: str) -> None:
@@ -256,6 +274,40 @@ def _held_against(
         there = tuple(stored[names[sized]].shape)
         if there == shape:
             _prove(causes, "shape-mismatch", f"`{sized}` has shape {list(there)} in the file")
+
+
+def _by_groups(causes: dict[str, DiagnosedCause], path: str) -> None:
+    """Which parameters the groups of the stored optimizers are of, so that the program's can be held against them."""
+    held = causes.get("optimizer-structure")
+    if held is None or held.status == "proved" or held.confidence < 0.5:
+        return
+    try:
+        with open_path(path) as stored:
+            said = [_grouped(optimizer, stored) for optimizer in stored.optimizers if optimizer.groups]
+    except HoldfastError:
+        return
+    if said:
+        causes["optimizer-structure"] = replace(held, found="; ".join(said[:2]))
+
+
+def _grouped(optimizer: OptimizerSpec, stored: Catalog) -> str:
+    parts = []
+    owned: set[str] = set()
+    for number, group in enumerate(optimizer.groups[:4]):
+        owners = [name for name in group.owners if name]
+        owned.update(owners)
+        many = len(group.positions) or len(group.owners)
+        span = f" (`{owners[0]}`" + (f" to `{owners[-1]}`)" if len(owners) > 1 else ")") if owners else ""
+        parts.append(f"group {number} has {many} parameter{'s' * (many != 1)}{span}")
+    free = (
+        [name for name, spec in stored.items() if spec.role == "weight" and name not in owned]
+        if owned
+        else []
+    )
+    frozen = f"; {len(free)} weights have no state (`{free[0]}`, ...): they were frozen" if free else ""
+    kind = optimizer.class_name or optimizer.class_likely or "optimizer"
+    many = len(optimizer.groups)
+    return f"in the file the {kind} at `{optimizer.name}` is of {many} group{'s' * (many != 1)}: {', '.join(parts)}{frozen}"
 
 
 def _mapped(name: str, other: str) -> str:

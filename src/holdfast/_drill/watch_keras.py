@@ -11,8 +11,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from .._frameworks.patches import Patches
 from .digests import digest_of, random_digests
-from .hooks import Patches
 from .saving import Saves
 from .trace import Trace
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from .._frameworks.patches import Patches
 from .digests import digest_of, random_digests
-from .hooks import Patches
 from .saving import Saves
 from .trace import Trace
 

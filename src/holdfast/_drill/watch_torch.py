@@ -14,8 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from .._frameworks.patches import Patches
 from .digests import array_digest, as_array, digest_of, random_digests
-from .hooks import Patches
 from .saving import Saves
 from .trace import Trace
 

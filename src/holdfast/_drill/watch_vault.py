@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._frameworks.patches import Patches
 from .digests import digest_of, leaves, random_digests
-from .hooks import Patches
 from .saving import Saves
 from .trace import Trace
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .hooks import Patches
+from .._frameworks.patches import Patches
 from .saving import Saves
 from .trace import Trace, set_current
 from .watch_keras import watch_keras

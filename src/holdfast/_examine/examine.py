@@ -97,22 +97,25 @@ def examine_target(
     jobs: int | None = None,
     progress: Progress | None = None,
     catalog: Catalog | None = None,
+    sealed: bool = True,
+    quick: bool = False,
 ) -> CheckpointReport:
     """Examine one resolved checkpoint. Damage of any kind is in the report, never raised.
 
-    ``catalog``: the checkpoint, where it is open already; it stays open.
+    ``catalog``: the checkpoint, where it is open already; it stays open. ``sealed``: hold it against the seal beside it.
+    ``quick``: count of values only what is wrong (:func:`scan_catalog`).
     """
     _check_options(depth, select, ignore)
     failures: list[Finding] = []
     error: HoldfastError | None = None
     if catalog is not None:
-        return _report(target, catalog, None, depth, select, ignore, jobs, progress, failures)
+        return _report(target, catalog, None, depth, select, ignore, jobs, progress, failures, sealed, quick)
     try:
         catalog, error = try_open(target)
     except Exception as bug:  # noqa: BLE001 - a reader's bug becomes a finding and does not hide behind a traceback
         failures.append(_internal("the reader", bug, target))
     try:
-        return _report(target, catalog, error, depth, select, ignore, jobs, progress, failures)
+        return _report(target, catalog, error, depth, select, ignore, jobs, progress, failures, sealed, quick)
     finally:
         if catalog is not None:
             catalog.close()
@@ -128,6 +131,8 @@ def _report(
     jobs: int | None,
     progress: Progress | None,
     failures: list[Finding],
+    sealed: bool,
+    quick: bool,
 ) -> CheckpointReport:
     faults = [*target.faults, *(catalog.faults if catalog is not None else ())]
     if error is not None and not _told(error, faults):
@@ -135,7 +140,7 @@ def _report(
     checked: Any = None
     if depth == "full":
         try:
-            checked = _verify(catalog, target, jobs, progress)
+            checked = _verify(catalog, target, jobs, progress, sealed)
             faults.extend(checked.faults)
         except HoldfastError as trouble:
             faults.append(fault_of(trouble))
@@ -150,7 +155,7 @@ def _report(
     scanned = False
     if depth == "full" and catalog is not None:
         try:
-            for name, result in scan_catalog(catalog, jobs=jobs, progress=progress).items():
+            for name, result in scan_catalog(catalog, jobs=jobs, progress=progress, quick=quick).items():
                 if isinstance(result, HoldfastError):
                     unread[name] = result
                 else:
@@ -183,11 +188,14 @@ def _report(
     )
 
 
-def _verify(catalog: Catalog | None, target: Target, jobs: int | None, progress: Progress | None) -> Any:
+def _verify(
+    catalog: Catalog | None, target: Target, jobs: int | None, progress: Progress | None, sealed: bool
+) -> Any:
     from .._integrity.seal import find_seal
     from .._integrity.verify import verify_catalog
 
-    return verify_catalog(catalog, target, jobs=jobs, progress=progress, seal=find_seal(target))
+    seal = find_seal(target) if sealed else None
+    return verify_catalog(catalog, target, jobs=jobs, progress=progress, seal=seal)
 
 
 def _told(error: HoldfastError, faults: Iterable[Fault]) -> bool:

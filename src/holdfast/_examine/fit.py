@@ -30,7 +30,7 @@ from .settings import (
     values_of,
 )
 
-__all__ = ["Fit", "as_plan", "fit"]
+__all__ = ["Fit", "as_plan", "fit", "modules_within"]
 
 _AT_ONCE = frozenset({"keras", "tensorflow"})
 """Frameworks whose optimizers make the state of all weights at once, before the first step."""
@@ -125,7 +125,7 @@ def fit(
         _owners_renamed(placed.optimizers, placed.entries, entries) if chosen.edits else placed.optimizers
     )
     edited = EditedCatalog(stored, entries, optimizers=optimizers)
-    edited.modules = _modules_within(stored.modules, scope.container)
+    edited.modules = modules_within(stored.modules, scope.container)
     delta = compare_catalogs(edited, live, depth="header", names=(name or _title(stored), "the live model"))
     found = Fit(edited, live, delta, scope, placed, plan)
     _sort_out(found)
@@ -211,7 +211,7 @@ def _as_called(scope: Scope, called: Mapping[str, str]) -> Scope:
     )
 
 
-def _modules_within(modules: Sequence[ModuleSpec], container: str) -> tuple[ModuleSpec, ...]:
+def modules_within(modules: Sequence[ModuleSpec], container: str) -> tuple[ModuleSpec, ...]:
     """Those of the container's model, by their paths in it, where the record lists several models; else all."""
     front = container.rstrip("/")
     within = [m for m in modules if m.path == front or m.path.startswith((f"{front}/", f"{front}."))]

@@ -28,12 +28,16 @@ __all__ = ["scan_catalog", "scan_tensor", "HUGE"]
 
 PIECE = 1 << 20  # fits the second-level cache together with its temporaries
 HUGE = 1e10
+_LEAST_QUICK = 1 << 20  # bytes of a tensor
+_ORDINARY = 3.6e9  # sum of squares below which no value reaches 60 000, where the rules on magnitudes begin
 
 
 class _Sums:
     """The running sums of one tensor."""
 
-    def __init__(self, spec: TensorSpec) -> None:
+    def __init__(self, spec: TensorSpec, *, quick: bool = False) -> None:
+        self.quick = quick and spec.nbytes >= _LEAST_QUICK
+        self.passed_over = False
         row = DTYPES[spec.dtype]
         parts = 2 if row.kind == "c" else 1
         self.width = max(1, row.bits // 8) // parts or 1  # bytes of one number as stored
@@ -55,8 +59,11 @@ class _Sums:
             self.zeros += x.size - int(np.count_nonzero(x))
 
     def floats(self, x: np.ndarray) -> None:
+        if self.quick and self._ordinary(x):
+            return
         low, high = float(x.min()), float(x.max())  # NaN if there is one
-        zeros = x.size - int(np.count_nonzero(x)) if not (low > 0 or high < 0) else 0
+        # of floats numpy counts what is not zero one by one, and what a comparison gave many at once
+        zeros = int(np.count_nonzero(x == 0)) if not (low > 0 or high < 0) else 0
         self._zero_runs(x, zeros)
         self.zeros += zeros
         self.size += x.size
@@ -77,6 +84,28 @@ class _Sums:
         with np.errstate(over="ignore"):
             self.total += float(finite.sum(dtype=np.float64) if finite.size < 4096 else finite.sum())
             self.squares += float(np.dot(finite, finite))
+
+    def _ordinary(self, x: np.ndarray) -> bool:
+        """Whether one sum and a few values tell that there is nothing to find: no NaN, nothing infinite or large, no page of
+        zeros."""
+        page = PAGE // self.width
+        if self.sub_byte or x.size < 2 * page or not x[:: page // 2].all():
+            return False
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = float(np.dot(x, x))
+        if not squares < _ORDINARY:
+            return False
+        if self.open:
+            self.open = (self.open[0], self.size + int(np.argmax(x[:page] != 0)))
+            self._shut()
+        trail = int(np.argmax(x[: -page - 1 : -1] != 0)) if x[-1] == 0 else 0
+        self.size += x.size
+        self.finite += x.size
+        self.squares += squares
+        self.passed_over = True
+        if trail:
+            self.open = (self.size - trail, self.size)
+        return True
 
     def _huge(self, finite: np.ndarray) -> np.ndarray:
         magnitude = np.abs(finite)
@@ -147,9 +176,9 @@ class _Sums:
         self._shut()
         if self.size == 0:
             return TensorStats(0)
-        known = math.isfinite(self.low)
+        known = math.isfinite(self.low) and (not self.passed_over or bool(self.huge))
         mean = std = None
-        if floating and self.finite:
+        if floating and self.finite and not self.passed_over:
             mean = self.total / self.finite
             spread = self.squares / self.finite - mean * mean
             std = math.sqrt(max(0.0, spread)) if math.isfinite(spread) else None
@@ -174,11 +203,14 @@ class _Stopped(Exception):
     """Raised in a worker once another one has failed or the person has interrupted."""
 
 
-def scan_tensor(catalog: Catalog, name: str, progress: Progress | None = None) -> TensorStats | HoldfastError:
+def scan_tensor(
+    catalog: Catalog, name: str, progress: Progress | None = None, *, quick: bool = False
+) -> TensorStats | HoldfastError:
     """The numbers of one tensor, or the error that reading it raised. Strings and objects give an empty
     count.
 
-    Objects are read nevertheless: that they read is worth knowing.
+    Objects are read nevertheless: that they read is worth knowing. ``quick``: of large tensors only what is wrong is
+    counted; their range, mean and zeros are not told.
     """
     spec = catalog[name]
     kind = kind_of(spec.dtype)
@@ -189,7 +221,7 @@ def scan_tensor(catalog: Catalog, name: str, progress: Progress | None = None) -
             if progress is not None:
                 progress(spec.nbytes)
             return TensorStats(0)
-        sums = _Sums(spec)
+        sums = _Sums(spec, quick=quick)
         for piece in catalog.pieces(name):
             if piece.size == 0:
                 continue
@@ -214,12 +246,14 @@ def scan_catalog(
     names: Iterable[str] | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
+    quick: bool = False,
 ) -> dict[str, TensorStats | HoldfastError]:
     """The numbers of all tensors (or of ``names``), in the catalog's order; errors of single tensors stand
     in their place.
 
     Tensors that are the same bytes under several names are read once. ``jobs`` threads (default: the
-    machine's cores, 8 at most); ``progress`` is called with byte counts, from any of them.
+    machine's cores, 8 at most); ``progress`` is called with byte counts, from any of them. ``quick``: see
+    :func:`scan_tensor`.
     """
     wanted = list(catalog) if names is None else [catalog[n].name for n in names]
     firsts: dict[object, str] = {}
@@ -243,7 +277,7 @@ def scan_catalog(
     workers = min(jobs or min(8, os.cpu_count() or 1), max(1, len(todo)))
     if workers == 1 or sum(catalog[n].nbytes for n in todo) < 1 << 22:
         for name in todo:
-            found[name] = scan_tensor(catalog, name, progress)
+            found[name] = scan_tensor(catalog, name, progress, quick=quick)
     else:
         stopped = threading.Event()
 
@@ -255,7 +289,7 @@ def scan_catalog(
 
         with ThreadPoolExecutor(workers, thread_name_prefix="holdfast-scan") as pool:
             try:
-                results = pool.map(lambda n: scan_tensor(catalog, n, told), todo)
+                results = pool.map(lambda n: scan_tensor(catalog, n, told, quick=quick), todo)
                 found.update(zip(todo, results, strict=True))
             except (
                 BaseException

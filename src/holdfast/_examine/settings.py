@@ -229,7 +229,10 @@ def decide_settings(
     made: list[Decision] = []
     lacking: dict[str, list[str]] = {}
     for setting in live.settings.values():
-        if setting.role == "hyperparameter" and setting.part == "optimizer" and setting.group is not None:
+        of_optimizer = (
+            setting.part == "optimizer" or setting.optimizer is not None
+        )  # of several, by the word of each
+        if setting.role == "hyperparameter" and of_optimizer and setting.group is not None:
             continue
         if any(e.kind in ("keep-live", "init") and matches(e.name, setting.name) for e in plan):
             continue

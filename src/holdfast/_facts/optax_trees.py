@@ -60,6 +60,12 @@ class Weights:
                 best = [root for root in best if root in told] or best
         return best[0] if len(best) == 1 else None
 
+    def fit_anywhere(self, paths: Iterable[Words]) -> bool:
+        """Whether there is a place under which all of these paths are weights."""
+        paths = list(paths)
+        votes = Counter(root for path in paths for root in self._roots.get(path, ()))
+        return bool(paths) and max(votes.values(), default=0) == len(paths)
+
     def below(self, root: Words) -> dict[Words, str]:
         """Path below that place -> name, of all weights there."""
         return {words[len(root) :]: n for words, n in self.names.items() if words[: len(root)] == root}

@@ -11,11 +11,10 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._core.errors import UsageError
-from .kinds import named, refuse_mixed_up
-from .live import LiveCatalog, Setting, Variable
+if TYPE_CHECKING:
+    from .live import LiveCatalog, Setting, Variable
 
 __all__ = ["ADAPTERS", "LiveCatalog", "Setting", "Variable", "adapter_of", "live_catalog"]
 
@@ -27,6 +26,14 @@ ADAPTERS: tuple[tuple[str, str], ...] = (
     ("numpy", "numpy_tree"),
 )
 """Module that must be loaded already, and our room for it; the first that recognises an object takes it."""
+
+
+def __getattr__(name: str) -> object:
+    """The types of :mod:`.live`, when they are asked for: they need numpy, and the hooks of this room are put in place before
+    a program has imported it."""
+    if name in ("LiveCatalog", "Setting", "Variable"):
+        return getattr(import_module(f"{__name__}.live"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _adapter(thing: Any) -> tuple[str, ModuleType] | None:
@@ -53,6 +60,10 @@ def live_catalog(**parts: Any) -> LiveCatalog:
     :class:`UsageError` where nothing was given, nothing is of a known kind, or a part is plainly not what its word
     says (a class, an optimizer as ``model=``).
     """
+    from .._core.errors import UsageError
+    from .kinds import named, refuse_mixed_up
+    from .live import LiveCatalog
+
     given = {name: thing for name, thing in parts.items() if thing is not None}
     if not given:
         raise UsageError("no live object given", expected="model=, optimizer= or another part")

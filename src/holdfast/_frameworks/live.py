@@ -20,7 +20,7 @@ from .._core.spec import OptimizerSpec, Role, TensorSpec
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["LiveCatalog", "Setting", "Variable"]
+__all__ = ["Held", "LiveCatalog", "Setting", "Variable"]
 
 
 def _no_memory() -> None:
@@ -58,6 +58,16 @@ class Variable:
     def virtual(self) -> bool:
         """Whether there is no value yet."""
         return bool(self.spec.attributes.get("virtual"))
+
+
+class Held(Variable):
+    """One that knows the framework's own variable, ``held``."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, *given: Any, held: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.held = held
 
 
 @dataclass(slots=True)

@@ -22,8 +22,8 @@ import numpy as np
 
 from .._core.errors import HoldfastError, NothingToRestore, UsageError
 from .._restore.outcome import Outcome
-from .._vault.extra import extra_of
 from .._vault.handle import SaveHandle
+from .._vault.restoring.extra import extra_of
 from .._vault.vault import Vault
 from .keras_last import Last, list_of, training_data_of
 from .keras_metrics import Measured

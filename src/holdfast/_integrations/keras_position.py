@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._core.errors import UsageError
-from .._vault.keep import Keep
+from .._vault.folder.keep import Keep
 
 __all__ = ["Best", "Position", "direction"]
 

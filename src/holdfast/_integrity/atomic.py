@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .._core.errors import HoldfastError, SealError
 
-__all__ = ["write_whole"]
+__all__ = ["force_file", "force_folder", "write_whole"]
 
 
 def write_whole(path: Path, data: bytes, *, replace: bool) -> None:
@@ -32,7 +32,7 @@ def write_whole(path: Path, data: bytes, *, replace: bool) -> None:
             temporary.replace(path)
         else:
             _rename_new(temporary, path)
-        _force_folder(path.parent)
+        force_folder(path.parent)
     except FileExistsError:
         raise SealError("a file of that name is there already", file=os.fspath(path)) from None
     except OSError as error:
@@ -57,6 +57,15 @@ def _rename_new(temporary: Path, path: Path) -> None:
         temporary.replace(path)
 
 
+def force_file(path: Path) -> None:
+    """The contents of a file are on the medium when this returns (fsync(2)). Raises :class:`OSError`."""
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0) if os.name == "nt" else os.O_RDONLY)
+    try:
+        _force(handle)
+    finally:
+        os.close(handle)
+
+
 def _force(handle: int) -> None:
     if sys.platform == "darwin":  # fsync leaves the drive's own cache alone there: man 2 fsync
         import fcntl
@@ -69,7 +78,8 @@ def _force(handle: int) -> None:
     os.fsync(handle)
 
 
-def _force_folder(folder: Path) -> None:
+def force_folder(folder: Path) -> None:
+    """The entries of a folder are on the medium when this returns, where its file system can promise that."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -5,7 +5,8 @@ Sources: tensorflow/core/util/tensor_bundle/tensor_bundle.cc and python/training
 (``<prefix>_temp[_<hex>]/part-…``, ``.tempstate<number>``); tsl/platform/file_system_helper.cc;
 safetensors/src/tensor.rs (writes to ``.tmp`` and renames); huggingface_hub ``file_download.py``
 (``*.incomplete``); orbax ``path/atomicity.py`` (``.orbax-checkpoint-tmp``); transformers ``trainer.py``
-(``tmp-checkpoint-N``); lightning_fabric ``cloud_io.py``; Holdfast's own ``.partial-``.
+(``tmp-checkpoint-N``); lightning_fabric ``cloud_io.py``; Holdfast's own ``.partial-`` (vaults) and
+``.<name>.holdfast-…`` (``holdfast run --protect``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r".*\.pending_\d+_[0-9a-f-]+"), "Orbax"),
     (re.compile(r"tmp-checkpoint-\d+"), "the Hugging Face Trainer"),
     (re.compile(r"\.partial-.+"), "Holdfast"),
+    (re.compile(r"\..+\.holdfast-[0-9a-f]{6}-\d+-[0-9a-f]{8}"), "`holdfast run --protect`"),
     (
         re.compile(r".*\.(?:safetensors|pt|pth|bin|ckpt|h5|keras|npz|index)\.?(?:tmp|temp)[\w.-]*"),
         "a writer that renames when done",

@@ -20,7 +20,7 @@ from .._storage import Entry, LocalFolder, Store
 from . import tf_targets
 from .folder_scan import Scan, scan_folder, target_of_file
 from .folders import PRIMARY, age, folder_format, is_run_folder
-from .shards import index_of_shard, siblings
+from .shards import SHARD, index_of_shard, siblings
 from .target import Target
 from .vault_steps import step_target
 
@@ -116,7 +116,7 @@ def _typed_file(store: Store, name: str) -> Target:
             return replace(target, note=f"a shard was named ({name}); this is the checkpoint it belongs to")
     target = target_of_file(store, name)
     assert target is not None
-    if target.format is not None:
+    if target.format is not None and SHARD.fullmatch(name):  # else no listing: it may be a data set's folder
         together = siblings(store, name, [e.name for e in store.entries() if not e.is_folder])
         if together is not None:
             return replace(together, note=f"a shard was named ({name}); {together.note}")

@@ -17,7 +17,7 @@ from .._storage import Source, Store
 from .folders import SHARD
 from .target import Target
 
-__all__ = ["index_of_shard", "siblings", "target_of_index"]
+__all__ = ["SHARD", "index_of_shard", "siblings", "target_of_index"]
 
 
 def target_of_index(

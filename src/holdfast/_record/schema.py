@@ -39,7 +39,7 @@ end as well. Field by field (also on the docs page):
 ``snapshot``        ``proof``: how the values were held to one instant: ``protocol`` (training waits for ``save()``) or
                     ``content`` (all live values were digested a second time, and agreed); ``tries``.
 ``lineage``         ``lineage`` and ``parent``: the line of the run and the step continued; ``sequence``: place in the
-                    order of saving; ``variant``: see :mod:`holdfast._vault.variants`.
+                    order of saving; ``variant``: see :mod:`holdfast._vault.folder.variants`.
 ``incremental``     where frozen tensors lie in files of their own: ``frozen``, file -> ``since`` (the step that wrote
                     it) and ``links`` (how many saves in a row have linked it since); ``reused_from`` (a step) and
                     ``bytes_reused``, where any was linked.

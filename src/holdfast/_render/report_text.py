@@ -13,7 +13,7 @@ from . import words
 from .escape import cells, safe
 from .page import Page
 
-__all__ = ["draw", "summary"]
+__all__ = ["draw", "draw_finding", "summary"]
 
 _MARK = {
     "sound": ("✔", "good"),
@@ -160,7 +160,7 @@ def _checkpoint(c: Mapping[str, Any], page: Page, *, verify: bool, verbose: bool
     if c["resolved"]:
         page.wrapped(c["resolved"], indent=2, style="dim")
     for finding in c["findings"]:
-        _finding(finding, page, c["path"], verbose=verbose)
+        draw_finding(finding, page, c["path"], verbose=verbose)
     page.blank()
     _left(c, page, verbose)
     _fit(c, page, verbose)
@@ -197,7 +197,8 @@ def _proof(c: Mapping[str, Any]) -> str:
 
 
 # -- findings ------------------------------------------------------------------------------------------------
-def _finding(f: Mapping[str, Any], page: Page, path: str, *, verbose: bool) -> None:
+def draw_finding(f: Mapping[str, Any], page: Page, path: str, *, verbose: bool) -> None:
+    """One finding: severity and code, message, place, evidence, what to do. ``path``: what need not be said again."""
     page.blank()
     page.line("  ", (f["severity"], f["severity"]), " ", (f["code"], "bold"), " ", (f["slug"], "dim"))
     page.wrapped(words.grouped(f["message"]), indent=4, style="bold" if f["severity"] == "error" else "")

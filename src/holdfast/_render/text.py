@@ -49,6 +49,10 @@ def draw(
         from . import drill_text
 
         drill_text.draw(document, page, verbose=verbose, quiet=quiet)
+    elif command == "isolate":
+        from . import isolate_text
+
+        isolate_text.draw(document, page, verbose=verbose, quiet=quiet)
     elif command == "seal":
         for entry in document["seals"]:
             page.line(

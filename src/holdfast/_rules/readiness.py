@@ -235,3 +235,22 @@ def foreign_scheduler(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Example: ``optimizer = Adam(...)`` a second time, after ``scheduler = StepLR(optimizer, 10)``.
     """
     yield from told(rule, subject)
+
+
+@rule(
+    "O312", "option-missing", severity="error", cause="optimizer-structure", live=True,
+    remedy="Make the optimizer of the class that was saved, or start it fresh and leave its state out of the load.",
+)  # fmt: skip
+def option_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A parameter group lacks an option that the optimizer's class reads.
+
+    PyTorch's ``load_state_dict`` replaces the groups by the stored ones, whatever class they are of; ``step`` then raises
+    KeyError, far from the load.
+
+    Evidence: the options that are there, and those that are missing.
+
+    What to do: make the optimizer of the class that was saved.
+
+    Example: the state of Adam loaded into SGD: KeyError: 'momentum' in the next step.
+    """
+    yield from told(rule, subject)

@@ -66,6 +66,7 @@ _MODULES = (
     "data",
     "metrics",
     "rehearsal",
+    "watched",
 )
 
 

@@ -1,6 +1,6 @@
 """S: what stands against saving, found before the first save of a vault and by ``vault.preflight``.
 
-The faults come from :mod:`holdfast._vault.preflight`; ``attributes["fails"]`` says whether a save is impossible.
+The faults come from :mod:`holdfast._vault.preparing.preflight`; ``attributes["fails"]`` says whether a save is impossible.
 """
 
 from __future__ import annotations

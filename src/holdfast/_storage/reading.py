@@ -1,7 +1,7 @@
 """A reader's hold on a step of a vault: shared among readers, asked for by whoever wants the step gone.
 
 The hold is the kernel's (``flock``, shared) on the step's record, so it ends with the reader, however that ends. It
-hinders nobody but retention (:mod:`holdfast._vault.reading_lock`), which postpones what is being read. Where the file
+hinders nobody but retention (:mod:`holdfast._vault.folder.reading_lock`), which postpones what is being read. Where the file
 system has no such locks, and on Windows, nothing is held; reading goes on as everywhere else.
 """
 

@@ -63,7 +63,7 @@ class SinkFile(ABC):
 class Sink(ABC):
     """A folder to write to. Names are relative to it, ``/`` between segments.
 
-    Object stores come as another subclass; the order of operations in :mod:`holdfast._vault.commit` is all they
+    Object stores come as another subclass; the order of operations in :mod:`holdfast._vault.saving.commit` is all they
     need to keep.
     """
 

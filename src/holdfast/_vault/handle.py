@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .overlap import Overlap
-    from .telemetry import Meter
+    from .freezing.overlap import Overlap
+    from .telling.telemetry import Meter
 
 __all__ = ["SaveHandle"]
 

@@ -11,48 +11,43 @@ from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._core.errors import HoldfastError, NothingToRestore, SaveFailed, UsageError
-from .._frameworks import LiveCatalog, live_catalog
+from .._core.errors import HoldfastError, UsageError
 from .._record.metrics import Metrics
-from .._restore.journal import signals_held
 from .._restore.outcome import Outcome
 from .._storage.reading import StepGone
 from .._storage.sink import LocalSink
-from .beside import Beside
+from .contents.beside import Beside
+from .contents.given import Given, function_of, given_for_every_save
 from .coordinator import Coordinator
-from .deadline import Deadline
 from .events import Damaged, Event
-from .fallback import restore_newest, restore_step
-from .given import Given, function_of, given_for_every_save
+from .folder.keep import Keep
+from .folder.listing import Checkpoint
+from .folder.past import SavedStep, history_of
+from .folder.steps import Steps
+from .freezing.buffers import Buffers
 from .handle import SaveHandle
-from .keep import Keep
-from .listing import Checkpoint
-from .native import as_kinds, attach_native, release_native
-from .overlap import Overlap, overlap_of
-from .past import SavedStep, history_of, with_history
-from .payload import Payload, gather
-from .putting_back import Wanted
-from .quiet import uncollected
-from .readying import Readying
-from .recording import record_beside, recorded_metrics
-from .signals import Preemptible, started
-from .snapshot import Buffers, freeze, give_all, proved
-from .steps import Steps
-from .telemetry import tells_failures
-from .tracking import Trackers
-from .writer import Writer
+from .operating.deadline import Deadline
+from .operating.signals import Preemptible
+from .preparing.readying import Readying
+from .restoring.fallback import restore_from
+from .restoring.putting_back import Wanted
+from .saving.background import Asked, Background
+from .saving.native import as_kinds
+from .saving.writer import Writer
+from .telling.telemetry import tells_failures
+from .telling.tracking import Trackers
 
 if TYPE_CHECKING:
     from .._core.fault import Progress
     from .._restore.data_contract import DataContract
-    from .scrub import ScrubReport
+    from .operating.scrub import ScrubReport
 
 __all__ = ["Checkpoint", "Vault"]
 
 LOG = logging.getLogger("holdfast.vault")
 
 
-class Vault(Preemptible, Readying):
+class Vault(Preemptible, Background, Readying):
     """The checkpoints of one run, in a folder.
 
     ``path`` is made where it is not there. ``keep`` says which checkpoints stay (all, by default). ``when_busy`` is what
@@ -216,13 +211,8 @@ class Vault(Preemptible, Readying):
             self._raise_failed()
             self._deadline.demand_free()
             handle = SaveHandle(step)
-            if self._busy():
-                if self.when_busy == "skip":
-                    return self._skipped(handle)
-                if self.when_busy == "raise":
-                    raise SaveFailed("another save is still being written", file=self.path)
-                self._join()
-                self._raise_failed()
+            if not self._may_begin():
+                return self._skipped(handle)
             handle._meter = meter = self._telling.begin(handle, self._sink)
             parts = {
                 "model": model,
@@ -231,98 +221,17 @@ class Vault(Preemptible, Readying):
                 "scaler": scaler,
                 **others,
             }
-            given = {**parts, "extra": extra, "metrics": metrics, "data": data, "preprocess": preprocess}
-            handle._parts = frozenset(name for name, part in given.items() if part is not None)
-
             patterns = (frozen,) if isinstance(frozen, str) else tuple(frozen)
-
-            def describe() -> tuple[LiveCatalog, Payload]:
-                with uncollected():
-                    live = live_catalog(**parts)
-                    return live, gather(live, extra, patterns)
-
-            def later_of(live: LiveCatalog) -> Overlap | None:
-                proving = self.proof == "content"
-                return overlap_of(live, parts, proving=proving) if self.overlap and not blocking else None
-
+            asked = Asked(step, parts, extra, metrics, data, preprocess, patterns, kinds, blocking)
+            handle._parts = asked.names
             if self._writer.group.leads:
-                self._preflight.demand(describe, self._deadline.call)
-            sections: dict[str, Any] = {"telemetry": meter.section}
-            if self.proof == "content":
-                live, held, buffers, tries, later = proved(describe, self._buffers, overlap=later_of)
-                sections["snapshot"] = {"proof": "content", "tries": tries}
-            else:
-                live, found = describe()
-                later = later_of(live)
-                held, buffers = freeze(live, found, self._buffers, later, still=blocking)
-                sections["snapshot"] = {"proof": "protocol"}
-            if kinds:
-                attach_native(held, kinds, parts, live, step, extra, handle._timings, describe)
-            try:
-                told, ask = record_beside(
-                    held, step, metrics, by=self.keep.by, beside=self._beside, parts=parts, rank=self._writer.group.rank,
-                    given=Given.of(data, preprocess, metrics).over(self._beside.given),
-                )  # fmt: skip
-            except BaseException:
-                if later is not None:
-                    later.finish()
-                release_native(held)
-                give_all(self._buffers, buffers, held)
-                raise
-            sections |= told
+                self._preflight.demand(asked.describe, self._deadline.call)
+            taken = self._take(asked, handle, meter)
             handle._timings["snapshot"] = perf_counter() - begin
-            modules = live.modules if "model" in live.parts else ()
-            meter.nbytes = held.nbytes
-            meter.metrics = recorded_metrics(told)
-            handle._freezes(later)
-
-            def write() -> None:
-                meter.writing()
-                try:
-                    if later is not None:
-                        later.finish()
-                    ask()
-                    self._writer.write(handle, held, modules, sections)
-                except BaseException as error:  # noqa: BLE001 - raised at the caller, now or at its next call
-                    handle.error = error
-                    self._failed = handle
-                    LOG.error("the save of step %s failed: %s", step, error)
-                    meter.failed(error)
-                finally:
-                    meter.close()
-                    release_native(held)
-                    give_all(self._buffers, buffers, held)
-                    handle._done.set()
-
-            self._telling.handed_over()
-            run = self._deadline.around(write, handle, self._given_up)
-            self._handle = handle
-            handle._timings["stall"] = perf_counter() - begin  # for the record, which may be written first
-            if blocking:
-                run()
-            else:
-                with signals_held():  # an interrupt must not come between a thread and our knowing of it
-                    self._thread = started(run, f"holdfast-save-{step}")
-            handle._timings["stall"] = perf_counter() - begin + handle._timings["join"]
-            if blocking:
-                self._failed = None  # raised here, not at another thread's next save
+            self._hand_over(handle, meter, taken, begin, blocking)
         if blocking:
             handle.wait()
         return handle
-
-    def _busy(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
-    def _join(self) -> None:
-        thread = self._thread
-        if thread is not None:
-            thread.join()
-
-    def _raise_failed(self) -> None:
-        failed, self._failed = self._failed, None
-        if failed is not None and failed.error is not None and not failed._told:
-            failed._told = True
-            raise failed.error
 
     def _demand_open(self) -> None:
         if self._closed:
@@ -413,7 +322,7 @@ class Vault(Preemptible, Readying):
         ``scrub.json``. Nothing is deleted: ``report.damaged`` names steps that restoring would pass over. Raises
         :class:`UsageError` for a budget that makes no sense.
         """
-        from .scrub import scrub
+        from .operating.scrub import scrub
 
         report = scrub(self._steps, budget, jobs=jobs, progress=progress)
         for name, why in report.reasons():
@@ -467,37 +376,19 @@ class Vault(Preemptible, Readying):
         if prove:
             function = function_of(preprocess) or self._beside.preprocess
             given = {"prove": True, "preprocess": function, "apply": self._beside.apply, **given}
+
+        def attempt() -> Outcome | None:
+            self._join()
+            self._raise_failed()
+            return restore_from(
+                self._writer, self._steps, self.keep, given,
+                step=step, best=best, or_start_fresh=or_start_fresh, random=random,
+            )  # fmt: skip
+
         with self._turn:  # no save begins meanwhile, and two restores do not mix
             for _ in range(20):
                 try:
-                    return self._restore(step, best, or_start_fresh, given, random)
+                    return attempt()
                 except StepGone:  # another process dropped it after we chose it, so there is a newer one
                     LOG.debug("a step was dropped before it could be read; choosing anew")
-            return self._restore(step, best, or_start_fresh, given, random)
-
-    def _restore(
-        self,
-        step: int | str | None,
-        best: bool,
-        or_start_fresh: bool,
-        given: dict[str, Any],
-        random: bool,
-    ) -> Outcome | None:
-        self._join()
-        self._raise_failed()
-        known = self.checkpoints()
-        if not known:
-            if or_start_fresh:
-                return None
-            raise NothingToRestore(
-                "this vault holds no checkpoint", file=self.path,
-                remedy="Check the path; or_start_fresh=True begins a new run here on purpose.",
-            )  # fmt: skip
-        if step is not None or best:
-            chosen = self._steps.named(step) if step is not None else self.best()
-            if chosen is None:
-                raise NothingToRestore("no checkpoint has that metric", file=self.path, found=self.keep.by)
-            outcome = restore_step(self._writer, chosen, known, given, random=random)
-        else:
-            outcome = restore_newest(self._writer, known, given, random=random)
-        return with_history(outcome, self.path, known)
+            return attempt()

@@ -2,9 +2,61 @@
 
 from __future__ import annotations
 
-from ..knowledge import Entry
+import re
+
+from ..knowledge import Entry, Guess, Look
+from ..where import loading_or_alone
 
 _AGAIN = "Compare the file's size with its source, and get it again; `holdfast FILE` says what it is and what is missing."
+
+
+_ERRNOS = {
+    2: ("not-found", "the folder does not exist", "Make it first: os.makedirs(folder, exist_ok=True)."),
+    17: ("concurrency", "it exists already", "Give each run a folder of its own."),
+    20: ("not-found", "a part of the path is a file", "Check the path."),
+    21: ("not-found", "the path is a folder", "Give a file's name in it."),
+    24: ("storage", "too many files are open", "Close files, or raise `ulimit -n`."),
+    35: ("concurrency", "another process has it locked", "One writer to one path."),
+}
+
+
+def no_hdf5(look: Look) -> list[Guess]:
+    """Whether the file is of another kind, or damaged."""
+    if re.search(r"\w\.keras['\"]", look.reading.flat) is None:
+        return [look.entry.guess(look)]
+    why = "a `.keras` file is a zip archive, and this reader took it for HDF5: Keras before 2.12 knows no such files"
+    remedy = "Load it with the version that saved (`holdfast FILE` names it), or save as `.h5` there."
+    return [
+        look.entry.guess(look, "version-mismatch", confidence=0.8, why=why, remedy=remedy),
+        look.entry.guess(look, confidence=0.62),
+        look.entry.guess(look, "format-mismatch", confidence=0.5),
+    ]
+
+
+def by_errno(look: Look) -> list[Guess]:
+    """What the system's error number says."""
+    facts = look.facts()
+    if "lock file" in look.match[0]:
+        return []  # another entry tells more
+    if facts["errno"] == "2" and len(facts.get("path", "")) > 200:
+        why = f"the path is {len(facts['path'])} characters long, more than Windows takes (260 with the folder before it)"
+        return [
+            look.entry.guess(
+                look,
+                confidence=0.9,
+                why=why,
+                remedy="Shorter names, or allow long paths in Windows' registry.",
+            ),
+            look.entry.guess(look, "not-found", confidence=0.7),
+        ]
+    label, why, remedy = _ERRNOS.get(int(facts["errno"]), ("storage", "", ""))
+    told = {"why": f"{facts.get('path', 'the file')}: {why}", "remedy": remedy} if why else {}
+    other = "storage" if label != "storage" else "not-found"
+    return [
+        look.entry.guess(look, label, confidence=0.93, **told),
+        look.entry.guess(look, other, confidence=0.45),
+    ]
+
 
 ENTRIES = (
     Entry(
@@ -34,6 +86,7 @@ ENTRIES = (
         remedy=_AGAIN,
         also=("incomplete-save", "format-mismatch", "not-found"),
         weight=0.84,
+        weigh=no_hdf5,
         test="whole",
         example="OSError: Unable to open file (file signature not found)",
     ),
@@ -77,7 +130,7 @@ ENTRIES = (
             "read data",
         ),
         r"(?:bad object header version number|wrong B-tree signature|bad symbol table node signature"
-        r"|addr overflow|inflate\(\) failed|bad heap|[Cc]an't (?:synchronously )?read data)",
+        r"|addr overflow|inflate\(\) failed|bad heap|can't (?:synchronously )?read data)",
         why="the file's inner structure is damaged",
         remedy=_AGAIN,
         also=("incomplete-save",),
@@ -91,7 +144,7 @@ ENTRIES = (
         "hdf5-write",
         "storage",
         ("file write failed", "nable to", "an't synchronously write", "an't write"),
-        r"(?:[Uu]nable to (?:flush|extend|synchronously flush) file|[Cc]an't (?:synchronously )?write data"
+        r"(?:unable to (?:flush|extend|synchronously flush) file|can't (?:synchronously )?write data"
         r"|file write failed).{0,200}?(?:errno = (?P<errno>\d+))?(?:, error message = '(?P<what>[^']*)')?",
         why="the bytes could not be written: disk full, quota, or a network file system that failed ({what})",
         remedy="Look for room (`df -h`, `quota`), and save to a local disk first.",
@@ -108,7 +161,7 @@ ENTRIES = (
         "hdf5-no-file",
         "not-found",
         ("unable to open file", "unable to synchronously open file", "unable to open object"),
-        r"[Uu]nable to (?:synchronously )?open file \(unable to open file: name = '(?P<path>[^']+)'.{0,60}errno = 2",
+        r"unable to (?:synchronously )?open file \(unable to open file: name = '(?P<path>[^']+)'.{0,60}errno = 2",
         why="there is no file `{path}`",
         remedy="Check the path and the working folder; ModelCheckpoint fills the name in at run time.",
         weight=0.94,
@@ -122,13 +175,106 @@ ENTRIES = (
         "hdf5-no-object",
         "missing-tensor",
         ("object '", "open object (component not found"),
-        r"(?:KeyError: )?[\"']?[Uu]nable to (?:synchronously )?open object \((?:object '(?P<key>[^']+)' doesn't"
+        r"(?:KeyError: )?[\"']?unable to (?:synchronously )?open object \((?:object '(?P<key>[^']+)' doesn't"
         r" exist|component not found)",
         why="the file has no group or dataset `{key}`",
         remedy="`holdfast inspect FILE` lists what it holds; another version or tool lays it out otherwise.",
         also=("format-mismatch", "renamed", "version-mismatch"),
         weight=0.72,
         test="names",
+        where=loading_or_alone,
         example="KeyError: \"Unable to synchronously open object (object 'vars' doesn't exist)\"",
+    ),
+    Entry(
+        "keras-h5-attribute-frames",
+        "size-limit",
+        ("layer_names", "weight_names", "save_attributes_to_hdf5_group"),
+        r"attrs\['(?:layer_names|weight_names)'\]|save_attributes_to_hdf5_group",
+        why="the list of layer names is written as one HDF5 attribute, which takes 64 KB",
+        remedy="Use the `.keras` or `.weights.h5` format, shorter names, or fewer layers at the top.",
+        calls=("save_weights_to_hdf5_group", "save_attributes_to_hdf5_group"),
+        context=("attrs.py",),
+        only_in=True,
+        weight=0.72,
+        also=("unserialisable",),
+        example=(
+            "  File \"keras/engine/topology.py\", line 1, in save_weights_to_hdf5_group\n    f.attrs['layer_names'] "
+            '= [...]\n  File "h5py/_hl/attrs.py", line 87, in __setitem__\n    self.create(name, data=value)'
+        ),
+    ),
+    Entry(
+        "hdf5-create",
+        "storage",
+        ("unable to create", "unable to synchronously", "unable to truncate", "unable to open"),
+        r"unable to (?:synchronously )?(?:create|open|truncate)(?: a)? file \(?(?:unable to (?:open"
+        r"|lock|truncate) (?:a )?file)?(?:: name = '(?P<path>[^']+)')?"
+        r".{0,20}?errno = (?P<errno>\d+)(?:, error message = '(?P<what>[^']*)')?",
+        why="the file {path} could not be made or opened: {what} (errno {errno})",
+        remedy=(
+            "Look for room, permission and the folder itself (`df -h`, `ls -ld`); names with `:` or `?` "
+            "do not work on Windows and some mounts."
+        ),
+        weigh=by_errno,
+        weight=0.86,
+        test="path",
+        example=(
+            "OSError: Unable to create file (unable to open file: name = 'w/m.h5', errno = 2, error message = 'No such file or "
+            "directory', flags = 13, o_flags = 242)"
+        ),
+    ),
+    Entry(
+        "hdf5-open-elsewhere",
+        "concurrency",
+        (
+            "file which is already open",
+            "file is already open",
+            "unable to lock file",
+            "file that is already open",
+        ),
+        r"file (?:which|that) is already open|file is already open",
+        why="the file is open elsewhere: another process, another callback, or the same program without closing it",
+        remedy="Close it, and let one writer write one path; read a copy while training goes on.",
+        also=("storage",),
+        weight=0.86,
+        example="OSError: Unable to create file (unable to truncate a file which is already open)",
+    ),
+    Entry(
+        "hdf5-no-attribute",
+        "format-mismatch",
+        (
+            "can't open attribute",
+            "unable to open attribute",
+            "can't locate attribute",
+            "keyerror: 'layer_names'",
+            "keyerror: 'weight_names'",
+            "unable to synchronously open attribute",
+        ),
+        r"(?:can't|unable to(?: synchronously)?) open attribute"
+        r"|can't locate attribute:? ?'?(?P<key>\w+)?|KeyError: '(?P<key2>layer_names|weight_names)'",
+        why=(
+            "the HDF5 file has no `{key}` where this loader looks: a whole model was given for weights "
+            "(or the other way), or another tool wrote it"
+        ),
+        remedy="`holdfast inspect FILE` shows what it holds; `load_model` reads whole models, `load_weights` weights.",
+        also=("version-mismatch", "corrupt", "renamed"),
+        weight=0.8,
+        test="names",
+        example="KeyError: \"Can't open attribute (can't locate attribute: 'layer_names')\"",
+    ),
+    Entry(
+        "hdf5-not-created",
+        "storage",
+        ("unable to create file", "unable to synchronously create file"),
+        r"unable to (?:synchronously )?create file \((?:file accessib\w+"
+        r"|unable to open file)(?:: name = '(?P<path>[^']*)'?)?(?!.{0,300}errno)",
+        why=(
+            "the file could not be made ({path}): its folder does not exist, this user may not write "
+            "there, or another program has it open"
+        ),
+        remedy="Make the folder first (os.makedirs), check its owner, and close other programs that hold the file.",
+        also=("not-found", "concurrency"),
+        weight=0.7,
+        test="space",
+        example="IOError: unable to create file (File accessibilty: Unable to open file)",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..knowledge import Entry, Guess, Look
+from ..where import apart_from_steps, storing, storing_or_alone
 
 _STORING = frozenset(
     {
@@ -11,6 +12,7 @@ _STORING = frozenset(
         "load_checkpoint", "persistent_load", "default_restore_location", "load_tensor", "save_weights",
     }
 )  # fmt: skip
+
 _COMPUTING = frozenset({"forward", "backward", "train_step", "_call_impl", "training_step"})
 
 
@@ -36,6 +38,13 @@ def out_of_memory(look: Look) -> list[Guess]:
     return [] if computed else [look.entry.guess(look, confidence=0.5)]
 
 
+def unless_computing(look: Look) -> list[Guess]:
+    """Memory that ran out in a forward or backward pass is no matter of checkpoints."""
+    last = look.reading.last
+    names = [frame.name.rpartition(".")[2] for frame in (last.frames if last is not None else ())]
+    return [] if _COMPUTING.intersection(names) else [look.entry.guess(look)]
+
+
 ENTRIES = (
     Entry(
         "out-of-memory",
@@ -50,7 +59,7 @@ ENTRIES = (
             "std::bad_alloc",
             "ut of memory",
         ),
-        r"CUDA out of memory|[Oo]ut of memory|OOM when allocating tensor with shape ?\[?(?P<shape>[\d,]+)?"
+        r"CUDA out of memory|out of memory|OOM when allocating tensor with shape ?\[?(?P<shape>[\d,]+)?"
         r"|Cannot allocate memory|Unable to allocate (?P<size>[\d.]+ \w+)|MemoryError"
         r"|DefaultCPUAllocator: (?:can't|not enough)|std::bad_alloc",
         why="there was not enough memory for a second copy of the state while it was saved or loaded",
@@ -129,7 +138,7 @@ ENTRIES = (
             "protocol message was rejected because it was too big",
             "larger than 2 gb",
         ),
-        r"(?:GraphDef cannot be larger than 2GB|[Ee]xceed\w* (?:the )?maximum protobuf size(?: of 2GB)?"
+        r"(?:GraphDef cannot be larger than 2GB|exceed\w* (?:the )?maximum protobuf size(?: of 2GB)?"
         r"|larger than 2 ?GB|protocol message was rejected because it was too big"
         r"|cannot be larger than 2147483647)",
         why=(
@@ -156,16 +165,170 @@ ENTRIES = (
         example="OSError: [Errno 27] File too large",
     ),
     Entry(
-        "recursion",
-        "unserialisable",
-        ("maximum recursion depth exceeded",),
-        r"maximum recursion depth exceeded",
-        context=("pickl", "deepcopy", "torch.save", "dump", "get_config"),
+        "shared-memory",
+        "memory",
+        ("bus error", "insufficient shared memory", "unable to mmap", "unable to open shared memory object"),
+        r"Bus error|insufficient shared memory|unable to (?:mmap|open shared memory object)",
+        why=(
+            "memory that was mapped could not be had: /dev/shm is too small, or the mapped file was cut short under "
+            "the reader"
+        ),
+        remedy="Enlarge /dev/shm; write checkpoints beside and rename, never in place.",
+        context=("checkpoint", "load", "save", "mmap"),
         only_in=True,
-        why="the object refers to itself too deeply to be written",
-        remedy="Save state dicts; cut the reference back (a callback that holds the trainer).",
-        weight=0.75,
-        calls=("save", "dump", "deepcopy"),
-        example="RecursionError: maximum recursion depth exceeded while pickling an object",
+        where=apart_from_steps,
+        weight=0.66,
+        also=("concurrency", "corrupt"),
+        example="RuntimeError: unable to mmap 4096 bytes from file </runs/model.pt>: Cannot allocate memory (load)",
+    ),
+    Entry(
+        "killed-while-storing",
+        "memory",
+        ("killed", "oom", "out of memory: kill", "exit code", "exitcode", "total-vm"),
+        r"Out of memory: Kill\w* process|OOMKilled|oom[-_ ]kill|total-vm:\d+|\bKilled\b(?!\s*by user)"
+        r"|exit ?code ?:? ?(?:-9|137)\b",
+        why=(
+            "the process was killed because host memory ran out: a checkpoint is held once more in memory "
+            "while it is saved or loaded"
+        ),
+        remedy="Load with `mmap=True` or on one rank, save shards or from one rank; `dmesg | grep -i oom` names the killer.",
+        where=storing_or_alone,
+        also=("incomplete-save", "concurrency"),
+        weight=0.78,
+        example="Saving checkpoint at step 500\nKilled",
+    ),
+    Entry(
+        "resource-exhausted",
+        "memory",
+        (
+            "resource_exhausted",
+            "resourceexhausted",
+            "resource exhausted",
+            "out of memory",
+            "outofmemory",
+            "hbm",
+            "oom",
+            "cudamalloc",
+            "cuda_error_out_of_memory",
+            "failed to allocate",
+            "not enough memory",
+            "insufficient memory",
+            "cannot allocate",
+        ),
+        r"RESOURCE_EXHAUSTED|ResourceExhausted(?:Error)?|OutOfMemory(?:Error)?|CUDA_ERROR_OUT_OF_MEMORY"
+        r"|failed to allocate|not enough memory|insufficient memory"
+        r"|\bOOM\b",
+        why="memory ran out while a checkpoint was loaded or saved, which holds a second copy of the state",
+        remedy="Load to the CPU first, free the loaded dict before training goes on, and save in shards.",
+        calls=(
+            "load",
+            "restore",
+            "load_state_dict",
+            "save",
+            "from_pretrained",
+            "load_checkpoint",
+            "save_checkpoint",
+            "state_dict",
+            "resume",
+            "save_model",
+        ),
+        context=(
+            "resum",
+            "loading checkpoint",
+            "load_checkpoint",
+            "saving checkpoint",
+            "restor",
+            "from_pretrained",
+            "checkpoint shards",
+            "state_dict",
+            "load_state",
+        ),
+        only_in=True,
+        where=storing,
+        also=("topology", "device-mismatch"),
+        weight=0.56,
+        weigh=unless_computing,
+        example="Loading checkpoint shards: 50%\ntorch.OutOfMemoryError: OOM from_pretrained",
+    ),
+    Entry(
+        "msgpack-limit",
+        "size-limit",
+        ("exceeds", "too large", "too big"),
+        r"(?P<size>\d+) exceeds max_\w+_(?:len|size)|(?:file|tensor|header|message|attribute|array"
+        r"|dataset|checkpoint|model|weight)\w* (?:size )?(?:is )?(?:too (?:large|big)|exceeds)"
+        r"|exceeds max_\w+",
+        why="something is larger than the format or the reader takes ({size})",
+        remedy="Save in shards or parts, or in a format without that limit (safetensors, Orbax, `.keras`).",
+        where=storing_or_alone,
+        also=("corrupt", "format-mismatch"),
+        weight=0.8,
+        example="ValueError: 2147483648 exceeds max_bin_len(2147483647)",
+    ),
+    Entry(
+        "too-long-for-one-write",
+        "size-limit",
+        (
+            "unknown error: -1",
+            "write_record",
+            "error return without exception set",
+            "returned null without",
+            "2gb",
+            "4gb",
+            "2 gb",
+            "4 gb",
+            "2gib",
+            "4gib",
+            "2 gib",
+            "4 gib",
+        ),
+        r"write_record\(\): incompatible function arguments.{0,600}?, -\d{6,}\b|RuntimeError: Unknown error: -1\b"
+        r"|SystemError: [^;]{0,60}?(?:error return without exception set|returned null without setting an (?:error|exception))"
+        r"|write_record\(.{0,120}?OSError: \[Errno 22\]"
+        r"|\b(?:sav|writ|dump|stor|serializ)\w*\b[^;]{0,120}(?:>|over|above|larger than|bigger than"
+        r"|more than|greater than|exceed\w*) ?(?:2 ?Gi?B|4 ?Gi?B)",
+        why=(
+            "one piece of the state is longer than the writer takes at once (2 or 4 GiB); sizes overflow, "
+            "and what is written is wrong or nothing"
+        ),
+        remedy=(
+            "Save in smaller tensors or shards, or with a newer version, where the limit is gone "
+            "(torch.save: the zip format; pickle protocol 4)."
+        ),
+        where=storing_or_alone,
+        also=("memory", "version-mismatch"),
+        weight=0.84,
+        example="    serialized_storages[key]._write_file(f)\nRuntimeError: Unknown error: -1",
+    ),
+    Entry(
+        "write-refused-as-invalid",
+        "size-limit",
+        ("invalid argument",),
+        r"(?:write_record|_write_file|mergev2|save_restore_v2_ops).{0,300}?(?:\[Errno 22\] )?Invalid argument",
+        why=(
+            "the system refused the read or write itself: on some (macOS, old network file systems) one "
+            "may not be longer than 2 GiB"
+        ),
+        remedy=(
+            "Save in shards, or split the largest tensor; a path with characters that the file system "
+            "does not take gives the same message."
+        ),
+        also=("storage", "corrupt"),
+        weight=0.7,
+        example="    zip_file.write_record('data.pkl', value, len(value))\nOSError: [Errno 22] Invalid argument",
+    ),
+    Entry(
+        "no-memory-for-a-record",
+        "memory",
+        ("could not allocate bytes object", "write_record", "memoryerror"),
+        r"Could not allocate bytes object|write_record\(.{0,400}?MemoryError|MemoryError.{0,600}?unexpected pos \d+ vs \d+",
+        why="host memory ran out while the state was copied to be written; what the writer says after it only follows from that",
+        remedy=(
+            "Free memory before saving (a state dict on the CPU is a second copy), save in shards, or "
+            "write straight to a file in place of a buffer."
+        ),
+        where=storing_or_alone,
+        also=("storage", "incomplete-save"),
+        weight=0.95,
+        example="    zip_file.write_record(name, data, size)\nMemoryError",
     ),
 )

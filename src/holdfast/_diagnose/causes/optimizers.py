@@ -1,37 +1,15 @@
-"""Optimizer state: ``Optimizer.load_state_dict``, Keras' ``set_weights`` and ``load_own_variables``, slots of TensorFlow."""
+"""Optimizer state: ``Optimizer.load_state_dict`` and the first step after it."""
 
 from __future__ import annotations
 
 import re
 
-from ..knowledge import Entry, Guess, Look
+from ..knowledge import Entry, Guess, Look, loading_where
 
 _ANEW = (
     "Build the optimizer over the same parameters in the same order and groups as when it was saved, or start it "
     "anew on purpose; `holdfast check CKPT module:factory` names what differs."
 )
-_SLOTS = (
-    r"(?:Adam|Adam_1|Adagrad|Momentum|RMSProp|RMSProp_1|Adadelta|Ftrl|ExponentialMovingAverage|beta1_power"
-    r"|beta2_power|m|v|exp_avg|exp_avg_sq|momentum_buffer)"
-)
-
-
-def group_sizes(look: Look) -> list[Guess]:
-    """What the counts of a Keras weight list say."""
-    facts = look.facts()
-    want, got = int(facts.get("want", -1)), int(facts.get("got", -1))
-    if want == 0 or (want == 1 and got > 1):
-        return [
-            look.entry.guess(
-                look,
-                "lazy-build",
-                confidence=0.86,
-                remedy="Call `optimizer.build(model.trainable_variables)` (or take one step) before its weights are set.",
-                why=f"the optimizer has made no slots yet (it expects {want} weights, {got} were given)",
-            ),
-            look.entry.guess(look, "optimizer-structure", confidence=0.55),
-        ]
-    return [look.entry.guess(look)]
 
 
 def param_groups(look: Look) -> list[Guess]:
@@ -178,125 +156,6 @@ ENTRIES = (
         ),
     ),
     Entry(
-        "keras-optimizer-weights",
-        "optimizer-structure",
-        (
-            "set_weights(weights)",
-            "weight list of length",
-            "optimizer was expecting",
-            "optimizer weights shape",
-            "optimizer weight shape",
-        ),
-        r"You called `?set_weights\(weights\)`? on optimizer (?P<optimizer>\w+) with a\s+weight list of length"
-        r" (?P<got>\d+), but the optimizer was expecting (?P<want>\d+) weights|Optimizer weights shape"
-        r"|optimizer weight shape",
-        why="the optimizer has another number of weights than the list ({got} given, {want} expected)",
-        remedy=_ANEW,
-        weigh=group_sizes,
-        also=("lazy-build",),
-        example=(
-            "ValueError: You called `set_weights(weights)` on optimizer Adam with a  weight list of length 19, but "
-            "the optimizer was expecting 0 weights"
-        ),
-    ),
-    Entry(
-        "keras-optimizer-fresh",
-        "optimizer-structure",
-        ("error in loading the saved optimizer", "load optimizer", "skipping variable loading for optimizer"),
-        r"Error in loading the saved optimizer state\.? ?"
-        r"|Skipping variable loading for optimizer '?(?P<optimizer>\w+)'?, because it has (?P<want>\d+)"
-        r" variables whereas the saved optimizer has (?P<got>\d+)|could not load optimizer",
-        why="the saved optimizer state does not fit the optimizer, and Keras starts a fresh one with a warning only",
-        remedy="For inference it is harmless (`compile=False`). To go on training: " + _ANEW,
-        also=("resume-state", "version-mismatch"),
-        weight=0.9,
-        example=(
-            "UserWarning: Skipping variable loading for optimizer 'adam', because it has 1 variables whereas the "
-            "saved optimizer has 19 variables."
-        ),
-    ),
-    Entry(
-        "keras-optimizer-old-variables",
-        "optimizer-structure",
-        (
-            "lossscaleoptimizer",
-            "'_variables'",
-            "has no attribute 'weights'",
-            "has no attribute '_weights'",
-            "object has no attribute",
-        ),
-        r"'(?P<kind>LossScaleOptimizer\w*)' object has no attribute|'(?P<kind2>\w*(?:Adam\w*|SGD|RMSprop"
-        r"|Optimizer))' object has no attribute '(?:_?weights|_variables|get_weights|set_weights"
-        r"|_create_all_weights|_hyper|_decayed_lr|get_updates)'",
-        why=(
-            "code for one generation of Keras optimizers meets the other (2.11 and Keras 3 changed how an optimizer "
-            "keeps its variables)"
-        ),
-        remedy="Use `tf.keras.optimizers.legacy.*` with the old file, or save again in the format of this version.",
-        also=("version-mismatch", "unserialisable"),
-        weight=0.85,
-        types=("AttributeError",),
-        example="AttributeError: 'LossScaleOptimizerV3' object has no attribute '_variables'",
-    ),
-    Entry(
-        "keras-unknown-variable",
-        "optimizer-structure",
-        ("unknown variable", "cannot recognize variable", "the optimizer cannot recognize"),
-        r"Unknown variable: <(?:KerasVariable|tf\.Variable|Variable)"
-        r"|The optimizer cannot recognize variable (?P<tensor>[\w/.:]+)"
-        r"|KeyError: .{0,40}The optimizer cannot recognize",
-        why=(
-            "the optimizer was built over other variables than those of the model (restored or built before the "
-            "model's layers changed)"
-        ),
-        remedy=(
-            "Build the optimizer after the model is final: `optimizer.build(model.trainable_variables)`; "
-            "`holdfast.examine(model=m, optimizer=o)` names the variables."
-        ),
-        also=("lazy-build",),
-        weight=0.9,
-        example=(
-            "KeyError: 'The optimizer cannot recognize variable dense_3/kernel:0. This usually means you are trying "
-            "to call the optimizer to update different parts of the model separately.'"
-        ),
-    ),
-    Entry(
-        "tf-slot-key",
-        "optimizer-structure",
-        ("not found in checkpoint",),
-        r"(?:Key|Tensor name \"?) ?(?P<key>[\w./\-]+/(?:" + _SLOTS[3:-1] + r"))\"? not found in checkpoint",
-        why=(
-            "`{key}` is a slot of the optimizer that the checkpoint does not have: it was trained with another "
-            "optimizer, or saved without its state"
-        ),
-        remedy=(
-            "Restore the weights alone (a Saver over the model's variables), and start the optimizer anew on "
-            "purpose; or use the optimizer that it was trained with."
-        ),
-        also=("missing-tensor", "resume-state"),
-        weight=0.93,
-        test="names",
-        example='NotFoundError: Tensor name "conv1/biases/Adagrad" not found in checkpoint files model.ckpt',
-    ),
-    Entry(
-        "tf-optimizer-unresolved",
-        "optimizer-structure",
-        ("unresolved object in checkpoint", "checkpoint could not be found in the restored object: (root)"),
-        r"Unresolved object in checkpoint:? ?\(root\)\.(?:\w+\.)*?(?P<what>optimizer[\w.]*|_?optim[\w.]*)"
-        r"|checkpoint could not be found in the restored object: \(root\)\.(?:\w+\.)*(?P<what2>optimizer[\w.']*)",
-        why=(
-            "the checkpoint holds optimizer state ({what}) that nothing in the program took: the optimizer has not "
-            "made its variables yet, is wrapped, or was not given"
-        ),
-        remedy=(
-            "Build the optimizer first (`optimizer.build(...)`, or one step), then restore and `assert_consumed()`; "
-            "for inference call `.expect_partial()`."
-        ),
-        also=("lazy-build", "resume-state"),
-        weight=0.85,
-        example="WARNING:tensorflow:Unresolved object in checkpoint: (root).optimizer.iter",
-    ),
-    Entry(
         "lora-parameter-name",
         "optimizer-structure",
         (".lora_a.", ".lora_b.", "lora_"),
@@ -328,5 +187,60 @@ ENTRIES = (
         also=("resume-state",),
         weight=0.7,
         example="KeyError: \"param 'initial_lr' is not specified in param_groups[0] when resuming an optimizer\"",
+    ),
+    Entry(
+        "optimizer-state-key",
+        "optimizer-structure",
+        (
+            "keyerror: 'exp_avg'",
+            "keyerror: 'momentum_buffer'",
+            "keyerror: 'betas'",
+            "keyerror: 'initial_lr'",
+            "keyerror: 'max_exp_avg_sq'",
+            "keyerror: 'foreach'",
+            "keyerror:",
+        ),
+        (
+            r"KeyError: '(?P<key>exp_avg|exp_avg_sq|momentum_buffer|betas|initial_lr|max_exp_avg_sq|maximize|foreach"
+            r"|capturable|differentiable|fused)'"
+        ),
+        why=(
+            "the restored optimizer state has no `{key}`: it is of another class or version of the optimizer, or was "
+            "not restored for all parameters"
+        ),
+        remedy=(
+            "Build the optimizer of the class that was saved; `holdfast inspect CKPT` shows its slots and "
+            "hyperparameters."
+        ),
+        weight=0.82,
+        also=("version-mismatch", "resume-state"),
+        test="names",
+        example="    exp_avg = state['exp_avg']\nKeyError: 'exp_avg'",
+    ),
+    Entry(
+        "group-key-unknown",
+        "optimizer-hyperparameters",
+        (
+            "unexpected keyword argument 'initial_lr'",
+            "unexpected keyword argument 'lr'",
+            "unexpected keyword argument 'betas'",
+            "unexpected keyword argument 'momentum'",
+            "unexpected keyword argument 'weight_decay'",
+            "unexpected keyword argument 'fused'",
+            "unexpected keyword argument 'foreach'",
+            "unexpected keyword argument 'params'",
+        ),
+        r"got an unexpected keyword argument '(?P<key>initial_lr|lr|betas|momentum|weight_decay|fused|foreach|params)'",
+        why="settings of the saved optimizer are handed to one that has no `{key}`: it is made from the saved groups",
+        remedy=(
+            "Make the optimizer from the program's own settings, then `load_state_dict`; leave out keys "
+            "that schedulers add (`initial_lr`)."
+        ),
+        also=("resume-state", "version-mismatch"),
+        weight=0.8,
+        weigh=loading_where(
+            "'lr'", "'betas'", "'momentum'", "'weight_decay'", "'fused'", "'foreach'", "'params'"
+        ),
+        example="    resume=True, load_checkpoint()\nTypeError: __init__() got an unexpected keyword argument 'initial_lr'",
     ),
 )

@@ -1,15 +1,16 @@
-"""The disk and what stands for it: space, quotas, permissions, network file systems, names."""
+"""The disk and what stands for it: space, quotas, permissions, network file systems."""
 
 from __future__ import annotations
 
-import re
-
+from ..concerning import concerns, of_checkpoints
 from ..knowledge import Entry, Guess, Look
+from ..where import saving, saving_or_alone, storing, storing_or_alone
 
 _ROOM = (
     "Look for room: `df -h`, `df -i`, `quota -s`; the checkpoint before this one is not touched by Holdfast's vault "
     "(`on_full`)."
 )
+
 _SAVES = (
     "save",
     "_save",
@@ -27,39 +28,37 @@ _SAVES = (
     "rmtree",
     "save_state",
 )
-_STORES = frozenset(
-    {
-        "save", "_save", "save_weights", "save_model", "save_checkpoint", "save_file", "save_pretrained", "torch_save",
-        "save_state", "load_weights", "load_model", "load_checkpoint", "load_state_dict", "restore", "from_pretrained",
-        "load_file", "safe_open", "load_from_checkpoint", "_save_checkpoint", "_open_file_like", "_open_zipfile_writer",
-    }
-)  # fmt: skip
+
 _SAVING = ("checkpoint", "ckpt", ".pt", ".h5", "safetensors", "save", "tempstate", ".tmp", "model")
 
 
-_LIKE = re.compile(
-    r"(?:checkpoint|ckpt|\.pth?\b|\.pt$|\.h5|\.hdf5|\.keras|safetensors|pytorch_model|weights|tempstate"
-    r"|optimizer|\.index$"
-    r"|\.data-\d|snapshot|\.msgpack|\.npz|global_step|step[-_]\d|epoch[-_=]?\d|model[\w.\-]*$|saved_model|best|last\.)",
-    re.IGNORECASE,
-)
-
-
-def concerns(look: Look) -> bool:
-    """Whether the path of the message, or the functions on the way, are those of checkpoints."""
-    if look.reading.calls.intersection(_STORES):
-        return True
+def permission_or_open_elsewhere(look: Look) -> list[Guess]:
+    """On Windows a file that another program holds open is refused like one without permission."""
+    lower = look.reading.lower
     path = look.facts().get("path", "")
-    return (
-        bool(_LIKE.search(path))
-        if path
-        else any(w in look.reading.lower for w in ("checkpoint", "ckpt", "tempstate"))
+    if path and not concerns(look) and not any(word in path.lower() for word in _SAVING):
+        return []
+    if not ("rename" in lower and "access is denied" in lower):
+        return [look.entry.guess(look)]
+    why = (
+        "the rename failed because another program holds the file open (on Windows: TensorBoard, a sync tool, "
+        "antivirus)"
     )
+    remedy = "Close it, or save into another folder than the one that it watches."
+    return [
+        look.entry.guess(look, "concurrency", confidence=0.84, why=why, remedy=remedy),
+        look.entry.guess(look, confidence=0.7),
+    ]
 
 
-def of_checkpoints(look: Look) -> list[Guess]:
-    """What the system says of any file, where that file is a checkpoint."""
-    return [look.entry.guess(look)] if concerns(look) else []
+def parent_or_room(look: Look) -> list[Guess]:
+    """The writer could not begin, or could not go on."""
+    if "Parent directory" not in look.match[0]:
+        return [look.entry.guess(look)]
+    remedy = "Make it first: os.makedirs(os.path.dirname(path), exist_ok=True)."
+    return [
+        look.entry.guess(look, "not-found", confidence=0.93, why="the folder does not exist", remedy=remedy)
+    ]
 
 
 ENTRIES = (
@@ -110,56 +109,11 @@ ENTRIES = (
         weight=0.88,
         calls=("save", "_save", "write_record"),
         test="space",
-        weigh=lambda look: (
-            [
-                look.entry.guess(
-                    look,
-                    "not-found",
-                    confidence=0.93,
-                    why="the folder does not exist",
-                    remedy="Make it first: os.makedirs(os.path.dirname(path), exist_ok=True).",
-                )
-            ]
-            if "Parent directory" in look.match[0]
-            else [look.entry.guess(look)]
-        ),
+        weigh=parent_or_room,
         example=(
             "RuntimeError: [enforce fail at inline_container.cc:471] . PytorchStreamWriter failed writing file "
             "data/3: file write failed"
         ),
-    ),
-    Entry(
-        "tf-exhausted-file",
-        "storage",
-        ("resource",),
-        r"Resource ?[Ee]xhausted(?:Error)?: (?P<path>[^\s;]*(?:tempstate|\.data-|\.index|\.meta|events"
-        r"|/)[^\s;]*)(?:; (?P<what>[\w ]+))?",
-        why=(
-            "the file system did not take the bytes of `{path}`: disk or quota full (TensorFlow calls that "
-            "ResourceExhausted)"
-        ),
-        remedy=_ROOM,
-        also=("incomplete-save",),
-        weight=0.9,
-        test="space",
-        weigh=of_checkpoints,
-        example="ResourceExhaustedError: ./model/model-49.tempstate5787507096018461664",
-    ),
-    Entry(
-        "tf-write-invalid",
-        "storage",
-        ("tempstate",),
-        r"(?P<path>\S*tempstate\d+)\s*;? ?(?P<what>Invalid argument|Operation not (?:permitted|supported)"
-        r"|Input/output error|Permission denied|No such file or directory|Stale file handle"
-        r"|Function not implemented)?",
-        why=(
-            "writing or renaming the temporary part of the checkpoint failed ({what}): a mount (FUSE, cloud, "
-            "network) that lacks the operation, or another process that removed it"
-        ),
-        remedy="Save to a local disk and copy it over, or mount with full rename and write support.",
-        also=("concurrency",),
-        weight=0.82,
-        example="InvalidArgumentError: /out/part-00001-of-00002.data-00000-of-00001.tempstate94613; Invalid argument",
     ),
     Entry(
         "permission",
@@ -183,23 +137,7 @@ ENTRIES = (
         also=("concurrency",),
         weight=0.82,
         test="path",
-        weigh=lambda look: (
-            [
-                look.entry.guess(
-                    look,
-                    "concurrency",
-                    confidence=0.84,
-                    why=(
-                        "the rename failed because another program holds the file open (on Windows: TensorBoard, a "
-                        "sync tool, antivirus)"
-                    ),
-                    remedy="Close it, or save into another folder than the one that it watches.",
-                ),
-                look.entry.guess(look, confidence=0.7),
-            ]
-            if "rename" in look.reading.lower and "access is denied" in look.reading.lower
-            else [look.entry.guess(look)]
-        ),
+        weigh=permission_or_open_elsewhere,
         example="PermissionError: [Errno 13] Permission denied: 'runs/ckpt/model.pt'",
     ),
     Entry(
@@ -275,20 +213,11 @@ ENTRIES = (
         context=("s3", "gs:", "gcs", "checkpoint", "azure", "blob", "upload"),
         only_in=True,
         weight=0.8,
+        where=storing_or_alone,
         example=(
             "botocore.exceptions.ClientError: An error occurred (AccessDenied) when calling the PutObject operation: "
             "s3://bucket/ckpt"
         ),
-    ),
-    Entry(
-        "name-too-long",
-        "storage",
-        ("errno 36", "winerror 206", "too long"),
-        r"[Ff]ile name too long|\[?Errno 36\]?|\[WinError 206\]|extension is too long",
-        why="the path is longer than the file system takes (255 bytes a name; 260 characters a path on Windows)",
-        remedy="Shorter run or metric names in the file's name.",
-        weight=0.95,
-        example="OSError: [Errno 36] File name too long: 'runs/...'",
     ),
     Entry(
         "too-many-files",
@@ -304,75 +233,110 @@ ENTRIES = (
         example="OSError: [Errno 24] Too many open files: 'ckpt-3.pt'",
     ),
     Entry(
-        "rename-failed",
+        "file-not-opened",
         "storage",
-        ("cross-device link", "errno 18", "ailed to"),
-        r"[Ff]ailed to rename:? ?(?P<path>\S+)? ?(?:to:? (?P<to>\S+))?|Invalid cross-device link|\[?Errno 18\]?",
-        why=(
-            "the finished file could not be put in its place (another file system, or another process holds it or "
-            "moved it)"
-        ),
-        remedy="Write beside the target on the same file system; one writer only.",
-        weight=0.72,
-        also=("concurrency", "incomplete-save"),
-        weigh=lambda look: (
-            [
-                look.entry.guess(
-                    look,
-                    "concurrency",
-                    confidence=0.82,
-                    why=(
-                        "another process holds the target open or has moved the temporary file already (two writers, "
-                        "or a viewer on Windows)"
-                    ),
-                ),
-                look.entry.guess(look, confidence=0.66),
-            ]
-            if any(
-                w in look.reading.lower
-                for w in ("access is denied", "no such file", "being used by another process")
-            )
-            else [look.entry.guess(look)]
-        ),
-        example="UnknownError: Failed to rename: training/checkpoint.tmp5e2c to: training/checkpoint : Access is denied.",
-    ),
-    Entry(
-        "no-such-file",
-        "not-found",
+        ("cannot be opened", "open file failed", "ailed to open"),
         (
-            "no such file or directory",
-            "filenotfounderror",
-            "does not exist",
-            "not found",
-            "the system cannot",
+            r"File (?P<path>\S+) cannot be opened|open file failed(?: because of errno (?P<errno>\d+))?"
+            r"|failed to open file:? ?(?P<path2>\S+)"
         ),
-        r"(?:No such file or directory|The system cannot find[^:']*):? ?'(?P<path>[^'\n]{2,300})'"
-        r"|(?:No such file or directory|The system cannot find[^:']*):? (?P<path2>\S{2,300})"
-        r"|FileNotFoundError: (?!\[)(?:.{0,60}?: )?(?P<path3>\S{3,200})|(?P<path4>[\w./\\\-]+\.(?:pt|pth|ckpt|h5|keras"
-        r"|bin|safetensors|npz|index)\S*) (?:does not exist|not found)|No such file or directory",
-        why="there is nothing at that path ({path})",
-        remedy=(
-            "Check spelling, working folder and step number; `ls` the folder. The file may have been removed by "
-            "retention."
-        ),
-        weigh=of_checkpoints,
-        also=("retention", "concurrency", "incomplete-save"),
-        weight=0.72,
-        test="path",
-        example="FileNotFoundError: [Errno 2] No such file or directory: 'runs/model_best.pth'",
+        why="the file could not be made or opened ({path}): no room, no permission, or no such folder",
+        remedy="Look for room and permission in that folder (`df -h`, `ls -ld`).",
+        calls=("save", "__init__", "load"),
+        also=("not-found", "concurrency"),
+        weight=0.8,
+        test="space",
+        example="RuntimeError: File out/checkpoint_0.pt cannot be opened.",
     ),
     Entry(
-        "is-a-directory",
-        "not-found",
-        ("is a directory", "errno 21", "not a directory", "errno 20"),
-        r"\[?Errno 2[01]\]?:? ?(?:Is a directory|Not a directory):? ?'?(?P<path>[^'\s]+)?"
-        r"|Is a directory:? '?(?P<path2>[^'\s]+)?",
-        why="the path is a folder (or a part of it is a file): this call wants the file itself",
-        remedy="Name the file in it; `holdfast FOLDER` says which checkpoint lies there.",
-        weigh=of_checkpoints,
-        also=("format-mismatch",),
-        weight=0.84,
-        test="path",
-        example="IsADirectoryError: [Errno 21] Is a directory: 'runs/checkpoint-500'",
+        "write-fd-failed",
+        "storage",
+        ("write():", "fd ", "failed with input/output error"),
+        r"write\(\): fd \d+ failed with (?P<what>[\w /]+)",
+        why="the operating system did not take the bytes ({what})",
+        remedy="Look for room and at the disk's health (`df -h`, `dmesg`).",
+        weight=0.93,
+        test="space",
+        also=("incomplete-save",),
+        example="RuntimeError: write(): fd 29 failed with Input/output error",
+    ),
+    Entry(
+        "writer-gave-up",
+        "storage",
+        (
+            "streamwriter failed",
+            "write error: wrote",
+            "blocks instead of",
+            "failed to write",
+            "error writing",
+            "could not write",
+            "unable to write",
+            "failed to save",
+            "failed writing",
+        ),
+        r"StreamWriter failed (?:opening archive|writing)|write error: wrote (?P<got>\d+) blocks instead of (?P<want>\d+)"
+        r"|(?:failed to write|error writing|could not write|unable to write"
+        r"|failed writing)(?= .{0,120}(?:checkpoint|ckpt|model|weights|file|\.pth?|\.h5|tensor))",
+        why=(
+            "the operating system did not take the bytes: no room or quota, no permission, no such "
+            "folder, or a failing (network) disk"
+        ),
+        remedy=_ROOM,
+        where=saving_or_alone,
+        also=("not-found", "incomplete-save"),
+        weight=0.8,
+        test="space",
+        example="RuntimeError: [enforce fail at inline_container.cc:319] . PytorchStreamWriter failed opening archive.",
+    ),
+    Entry(
+        "store-errors",
+        "storage",
+        (
+            "google.api_core",
+            "gcsfs",
+            "s3fs",
+            "fsspec",
+            "azure",
+            "boto",
+            "putobject",
+            "uploadpart",
+            "multipart upload",
+            "gs://",
+            "s3://",
+            "hdfs://",
+            "abfs",
+            "dbfs",
+            "fuse",
+        ),
+        r"google\.api_core\.exceptions\.\w+|(?:gcsfs|s3fs|fsspec|azure\.core|boto\w*)[\w.]*(?:Error"
+        r"|Exception)|(?:PutObject|UploadPart|multipart upload).{0,120}(?:fail|error)"
+        r"|(?:gs|s3|hdfs|abfss?)://\S{1,200} ?.{0,120}?(?:denied|forbidden|failed|error|timed out"
+        r"|not implemented|unavailable|throttl|40[13]|50[0-9])"
+        r"|(?:dbfs|fuse).{0,160}(?:not supported|error|failed|operation)",
+        why="the object store or its mount refused or failed",
+        remedy="Check credentials, rate limits and the mount; save to a local disk and upload afterwards.",
+        where=storing,
+        also=("concurrency", "not-found"),
+        weight=0.66,
+        example="google.api_core.exceptions.ServiceUnavailable: 503 while saving checkpoint to gs://bucket/ckpt",
+    ),
+    Entry(
+        "errno-while-saving",
+        "storage",
+        ("[errno", "[winerror"),
+        r"(?:OSError|IOError|BlockingIOError|PermissionError|TimeoutError): \[(?:Errno"
+        r"|WinError) (?P<errno>\d+)\] ?(?P<what>[^:\n]{3,80})(?:: '?(?P<path>[^'\n]+))?",
+        why="the system refused while a checkpoint was written: {what}",
+        remedy="Look for room, permission and the health of the (network) file system.",
+        calls=_SAVES,
+        only_in=True,
+        where=saving,
+        also=("concurrency", "not-found"),
+        weight=0.5,
+        test="space",
+        example=(
+            '  File "a.py", line 3, in save_checkpoint\n    torch.save(sd, p)\nOSError: [Errno 61] No '
+            "data available: 'ckpt.pt'"
+        ),
     ),
 )

@@ -38,13 +38,24 @@ def recognises(thing: Any) -> bool:
         leaves, _ = flatten(thing)
     except (TypeError, ValueError):  # keys that jax cannot sort: no pytree
         return False
-    return any(
-        isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct))
-        or nnx.is_variable(leaf)
-        or nnx.is_object(leaf)
-        or is_masked(leaf)
-        for _, leaf in leaves
-    ) or _holds_optax(thing)
+    return (
+        any(
+            isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct))
+            or nnx.is_variable(leaf)
+            or nnx.is_object(leaf)
+            or is_masked(leaf)
+            for _, leaf in leaves
+        )
+        or _holds_optax(thing)
+        or _is_node(thing, leaves)
+    )
+
+
+def _is_node(thing: Any, leaves: list[tuple[Any, Any]]) -> bool:
+    """Whether it is a node that was registered with jax (a ``TrainState``), with arrays in it, be they numpy's: what flax
+    reads back from bytes."""
+    plain = isinstance(thing, (Mapping, list, tuple, np.ndarray))
+    return not plain and any(isinstance(leaf, np.ndarray) and leaf is not thing for _, leaf in leaves)
 
 
 def _holds_optax(thing: Any) -> bool:
@@ -216,6 +227,14 @@ def _variable(spec: TensorSpec, entry: Entry) -> Variable:
     def read() -> np.ndarray:
         return arrays.read(cell.get(), spec.name)
 
+    def put(values: np.ndarray) -> None:
+        cell.set(arrays.fresh(values, like))
+
+    if not isinstance(like, jax.ShapeDtypeStruct) and not arrays.is_deleted(like):
+        return Variable(
+            spec, read, put
+        )  # without a circle, which would keep the arrays until the collector comes
+
     def write(values: np.ndarray) -> None:
         cell.set(arrays.fresh(values, like))
         variable.read = read
@@ -224,8 +243,7 @@ def _variable(spec: TensorSpec, entry: Entry) -> Variable:
         cell.set(like)
         variable.read = None
 
-    empty = isinstance(like, jax.ShapeDtypeStruct) or arrays.is_deleted(like)
-    variable = Variable(spec, None if empty else read, write, clear=clear if empty else None)
+    variable = Variable(spec, None, write, clear=clear)
     return variable
 
 

@@ -162,6 +162,8 @@ def _fields(parts: Parts, states: States, wanted: Callable[[str], bool]) -> list
             continue
         where = "/".join((*held.place.above, held.place.field))
         if held.root is None:
+            if states.weights.fit_anywhere(held.leaves):
+                continue  # under several trees alike (a copy of the weights, a target network): it is one of them
             for leaf in held.leaves.values():
                 foreign.setdefault(leaf, []).append(where)
             continue

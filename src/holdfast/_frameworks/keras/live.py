@@ -19,7 +19,7 @@ from ..._core.fault import Fault
 from ..._core.modules import ModuleSpec
 from ..._core.spec import OptimizerSpec, TensorSpec
 from ..._facts.keras_layers import kernel_layout, role_of
-from ..live import LiveCatalog, Setting, Variable
+from ..live import Held, LiveCatalog, Setting, Variable
 from . import values
 from .names import Named, named
 from .objects import Holder, holders, not_built
@@ -314,16 +314,6 @@ class _Description:
             for model in self.models.values():
                 if getattr(model, "train_function", None) is not None:
                     model.train_function = None
-
-
-class Held(Variable):
-    """The variable of a Keras variable, ``held``."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, *given: Any, held: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
-        self.held = held
 
 
 def _live(spec: TensorSpec, variable: Any) -> Variable:

@@ -19,7 +19,7 @@ from ..._core.spec import OptimizerSpec, TensorSpec
 from ..._formats.tf_describe import Description, OptimizerDraft, spec_of
 from ..._formats.tf_entries import BundleEntry
 from ..._formats.tf_object_names import describe_objects
-from ..live import LiveCatalog, Setting, Variable
+from ..live import Held, LiveCatalog, Setting, Variable
 from . import values
 from .fresh import fresh
 from .graph import LiveGraph, graph_of, is_trackable, is_variable
@@ -125,7 +125,7 @@ def _variable(key: str, what: Description, entry: BundleEntry, variable: Any, tr
     def write(array: np.ndarray) -> None:
         values.write(variable, array)
 
-    return Variable(spec, read, write, fresh=lambda: fresh(variable))
+    return Held(spec, read, write, fresh=lambda: fresh(variable), held=variable)
 
 
 def _distributed(variable: Any) -> bool:

@@ -34,6 +34,7 @@ def readiness(models: Sequence[Model], optimizers: Sequence[Optimizer], gradient
         faults += _membership(trained, optimizers, names)
     for optimizer in optimizers:
         faults += _twice(optimizer, names)
+        faults += _options(optimizer)
         faults += _slots(optimizer, names)
     faults += gradient_faults(trained, optimizers, gradients, names)
     return faults
@@ -177,6 +178,33 @@ def _twice(optimizer: Optimizer, names: Mapping[int, str]) -> Iterable[Fault]:
             False,
             "Give every parameter once.",
         )
+
+
+# -- their options ---------------------------------------------------------------------------------------
+def _options(optimizer: Optimizer) -> Iterable[Fault]:
+    """Groups without an option that the class's ``step`` reads: the groups of another class were loaded
+    (torch/optim/optimizer.py, ``load_state_dict``: the stored groups replace the live ones, their weights apart)."""
+    live = optimizer.live
+    for number, group in enumerate(getattr(live, "param_groups", ())):
+        lacking = [word for word in getattr(live, "defaults", {}) if word not in group]
+        param = next((p for p in group["params"] if p.requires_grad and not is_lazy(p)), None)
+        if not lacking or param is None:
+            continue
+        raised = outcome(optimizer, number, param)
+        if raised is None or not raised.startswith("KeyError"):
+            continue  # an option of a newer version, for which the class has a value of its own
+        yield fault(
+            "option-missing",
+            f"the next step() raises {raised}: parameter group {number} has no {', '.join(f'`{w}`' for w in lacking[:3])}, which "
+            f"{optimizer.spec.class_name} reads; its groups are those of another class",
+            [f"{optimizer.spec.name}/param_groups/{number}/{word}" for word in lacking],
+            True,
+            "Make the optimizer of the class that was saved, or start it fresh and leave its state out of the load.",
+            seen=", ".join(sorted(k for k in group if k != "params")),
+            expected=", ".join(lacking),
+            attributes={"optimizer": optimizer.spec.name, "group": number},
+        )
+        return
 
 
 # -- their state -----------------------------------------------------------------------------------------

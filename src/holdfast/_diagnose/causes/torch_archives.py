@@ -1,0 +1,388 @@
+"""``torch.load``: the bytes of the file."""
+
+from __future__ import annotations
+
+import re
+
+from ..knowledge import Entry, Guess, Look, loading_where, ranked
+from ..where import loading_or_alone
+
+_LOAD = (
+    "load",
+    "_load",
+    "_legacy_load",
+    "torch_load",
+    "load_checkpoint",
+    "from_pretrained",
+    "load_from_checkpoint",
+    "load_file",
+)
+
+_AGAIN = "Look at the file (`holdfast CKPT` says what it is and how much is there), and get it again from its source."
+
+_LFS = "`git lfs pull`, or download the file itself; `holdfast CKPT` shows the pointer's size and hash."
+
+_FIRST_BYTES = {
+    "v": (
+        "corrupt",
+        "the file is a Git-LFS pointer (it begins with `version https://git-lfs...`), not the data",
+        _LFS,
+    ),
+    "<": (
+        "corrupt",
+        "the file is a web page (it begins with `<`): a login, quota or error page was saved in its place",
+        _AGAIN,
+    ),
+    "{": (
+        "corrupt",
+        "the file is JSON (an error message of a server, or a config), not a checkpoint",
+        _AGAIN,
+    ),
+    "\\x00": (
+        "corrupt",
+        "the file is full of zeros: it was reserved and never written (a crash, a full disk, a torn copy)",
+        _AGAIN,
+    ),
+    "\\x1f": (
+        "format-mismatch",
+        "the file is compressed (gzip): unpack it first",
+        "gunzip it, or open it with `gzip.open`.",
+    ),
+    "\\x89": (
+        "format-mismatch",
+        "the file begins like HDF5 or PNG: it is no file of torch.save",
+        "Load it with the tool that wrote it.",
+    ),
+    "h": ("format-mismatch", "the file does not begin as a pickle does; it may be another format", _AGAIN),
+    "P": (
+        "version-mismatch",
+        "the file is a zip archive (torch 1.6 and later write these), which this reader does not know",
+        "Upgrade PyTorch, or save with `_use_new_zipfile_serialization=False`.",
+    ),
+}
+
+
+def first_byte(look: Look) -> list[Guess]:
+    """What the byte at which unpickling failed says."""
+    key = look.match["key"]
+    label, why, remedy = _FIRST_BYTES.get(
+        key, ("corrupt", f"the file does not begin as a pickle does (its first byte is {key!r})", _AGAIN)
+    )
+    sure = 0.92 if key in _FIRST_BYTES and key != "h" else 0.7
+    guesses = [look.entry.guess(look, label, why=why, remedy=remedy, confidence=sure)]
+    other = "corrupt" if label == "format-mismatch" else "format-mismatch"
+    guesses.append(
+        look.entry.guess(
+            look, other, confidence=0.4, why="the file may be of another format, or damaged", remedy=_AGAIN
+        )
+    )
+    return guesses
+
+
+def legacy_tar(look: Look) -> list[Guess]:
+    """``tarfile`` takes a file of zeros for an empty archive, so that PyTorch calls such a file a legacy tar."""
+    first = look.entry.guess(look)
+    if "legacy .tar" not in look.reading.lower:
+        return [first]
+    why = "a file that begins with zeros (reserved and never written) is taken for an old tar container"
+    return [first, look.entry.guess(look, "corrupt", confidence=0.7, why=why, remedy=_AGAIN)]
+
+
+def weights_only(look: Look) -> list[Guess]:
+    """Either a class outside the allow-list, or bytes that are no pickle: the message blames weights_only for both."""
+    flat = look.reading.flat
+    operand = re.search(r"Unsupported operand (\d+)", flat)
+    if operand is not None and (byte := int(operand[1])) < 256:
+        label, why, remedy = _FIRST_BYTES.get(
+            chr(byte),
+            (
+                "corrupt",
+                f"the bytes are no pickle of torch.save (0x{byte:02x} stands where an instruction should)",
+                _AGAIN,
+            ),
+        )
+        told = f"{why}; weights_only has nothing to do with it"
+        return [
+            look.entry.guess(look, label, why=told, remedy=remedy, confidence=0.9, test="whole"),
+            look.entry.guess(
+                look, "format-mismatch" if label == "corrupt" else "corrupt", confidence=0.4, test="whole"
+            ),
+        ]
+    named = re.search(
+        r"GLOBAL ([\w.]+) was not an allowed global|Unsupported (?:global|class)[: ]+(?:GLOBAL )?([\w.]+)",
+        flat,
+    )
+    what = next((group for group in named.groups() if group), "") if named is not None else ""
+    return [look.entry.guess(look, facts={"what": what} if what else {})]
+
+
+def while_opening_the_archive(look: Look) -> list[Guess]:
+    """The same errno is raised for many things: here it must be the archive's reader."""
+    opening = "pytorchfilereader" in look.reading.lower
+    loading = "serialization.py" in look.reading.files and "load" in look.reading.calls
+    return [look.entry.guess(look)] if opening or loading else []
+
+
+def persistent_or_damaged(look: Look) -> list[Guess]:
+    """An instruction that only torch's own unpickler knows, or bytes that are none."""
+    if "persistent" in look.match[0]:
+        why = (
+            "the file holds PyTorch's tensors by reference, and what reads it is a plain unpickler (or an older "
+            "PyTorch): it was taken out of its archive, or written by another version"
+        )
+        return [
+            look.entry.guess(look, "version-mismatch", confidence=0.72, why=why),
+            look.entry.guess(look, "format-mismatch", confidence=0.68, why=why),
+            look.entry.guess(look, confidence=0.45),
+        ]
+    return [
+        look.entry.guess(look, confidence=0.75),
+        look.entry.guess(look, "format-mismatch", confidence=0.45),
+    ]
+
+
+ENTRIES = (
+    Entry(
+        "pickle-invalid-load-key",
+        "corrupt",
+        ("invalid load key",),
+        r"invalid load key, '(?P<key>\\?x?[0-9a-f]{2}|\\?.)'",
+        why="",
+        remedy="",
+        weigh=first_byte,
+        calls=_LOAD,
+        test="whole",
+        example="_pickle.UnpicklingError: invalid load key, 'v'.",
+    ),
+    Entry(
+        "torch-zip-directory",
+        "corrupt",
+        ("failed finding central directory", "failed reading zip archive", "invalid header or archive"),
+        r"PytorchStreamReader failed reading zip archive: (?P<what>[\w ]+)"
+        r"|invalid header or archive is corrupted|failed finding central directory",
+        why=(
+            "the archive has no end: the file is truncated (half downloaded, killed while it was written) or was "
+            "changed by a transfer"
+        ),
+        remedy=_AGAIN,
+        confirm="The size of the file against that of its source.",
+        also=("incomplete-save", "format-mismatch"),
+        weight=0.9,
+        test="whole",
+        example="RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central directory",
+    ),
+    Entry(
+        "torch-zip-record",
+        "corrupt",
+        ("pytorchstreamreader failed", "failed reading file", "pytorchstreamreader"),
+        r"PytorchStreamReader (?:failed )?(?:reading file|locating file|failed locating) ?(?P<record>[\w./]+)?",
+        why="a record of the archive ({record}) cannot be read: the file is damaged, or is no file of torch.save",
+        remedy=_AGAIN,
+        also=("format-mismatch", "incomplete-save"),
+        weight=0.78,
+        test="whole",
+        example="RuntimeError: PytorchStreamReader failed reading file data/12: file read failed",
+    ),
+    Entry(
+        "torch-unexpected-eof",
+        "corrupt",
+        (
+            "unexpected eof",
+            "ran out of input",
+            "pickle data was truncated",
+            "storage has wrong size",
+            "storage has wrong byte size: expected",
+        ),
+        r"unexpected EOF(?:, expected (?P<more>\d+) more bytes)?|Ran out of input|pickle data was truncated"
+        r"|storage has wrong (?:byte )?size: expected (?P<want>-?\d+) got (?P<got>-?\d+)",
+        why=(
+            "the file ends before its data does: it is truncated (empty, half downloaded, or killed while it was "
+            "written)"
+        ),
+        remedy=_AGAIN,
+        confirm="The size of the file; `holdfast CKPT` says how many bytes are missing.",
+        also=("incomplete-save", "concurrency"),
+        weight=0.88,
+        test="whole",
+        context=("torch", "pickle"),
+        example="RuntimeError: unexpected EOF, expected 4096 more bytes. The file might be corrupted.",
+    ),
+    Entry(
+        "torch-magic-number",
+        "version-mismatch",
+        ("invalid magic number",),
+        r"invalid magic number; corrupt file\?",
+        why=(
+            "the file is a pickle, and not one of torch.save: another program wrote it (plain pickle, joblib, a "
+            "tar), or it is damaged"
+        ),
+        remedy="Load it with the tool that wrote it; `holdfast CKPT` says what it is.",
+        also=("corrupt", "format-mismatch"),
+        weight=0.5,
+        test="whole",
+        weigh=ranked(("format-mismatch", 0.72), ("corrupt", 0.62), ("version-mismatch", 0.4)),
+        example="RuntimeError: Invalid magic number; corrupt file?",
+    ),
+    Entry(
+        "torch-unpickling",
+        "corrupt",
+        ("unpicklingerror", "unpickling"),
+        r"UnpicklingError: (?P<what>(?:A load persistent id|unpickling stack underflow|invalid opcode"
+        r"|could not find MARK|STACK_GLOBAL|pickle exhausted|bad )[^.]{0,80})",
+        why="the file is no pickle of torch.save, or its bytes are damaged ({what})",
+        remedy=_AGAIN,
+        also=("format-mismatch",),
+        weight=0.7,
+        test="whole",
+        example=(
+            "_pickle.UnpicklingError: A load persistent id instruction was encountered, but no persistent_load "
+            "function was specified."
+        ),
+        weigh=persistent_or_damaged,
+    ),
+    Entry(
+        "torch-newer-file",
+        "version-mismatch",
+        (
+            "kmaxsupportedfileformatversion",
+            "maximum supported version for reading",
+            "your pytorch installation may be too old",
+        ),
+        r"Attempted to read a PyTorch file with version (?P<file>\d+), but the maximum supported version for"
+        r" reading is (?P<most>\d+)|kMaxSupportedFileFormatVersion",
+        why="the file was written by a newer PyTorch (file version {file}; this one reads up to {most})",
+        remedy="Upgrade PyTorch, or save again with the older one.",
+        weight=0.96,
+        example=(
+            "RuntimeError: version_ <= kMaxSupportedFileFormatVersion INTERNAL ASSERT FAILED: Attempted to read a "
+            "PyTorch file with version 3, but the maximum supported version for reading is 2."
+        ),
+    ),
+    Entry(
+        "torch-legacy-tar",
+        "format-mismatch",
+        (
+            "torch.jit.load",
+            "torchscript archive",
+            "saved in the legacy",
+            "is a zip archive(did you mean",
+            ".pt is a tar",
+            "legacy .tar",
+            "weights_only=true`",
+        ),
+        r"is a zip archive\s?\(did you mean to use torch\.jit\.load|looks like a TorchScript archive"
+        r"|Cannot use `+weights_only=True`+ with (?:TorchScript|files saved in the legacy)|\.pt is a tar"
+        r"|legacy \.tar",
+        weigh=legacy_tar,
+        why="the file is of another kind than this call reads (TorchScript, or the old tar container)",
+        remedy="Use `torch.jit.load` for TorchScript; `holdfast CKPT` says what the file is.",
+        weight=0.9,
+        also=("version-mismatch",),
+        test="whole",
+        example="RuntimeError: model.pt is a zip archive(did you mean to use torch.jit.load()?)",
+    ),
+    Entry(
+        "torch-bare-eof",
+        "corrupt",
+        ("eoferror",),
+        r"\bEOFError(?!\w)",
+        why=(
+            "the file ends before its data does: it is empty or truncated (half downloaded, or killed while it was "
+            "written)"
+        ),
+        remedy=_AGAIN,
+        types=("EOFError",),
+        calls=("load", "_legacy_load", "_load", "legacy_load"),
+        context=("torch", "pickle", "joblib"),
+        only_in=True,
+        also=("incomplete-save", "concurrency"),
+        weight=0.8,
+        test="whole",
+        example=(
+            '  File "torch/serialization.py", line 1, in _legacy_load\n    magic_number = '
+            "pickle_module.load(f)\nEOFError"
+        ),
+    ),
+    Entry(
+        "torch-reader-invalid",
+        "corrupt",
+        ("errno 22",),
+        r"\[Errno 22\] Invalid argument",
+        why=(
+            "the reader was sent to a place that the file does not have: its directory of records is damaged or cut "
+            "off"
+        ),
+        remedy=_AGAIN,
+        calls=("_open_zipfile_reader", "load", "_load"),
+        context=("pytorchfilereader",),
+        only_in=True,
+        also=("storage", "incomplete-save"),
+        weight=0.72,
+        test="whole",
+        weigh=while_opening_the_archive,
+        example=(
+            '  File "torch/serialization.py", line 807, in load\n    '
+            "super().__init__(torch._C.PyTorchFileReader(name))\nOSError: [Errno 22] Invalid argument"
+        ),
+    ),
+    Entry(
+        "torch-hub-hash",
+        "corrupt",
+        ("invalid hash value",),
+        r"invalid hash value \(expected \"?(?P<want>\w+)\"?, got \"?(?P<got>\w+)",
+        why="the downloaded file has another hash than its name says",
+        remedy="Delete it from the cache and download it again.",
+        weight=0.95,
+        test="whole",
+        example='RuntimeError: invalid hash value (expected "b627a593", got "0000aaaa")',
+    ),
+    Entry(
+        "archive-broken",
+        "corrupt",
+        (
+            "compressed file ended",
+            "error -3 while decompressing",
+            "readerror",
+            "jsondecodeerror",
+            "expecting value: line 1",
+            "ot a gzip file",
+        ),
+        r"not a gzip file|Compressed file ended before the end-of-stream marker|tarfile\.ReadError.{0,80}"
+        r"|Error -3 while decompressing|JSONDecodeError: Expecting value: line 1 column 1",
+        why="the file is truncated or empty, or of another kind than its name says",
+        remedy=_AGAIN,
+        calls=(
+            "load",
+            "from_pretrained",
+            "extract",
+            "load_model",
+            "open",
+            "_get_config_dict",
+            "loads",
+            "restore",
+        ),
+        context=("checkpoint", "ckpt", "model", "index.json", "weights", ".tar"),
+        only_in=True,
+        also=("incomplete-save", "format-mismatch"),
+        weight=0.8,
+        test="whole",
+        weigh=loading_where("jsondecodeerror"),
+        example="EOFError: Compressed file ended before the end-of-stream marker was reached (model.tar.gz checkpoint)",
+    ),
+    Entry(
+        "numpy-no-file-of-its",
+        "corrupt",
+        ("failed to interpret file", "not a zip file", "bad magic number for", "bad crc-32 for file"),
+        r"Failed to interpret file .{0,120}? as a pickle|(?:BadZipFile: )?File is not a zip file"
+        r"|Bad CRC-32 for file|Bad magic number for (?:central directory|file header)",
+        why="the archive is damaged or truncated, or is another kind of file",
+        remedy=_AGAIN,
+        also=("format-mismatch", "incomplete-save"),
+        weight=0.82,
+        test="whole",
+        types=("BadZipFile",),
+        calls=("load", "load_model"),
+        where=loading_or_alone,
+        example="zipfile.BadZipFile: File is not a zip file",
+    ),
+)

@@ -1,0 +1,56 @@
+"""Errors that are put down to a checkpoint and have nothing to do with one: what they are."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .reading import Reading
+
+__all__ = ["ELSEWHERE", "Elsewhere", "told_elsewhere"]
+
+
+class Elsewhere(NamedTuple):
+    """has: a literal (small letters) that must stand in the text. says: the pattern of the message. why: what it is.
+    example: a text that it must be found in."""
+
+    has: str
+    says: str
+    why: str
+    example: str
+
+
+ELSEWHERE = (
+    Elsewhere(
+        "distributedvariable.handle",
+        r"DistributedVariable\.handle is not available outside the replica context",
+        "the training step was called directly, in the strategy's scope; a mirrored variable can be updated only where "
+        "`strategy.run(step, args=...)` runs it. Saving in the same loop is sound",
+        "ValueError: DistributedVariable.handle is not available outside the replica context or a "
+        "`tf.distribute.Strategy.update()` call.",
+    ),
+    Elsewhere(
+        'inside "with strategy.scope()"',
+        r"Need to be inside \"with strategy\.scope\(\)\"",
+        "the optimizer makes its variables at the first step, and that was outside `strategy.scope()`: build it in the scope "
+        "(`optimizer.build(model.trainable_variables)`) and run the step by `strategy.run`",
+        'RuntimeError: Need to be inside "with strategy.scope()" for <MirroredStrategy object>',
+    ),
+    Elsewhere(
+        "has no setter",
+        r"property '(?P<name>dtype|compute_dtype|variable_dtype)' of '(?P<layer>\w+)' object has no setter|can't set attribute"
+        r" '?(?P<name2>dtype|compute_dtype|variable_dtype)",
+        "the dtype of a Keras layer is fixed when the layer is made, and its variables never change theirs (setting "
+        '`dtype_policy` leaves them too). Make the layer anew, with dtype="mixed_float16" for float32 variables that a '
+        "float32 checkpoint restores exactly",
+        "AttributeError: property 'dtype' of 'Dense' object has no setter",
+    ),
+)
+
+
+def told_elsewhere(reading: Reading) -> str:
+    """What the error is, in words; empty where it is none of these."""
+    for known in ELSEWHERE:
+        if known.has in reading.lower and re.search(known.says, reading.flat):
+            return known.why
+    return ""

@@ -1,0 +1,26 @@
+"""Names in state dicts that say where they come from."""
+
+from __future__ import annotations
+
+__all__ = ["ADAPTER", "COUNTED", "NOT_SAVED_NOW", "PACKED", "WHOLE"]
+
+NOT_SAVED_NOW = (
+    "position_ids", "num_batches_tracked", "attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "inv_freq",
+    "embeddings.token_type_ids", "relative_position_index", "attn_mask", "rotary_pos_emb.inv_freq", "scaling_layer.shift",
+    "scaling_layer.scale", "embed_positions.weights", "embed_positions._float_tensor", "decoder.version", "encoder.version",
+)  # fmt: skip
+"""Buffers that libraries began or ceased to save (transformers 4.31 and others; ``num_batches_tracked``: torch 0.4.1; fairseq's
+``version``; torchmetrics' LPIPS)."""
+PACKED = (
+    "absmax", "quant_map", "quant_state", "nested_absmax", "qweight", "qzeros", "g_idx", "weight_scale", "scales",
+    "weight_packed", "_packed_params", "zero_point", "SCB", "weight_format", "activation_post_process",
+)  # fmt: skip
+COUNTED = ("total_ops", "total_params")
+ADAPTER = ("lora_", "base_layer", "modules_to_save")
+WHOLE = frozenset(
+    {
+        "state_dict", "model", "optimizer", "epoch", "model_state_dict", "net", "args", "lr_scheduler", "optimizer_state_dict",
+        "scheduler", "config", "state", "param_groups", "best_acc", "step", "global_step", "hyper_parameters", "module", "ema",
+    }
+)  # fmt: skip
+"""What a training checkpoint's entries are called."""

@@ -1,0 +1,56 @@
+"""What an entry may ask of the surroundings (its ``where``)."""
+
+from __future__ import annotations
+
+from .surroundings import Around
+
+__all__ = [
+    "alone",
+    "apart_from_steps",
+    "loading",
+    "loading_or_alone",
+    "saving",
+    "saving_or_alone",
+    "storing",
+    "storing_or_alone",
+]
+
+
+def loading(around: Around) -> bool:
+    """Something is being loaded."""
+    return around.loading
+
+
+def saving(around: Around) -> bool:
+    """Something is being saved."""
+    return around.saving
+
+
+def storing(around: Around) -> bool:
+    """Something is being saved or loaded."""
+    return around.storing
+
+
+def alone(around: Around) -> bool:
+    """The message stands alone, as people quote it."""
+    return around.alone
+
+
+def apart_from_steps(around: Around) -> bool:
+    """No step of training, and none of its data, was under way."""
+    return not around.computing
+
+
+def loading_or_alone(around: Around) -> bool:
+    """Something is being loaded; or nothing contradicts it, as the message stands alone."""
+    return around.loading or around.alone
+
+
+def saving_or_alone(around: Around) -> bool:
+    """Something is being saved; or nothing contradicts it, as the message stands alone."""
+    return around.saving or around.alone
+
+
+def storing_or_alone(around: Around) -> bool:
+    """Something is being saved or loaded; or nothing contradicts it, as the message stands alone."""
+    return around.storing or around.alone

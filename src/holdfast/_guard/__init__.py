@@ -1,0 +1,1 @@
+"""Policy over the frameworks' events: ``holdfast run`` and ``holdfast.guard()``."""

@@ -1,0 +1,68 @@
+"""Saves that go on after their call has returned: somebody waits for each, and the end of the program is told of."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Background"]
+
+_LONGEST = 60.0
+"""Seconds that the end of the program waits, where the interpreter would wait too."""
+
+_MOMENT = 0.5
+"""Seconds for the thread that waits to wake up: what is done may not be known yet."""
+
+
+class Background:
+    """Waits for one save in a thread of its own. ``ended`` gets its error, or ``None``, in that thread."""
+
+    def __init__(
+        self, finished: Callable[[], None], ended: Callable[[BaseException | None], None], what: Any
+    ) -> None:
+        self._finished, self._ended, self._what = finished, ended, what
+        self.done = False
+        self.failed = False
+        self._thread = threading.Thread(target=self._wait, name="holdfast-watches-a-save", daemon=True)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._finished()
+        except BaseException as raised:  # noqa: BLE001 - handed on, whatever it is
+            error = raised
+        self.failed = error is not None
+        self.done = True
+        self._ended(error)
+
+    def at_end(self, late: Callable[[Any, bool, bool], None]) -> None:
+        """The program has ended. Where the save is not done, ``late`` is called with what it is, whether it then ended, and
+        whether it failed. It is waited for as long as the interpreter would wait: while threads run that are no daemons."""
+        if self.done:
+            self._thread.join()
+            return
+        begun = time.monotonic()
+        self._thread.join(_MOMENT)  # it may have ended, and we have not been told yet
+        if self.done and time.monotonic() - begun < _MOMENT / 5:
+            return
+        until = begun + _LONGEST
+        while not self.done and time.monotonic() < until and _waits():
+            self._thread.join(0.05)
+        if self.done:
+            self._thread.join()
+        late(self._what, self.done, self.failed)
+
+
+def _waits() -> bool:
+    """Whether the interpreter would wait for a thread before it ends."""
+    here = threading.current_thread()
+    return any(
+        thread is not here
+        and thread is not threading.main_thread()
+        and thread.is_alive()
+        and not thread.daemon
+        for thread in threading.enumerate()
+    )

@@ -1,0 +1,436 @@
+"""Loads: what the file is, what the load did, what was put off, and the step that fails because of it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .._core.catalog import Catalog
+from .._core.difference import DIFFERENCES
+from .._core.errors import HoldfastError
+from .._core.finding import CheckpointReport, Finding, Place
+from .._diagnose.explaining import explained
+from .._examine.fit import modules_within
+from .._frameworks.events import Call, Site
+from .._integrity.architecture import called_by, modules_of
+from .._integrity.seal import find_seal
+from .._layouts.opening import the_one, try_open
+from .._rules.registry import rule_named
+from .by_framework import ByFramework
+from .deferred import Deferred, Open
+from .loading import Load, Loaded
+from .origins import Origins
+from .seen import STOPS, Seen, first_line
+from .states import State, also_told, state_of
+
+if TYPE_CHECKING:
+    from .guard import Guard
+
+__all__ = ["Loads"]
+
+Line = tuple[str, Site | None, type, int]
+"""A call, where it stands in the program, into what, of how many values."""
+
+
+_NO_ERROR = frozenset({"O207", "N101", "N102", "N108"})
+"""Findings on a load that make no step raise: a hyperparameter, values."""
+
+
+@dataclass(slots=True)
+class _Done:
+    """A load that was made: what was seen of it, and into what."""
+
+    seen: Seen
+    parts: Mapping[str, Callable[[], Any]]
+    path: str | None
+    passed_over: tuple[str, ...] = ()
+    """State of an optimizer in the checkpoint that the call did not load, as the optimizer had no variables yet."""
+
+    def touches(self, thing: Any) -> bool:
+        return any(thing is one for known in self.parts.values() for one in single(known()))
+
+    @property
+    def alive(self) -> dict[str, Any]:
+        """The objects, by part, of those that still are."""
+        return {part: thing for part, known in self.parts.items() if (thing := known()) is not None}
+
+
+class Loads:
+    """The policy for calls of the kinds ``read``, ``assign``, ``restore`` and ``step``."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.origins = Origins()
+        self.files = guard.files
+        self.by_framework = ByFramework(self)
+        self._done: list[_Done] = []
+        self.deferred = Deferred(guard, self._from_file)
+        self._told: set[tuple[str, str]] = set()
+        self._copies: set[Line] = set()
+        self.loose: dict[str, tuple[Seen, str]] = {}
+
+    def around(self, call: Call, run: Callable[[str | None], Any]) -> Any:
+        """Carry the call out; see :class:`Guard`."""
+        return {"read": self._read, "assign": self._assign, "restore": self._restore, "step": self._step}[
+            call.kind
+        ](call, run)
+
+    # -- a file's content comes into memory ------------------------------------------------------------------------
+    def _read(self, call: Call, run: Callable[[str | None], Any]) -> Any:
+        if call.options.get("by_framework"):
+            return self.by_framework.around(call, run)
+        if call.options.get("piece"):  # of a file that was looked at when it was opened
+            result = run(call.path)
+            if call.path is not None:
+                self.origins.note(result, self.files.place(call.path))
+            return result
+        seen = Seen.of(call)
+        self._look_at_file(call, seen)
+        result = self._carry_out(call, run, seen)
+        with self.guard.looking(seen):
+            if call.path is not None:
+                self.origins.note(result, self.files.place(call.path))
+        if call.path is not None or seen.findings or seen.sentence:  # a buffer: nothing is known of it
+            self.guard.note(seen)
+        return result
+
+    def _look_at_file(self, call: Call, seen: Seen) -> CheckpointReport | None:
+        """What the file is, and whether it is whole."""
+        if call.path is None:
+            return None
+        with self.guard.looking(seen):
+            report = self.files.examined(call.path)
+            if report is None:
+                return None
+            seen.sentence = self.files.sentence(report)
+            seen.findings += self._new(report.findings, call.path)  # of a file once
+            return report
+        return None
+
+    # -- values in memory are put into live objects ---------------------------------------------------------------
+    def _assign(self, call: Call, run: Callable[[str | None], Any]) -> Any:
+        line = line_of(call)
+        stored = call.options.get("stored")  # out of bytes that were written once
+        if line in self._copies and not stored and self.origins.of(call.state) is None:
+            return run(call.path)  # copies in memory, in a loop: the first of them was looked at
+        seen, load, state, held = Seen.of(call), None, None, ExitStack()
+        with self.guard.looking(seen):
+            state = state_of(call, self.origins, self._known_models())
+            if state is not None:
+                load = self._begun(state, held)
+                seen.path = state.path
+                self.loose.pop(state.path or "", None)
+        copy = line if not stored and (state is None or state.path is None) else None
+        return self._loaded(call, run, seen, load, held, state, copy)
+
+    def _begun(self, state: State, held: ExitStack) -> Load:
+        stored = held.enter_context(state.open())
+        if state.path is not None and state.only is None:
+            seal = find_seal(the_one(state.path))
+            if seal is not None:
+                with try_open_path(state.path) as file:
+                    front = "" if state.within is None else state.within(file)
+                    if front is not None:
+                        stored.modules = modules_within(modules_of(file, seal), front)
+        return Load(
+            stored, state.path or "the state dict", state.parts, only=state.only, by_position=state.by_position,
+            owned=state.owned, earlier=state.earlier, described=state.described,
+        )  # fmt: skip
+
+    # -- a file is put into live objects in one call ---------------------------------------------------------------
+    def _restore(self, call: Call, run: Callable[[str | None], Any]) -> Any:
+        if call.options.get("by_framework"):
+            return self.by_framework.around(call, run)
+        seen, load, held = Seen.of(call), None, ExitStack()
+        self._look_at_file(call, seen)
+        if call.path is None:
+            return self._without_path(call, run, seen)
+        if call.parts:
+            with self.guard.looking(seen):
+                load = self._from_file(call.path, call.parts, held)
+        return self._loaded(call, run, seen, load, held)
+
+    def _from_file(self, path: str, parts: Mapping[str, Any], held: ExitStack) -> Load | None:
+        try:
+            target = the_one(path)
+        except HoldfastError:
+            return None  # the call itself will tell
+        stored, _ = try_open(target)
+        if stored is None:
+            return None
+        held.enter_context(stored)
+        seal = find_seal(target)
+        stored.modules = modules_of(stored, seal)
+        return Load(stored, path, parts, called=called_by(seal))
+
+    def _without_path(self, call: Call, run: Callable[[str | None], Any], seen: Seen) -> Any:
+        """``restore(None)``: frameworks take it for "there is nothing to restore"."""
+        result = self._carry_out(call, run, seen)
+        rule = rule_named("nothing-loaded")
+        assert rule is not None
+        seen.sentence = "nothing was loaded"
+        why, severity = call.options.get("because", ("", None))
+        message = f"{call.api} was given no checkpoint (None): everything keeps its initial values"
+        seen.findings.append(rule.finding(f"{message}; {why}" if why else message, severity=severity))
+        self.guard.note(seen)
+        return result
+
+    # -- both ----------------------------------------------------------------------------------------------------
+    def _loaded(
+        self,
+        call: Call,
+        run: Callable[[str | None], Any],
+        seen: Seen,
+        load: Load | None,
+        held: ExitStack,
+        state: State | None = None,
+        copy: Line | None = None,
+    ) -> Any:
+        """``copy``: the line of a load from memory alone, of no file; where that is right, nothing is told of it."""
+        with held:
+            result = self._carry_out(call, run, seen, load)
+            if load is None and call.kind == "restore" and not call.parts:  # it has made the objects itself
+                with self.guard.looking(seen):
+                    if call.path is not None and (made := made_by(call, result)):
+                        load = self._from_file(call.path, made, held)
+            parts = {**call.parts, **made_by(call, result)}
+            done = _Done(seen, {part: reference(thing) for part, thing in parts.items()}, call.path)
+            if load is not None:
+                with self.guard.looking(seen):
+                    deferring = bool(call.options.get("deferred"))
+                    loaded = load.after(
+                        made_by(call, result) or None,
+                        deferring=deferring,
+                        weights=bool(call.options.get("weights")),
+                    )
+                    if state is not None and state.after is not None:
+                        state.after(loaded)
+                    seen.sentence = loaded.sentence
+                    seen.findings += self._new(with_reason(loaded.findings, call), seen.site)
+                    seen.findings += self._new(map(not_there, call.options.get("unset", ())), seen.site)
+                    seen.findings += self._new(also_told(call, call.parts, made_by(call, result)), seen.site)
+                    seen.facts = facts_of(loaded)
+                    if deferring and (loaded.pending or loaded.later or loaded.unmade or loaded.unused):
+                        self._put_off(call, done, loaded)
+                    done.passed_over = loaded.passed_over
+        self._done.append(done)
+        if copy is not None:
+            self._copies.add(copy)
+            if seen.worst not in ("error", "warning"):
+                return result
+        self.guard.note(seen)
+        return result
+
+    def _put_off(self, call: Call, done: _Done, loaded: Loaded) -> None:
+        """What has no variables yet is looked at again once it has."""
+        known = frozenset((*loaded.restored, *loaded.left, *loaded.other))
+        alive = call.options.get("alive") or (
+            lambda: done.alive if len(done.alive) == len(done.parts) else None
+        )
+        if call.path is not None:
+            by_place = call.options.get("by_place", "")
+            self.deferred.add(Open(done.seen, call.path, alive, known, call.options.get("bound"), by_place))
+
+    def _carry_out(
+        self,
+        call: Call,
+        run: Callable[[str | None], Any],
+        seen: Seen,
+        load: Load | Callable[[], Load | None] | None = None,
+    ) -> Any:
+        try:
+            call.result = run(call.path)
+        except BaseException as error:
+            if isinstance(error, STOPS):
+                raise
+            call.error = error
+            with self.guard.looking(seen):
+                seen.error = f"{type(error).__name__}: {first_line(error)}"
+                begun = load() if callable(load) else load
+                if begun is not None:
+                    seen.findings += self._new(begun.misfits, seen.site)
+                found = explained(error, seen.path)
+                if found is not None and found.causes:
+                    cause, grave = found.causes[0], [f for f in seen.findings if f.severity != "note"]
+                    seen.facts = {"diagnosis": [c.label for c in found.causes]}
+                    if not any(f.remedy for f in grave):
+                        seen.facts = {**seen.facts, "remedy": cause.remedy}
+                    if not grave:
+                        seen.sentence = f"{cause.label} ({cause.status}): {cause.why}"
+            self.guard.note(seen)
+            raise
+        return call.result
+
+    def _new(self, findings: Iterable[Finding], of: str) -> list[Finding]:
+        """Those that were not told of this file, or of this line of the program, before."""
+        found = []
+        for finding in findings:
+            key = (of, f"{finding.code} {finding.message}")
+            if key not in self._told:
+                self._told.add(key)
+                found.append(finding)
+        return found
+
+    def _known_models(self) -> list[Any]:
+        """Objects that were loaded before, each once, the earliest first."""
+        return [*{id(thing): thing for done in self._done for thing in done.alive.values()}.values()]
+
+    # -- the step after ----------------------------------------------------------------------------------------------
+    def _step(self, call: Call, run: Callable[[str | None], Any]) -> Any:
+        reading = call.options.get("reading", nullcontext)
+        if self.deferred and reading is not None:
+            with reading():
+                self.deferred.settle(call.options.get("when", "at the first step"))
+        if not call.options.get("made"):
+            self._goes_on(call)
+        try:
+            return run(None)
+        except Exception as error:
+            seen = Seen.of(call)
+            with self.guard.looking(seen):
+                self._linked(call, error, seen)
+            if seen.findings or seen.sentence:
+                self.guard.note(seen)
+            raise
+
+    def _linked(self, call: Call, error: Exception, seen: Seen) -> None:
+        """The error of a step, linked back to what the load before it left wrong."""
+        seen.error = f"{type(error).__name__}: {first_line(error)}"
+        optimizer = next(iter(call.parts.values()), None)
+        for done in reversed(self._done):
+            wrong = [f for f in done.seen.findings if f.severity != "note" and f.code not in _NO_ERROR]
+            named = any(name in str(error) for f in wrong for name in f.tensors)
+            if wrong and (done.touches(optimizer) or optimizer is None or named):
+                source = f" from {done.seen.path}" if done.seen.path else ""
+                seen.sentence = (
+                    f"this comes from {done.seen.api} at {done.seen.site}{source}: {wrong[0].message}"
+                )
+                seen.facts = {"load": done.seen.site, "codes": [f.code for f in wrong]}
+                error.__dict__.setdefault("__notes__", []).append(f"holdfast: {seen.sentence}")
+                return
+
+    def _goes_on(self, call: Call) -> None:
+        """An optimizer steps whose state was in a checkpoint, and was not loaded."""
+        optimizer = call.parts.get("optimizer")
+        for done in reversed(self._done if optimizer is not None else ()):
+            if not done.touches(optimizer):
+                continue
+            if done.passed_over:
+                rule = rule_named("restore-still-open")
+                assert rule is not None
+                seen = Seen.of(call)
+                seen.findings.append(
+                    rule.finding(
+                        f"{done.seen.api} at {done.seen.site} passed over the optimizer's state in {done.path} (it loads one "
+                        "only where the format has it and the optimizer is built, with as many variables): the optimizer starts "
+                        "anew here",
+                        severity="warning", tensors=done.passed_over,
+                        remedy="Build the optimizer before the load: optimizer.build(model.trainable_variables).",
+                    )
+                )  # fmt: skip
+                done.passed_over = ()
+                self.guard.note(seen)
+            return
+
+    def close(self) -> None:
+        """What is still open when the program ends."""
+        self.deferred.settle("at the program's end", end=True)
+        for read, model in self.loose.values():
+            seen = Seen(read.api, "restore", read.site, read.path)
+            rule = rule_named("nothing-loaded")
+            assert rule is not None
+            seen.sentence = "at the program's end: loaded into copies"
+            seen.findings.append(
+                rule.finding(
+                    f"{read.api} at {read.site} filled tensors that are no model's own, and no load_state_dict put them into "
+                    f"{model}, whose names they bear: it kept its values", severity="warning",
+                    remedy="Put them in: model.load_state_dict(...), or set_state_dict; or load into model.state_dict() itself.",
+                )
+            )  # fmt: skip
+            self.guard.note(seen)
+
+
+def line_of(call: Call) -> Line:
+    """The line that makes an ``assign`` call, for loops of them."""
+    size = len(call.state) if isinstance(call.state, (Mapping, list, tuple)) else 0
+    return call.api, call.site, type(next(iter(call.parts.values()), None)), size
+
+
+def try_open_path(path: str) -> Catalog:
+    """The checkpoint at ``path``; raises what opening raises."""
+    from .._layouts.opening import open_path
+
+    return open_path(path)
+
+
+def reference(thing: Any) -> Callable[[], Any]:
+    """A weak reference where the object allows it; nothing is kept alive for us. Of a dict one of all that is in it."""
+    if type(thing) is dict:
+        inner = {name: reference(item) for name, item in thing.items()}
+
+        def all_of_it() -> Any:
+            found = {name: known() for name, known in inner.items()}
+            return None if any(item is None for item in found.values()) else found
+
+        return all_of_it
+    try:
+        return weakref.ref(thing)
+    except TypeError:
+        return lambda: None
+
+
+def single(thing: Any) -> Iterable[Any]:
+    """The objects in a part: several by their names, or the one."""
+    return thing.values() if type(thing) is dict else (thing,)
+
+
+def made_by(call: Call, result: Any) -> dict[str, Any]:
+    """Live objects that a call gives as its result (``load_model``; JAX's trees), by part; ``options["makes"]`` is the part's
+    word, or a function that takes the result apart."""
+    made = call.options.get("makes")
+    if callable(made):
+        return dict(made(result)) if result is not None else {}
+    return {made: result} if made is not None and result is not None else {}
+
+
+def with_reason(findings: Iterable[Finding], call: Call) -> Iterator[Finding]:
+    """The findings; where values have crossed, with what the framework goes by, as its hook says it: ``options["crossing"]`` is
+    the reason and the remedy."""
+    for finding in findings:
+        if finding.code == "T231" and "crossing" in call.options:
+            reason, remedy = call.options["crossing"]
+            yield replace(finding, message=f"{finding.message}: {reason}", remedy=remedy)
+        elif finding.code in ("T201", "T203") and (
+            call.options.get("skip_mismatch") or call.options.get("by_name")
+        ):
+            yield replace(finding, severity="note")  # as was asked for
+        else:
+            yield finding
+
+
+def not_there(name: str) -> Finding:
+    """A variable beside the model, of which its framework says that the restore has not set it."""
+    kind = DIFFERENCES["T201"]
+    return Finding(
+        "T201", kind.slug, "warning", f"{name} is in the program's checkpoint object and not in the checkpoint: "
+        "it keeps its value",
+        where=Place(tensor=name), tensors=(name,), cause=kind.cause,
+    )  # fmt: skip
+
+
+def facts_of(loaded: Loaded) -> dict[str, Any]:
+    """Numbers for the JSON document."""
+    return {
+        "restored": len(loaded.restored),
+        "of": loaded.total,
+        "bytes": loaded.nbytes,
+        "of_bytes": loaded.total_bytes,
+        "initial": list(loaded.left),
+        "unused": list(loaded.unused),
+        "cast": list(loaded.cast),
+        "hyperparameters": {name: list(pair) for name, pair in loaded.hyper.items()},
+        "next_step": loaded.next_step,
+    }

@@ -1,0 +1,67 @@
+"""Which file a value in memory came from."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["Origins", "leaves"]
+
+_MOST = 2_000_000
+
+
+class Origins:
+    """Remembers, for the tensors and arrays that a call has read, their file; keeps none of them alive."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, str]] = {}
+
+    def note(self, result: Any, path: str) -> None:
+        """Everything in ``result`` that has a shape came from ``path``."""
+        for value in leaves(result):
+            try:
+                self._known[id(value)] = (weakref.ref(value), path)
+            except TypeError:
+                continue
+        if len(self._known) > _MOST:
+            self._known = {key: row for key, row in self._known.items() if row[0]() is not None}
+
+    def of(self, value: Any) -> str | None:
+        """The one file that all tensors in ``value`` came from; ``None`` where there are several, or it is not known."""
+        found = set()
+        for leaf in leaves(value):
+            whole = getattr(leaf, "_base", None)  # of a view of PyTorch's
+            for value in (leaf, whole):
+                known = self._known.get(id(value))
+                if known is not None and known[0]() is value:
+                    found.add(known[1])
+                    break
+        return found.pop() if len(found) == 1 else None
+
+
+def _is_array(thing: Any) -> bool:
+    try:
+        return hasattr(thing, "shape") and hasattr(thing, "dtype")
+    except RuntimeError:  # a lazy parameter of PyTorch's, which has no shape yet
+        return False
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """Everything in nested mappings, lists and tuples that has a shape and a dtype."""
+    stack, seen = [tree], set()
+    while stack:
+        thing = stack.pop()
+        if _is_array(thing):
+            yield thing
+        elif isinstance(thing, (Mapping, list, tuple)):
+            if id(thing) in seen:
+                continue
+            seen.add(id(thing))
+            stack += thing.values() if isinstance(thing, Mapping) else thing
+        elif isinstance(thing, object) and hasattr(thing, "state_dict") and not isinstance(thing, type):
+            state = getattr(thing, "_parameters", None), getattr(thing, "_buffers", None)
+            stack += [part for part in state if isinstance(part, Mapping)]
+            modules = getattr(thing, "_modules", None)
+            if isinstance(modules, Mapping):
+                stack += modules.values()

@@ -1,0 +1,165 @@
+"""What PyTorch's ``load_state_dict`` puts into which objects."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..._core.catalog import Catalog
+from ..._core.errors import HoldfastError
+from ..._core.words import plural
+from ..._frameworks.events import Call
+from ..._frameworks.torch.owning import holders
+from ..._layouts.opening import open_path
+from ..._rules.registry import rule_named
+from . import State
+from .torch_known import LOADED, held, note_set, own, was_set
+from .torch_memory import skeleton, state_catalog
+from .torch_order import of_optimizer
+
+if TYPE_CHECKING:
+    from ..loading import Loaded
+    from ..origins import Origins
+
+__all__ = ["afterwards", "state"]
+
+_FILLING: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Modules that were made without memory, and are filled piece by piece (``assign=True``): a step on what is left out raises."""
+
+
+def state(call: Call, origins: Origins, models: Sequence[Any]) -> State | None:
+    """What a ``load_state_dict`` puts into which objects; ``None`` where it is given no mapping."""
+    if not isinstance(call.state, Mapping):
+        return None
+    path = origins.of(call.state)
+    part, thing = next(iter(call.parts.items()))
+    if part == "model":
+        return _of_module(call, thing, path)
+    if part == "optimizer":
+        return of_optimizer(call, thing, path, models)
+    return State(
+        partial(state_catalog, {part: call.state}, path or "the state dict"), call.parts, only=part, path=path
+    )
+
+
+def afterwards(call: Call) -> State | None:
+    """What lies in a folder that only PyTorch reads (``dcp.load``)."""
+    from .torch_dcp import afterwards as told
+
+    return told(call)
+
+
+# -- modules -------------------------------------------------------------------------------------------------------
+def _of_module(call: Call, module: torch.nn.Module, path: str | None) -> State:
+    LOADED[module] = skeleton(call.state), path
+    before = held(module)
+    assigned = bool(call.options.get("assign"))
+    lent = {id(t): t for t in before.values() if isinstance(t, torch.nn.Parameter)} if assigned else {}
+    if any(tensor.device.type == "meta" for tensor in before.values()):
+        _FILLING.add(module)
+    beside = _in_other_shards(path)
+    earlier = frozenset(
+        name
+        for name, tensor in before.items()
+        if module in _FILLING or name in beside or _stays_by_right(tensor, call, path)
+    )
+
+    def after(loaded: Loaded) -> None:
+        now = held(module)
+        restored = {*loaded.restored}
+        for name, tensor in now.items():
+            if name in restored:
+                note_set(tensor)
+        if assigned:  # what has no memory yet is given some by the next call
+            loaded.findings = [f for f in loaded.findings if f.slug != "not-writable"]
+            loaded.next_step = ""
+        loaded.kept = [name for name in loaded.left if name in earlier]
+        loaded.left = [name for name in loaded.left if name not in earlier]
+        _nothing(call, loaded, before)
+        kept = {id(tensor) for tensor in now.values()}
+        _left_behind(module, {key: tensor for key, tensor in lent.items() if key not in kept}, loaded)
+
+    return State(
+        partial(state_catalog, call.state, path or "the state dict"), call.parts, path=path, earlier=earlier,
+        after=after, within=partial(_front, [*call.state][:64]),
+    )  # fmt: skip
+
+
+def _stays_by_right(tensor: torch.Tensor, call: Call, path: str | None) -> bool:
+    """Whether a live tensor may keep what it has in a load that does not set it: an earlier load has set it; or, in a copy from
+    memory, it is none that is trained (averages of the parameters and adapters are put in and taken out again, and the rest is
+    meant to stay)."""
+    if was_set(tensor):
+        return True
+    return path is None and not call.options.get("strict", True) and not tensor.requires_grad
+
+
+def _in_other_shards(path: str | None) -> frozenset[str]:
+    """What a checkpoint of several files holds: they are loaded one after the other, each with ``strict=False``."""
+    if path is None or not path.endswith(".index.json"):
+        return frozenset()
+    try:
+        with open_path(path) as file:
+            return frozenset(file)
+    except HoldfastError:
+        return frozenset()
+
+
+def _front(keys: Sequence[str], file: Catalog) -> str | None:
+    """What stands in the file before the names of this state dict; ``None`` where they are those of a part of the model."""
+    for name in file:
+        if keys and name.endswith(keys[0]):
+            front = name[: -len(keys[0])]
+            if (not front or front.endswith("/")) and all(front + key in file for key in keys):
+                return front
+    return None
+
+
+def _nothing(call: Call, loaded: Loaded, before: Mapping[str, torch.Tensor]) -> None:
+    """``strict=False`` lets pass a state dict of which no name fits."""
+    missing = getattr(call.result, "missing_keys", None)
+    if call.options.get("strict", True) or not before or not isinstance(missing, list):
+        return
+    mine = own(next(iter(call.parts.values())))
+    counts = sum(
+        name.endswith("num_batches_tracked") for name in mine
+    )  # BatchNorm makes up for one that is not there
+    if not call.state.keys().isdisjoint(mine) or len(missing) < len(mine) - counts:
+        return
+    rule = rule_named("nothing-loaded")
+    assert rule is not None
+    given = [key for key, value in call.state.items() if isinstance(value, torch.Tensor)]
+    have = next(iter(before))
+    said = f"it has `{given[0]}`, the model `{have}`" if given else "it holds no tensor"
+    grave = tuple(f for f in loaded.findings if f.severity == "error")
+    told = rule.finding(
+        f"load_state_dict(strict=False) set none of {plural(len(before), 'tensor')}: no name of the state dict is one of the "
+        f"model's ({said})",
+        remedy="Print what the call returns (missing_keys, unexpected_keys); take the prefix off, or pick the part of the "
+        "document that holds the model.",
+    )
+    loaded.findings = [replace(told, related=grave), *(f for f in loaded.findings if f.severity != "error")]
+    loaded.left = [*before]
+    loaded.restored, loaded.other, loaded.nbytes = [], {}, 0
+
+
+def _left_behind(module: torch.nn.Module, replaced: Mapping[int, torch.Tensor], loaded: Loaded) -> None:
+    """Optimizers that hold what ``assign=True`` has put out of the model (torch/nn/modules/module.py,
+    ``_load_from_state_dict``: it sets new parameters in place of the old ones)."""
+    stale = holders(replaced.keys()) if replaced else []
+    if not stale:
+        return
+    rule = rule_named("foreign-variable")
+    assert rule is not None
+    told = rule.finding(
+        f"assign=True replaced {plural(len(replaced), 'parameter')} of the model, and {type(stale[0]).__name__}, made before, "
+        "holds the old ones: its steps will not change the model, and nothing will say so",
+        severity="error",
+        remedy="Make the optimizer after the load, or load without assign=True.",
+    )
+    loaded.findings.append(told)

@@ -1,0 +1,1 @@
+"""A run over all its checkpoints, as documents and reports."""

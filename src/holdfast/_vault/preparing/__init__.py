@@ -1,0 +1,1 @@
+"""Before the first save: what may stand against it, looked for and tried."""

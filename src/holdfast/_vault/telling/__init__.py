@@ -1,0 +1,1 @@
+"""Who is told of a save: the log, a callback, trackers, a bar."""

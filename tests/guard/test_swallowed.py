@@ -1,0 +1,188 @@
+"""Saves that fail where nobody looks: errors that are caught, die in a thread or are left in a future, and the background."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from guard.saving import codes, state, unpicklable
+from holdfast._frameworks.events import Call, watched
+from holdfast._guard.guard import Guard, Options
+from holdfast._guard.seen import Seen
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    with Guard() as made:
+        yield made
+
+
+def test_an_error_that_is_caught_and_forgotten(guard: Guard, tmp_path: Path) -> None:
+    with contextlib.suppress(Exception):  # as programs do
+        torch.save(unpicklable(), tmp_path / "a.pt")
+    assert "S146" not in codes(guard)
+    torch.save(state(), tmp_path / "b.pt")
+    assert "S146" in codes(guard)
+    guard.close()
+    assert codes(guard).count("S146") == 1
+    finding = next(f for s in guard.seen for f in s.findings if f.code == "S146")
+    assert "pickle" in finding.message
+
+
+def test_an_error_that_is_forgotten_until_the_end(guard: Guard, tmp_path: Path) -> None:
+    with contextlib.suppress(Exception):  # as programs do
+        torch.save(unpicklable(), tmp_path / "a.pt")
+    guard.close(0)
+    assert "S146" in codes(guard)
+
+
+def test_an_exit_code_tells_enough(guard: Guard, tmp_path: Path) -> None:
+    with contextlib.suppress(Exception):  # as programs do
+        torch.save(unpicklable(), tmp_path / "a.pt")
+    guard.close(3)
+    assert "S146" not in codes(guard)
+
+
+def test_another_try_that_succeeds_settles_it(guard: Guard, tmp_path: Path) -> None:
+    tries = [unpicklable(), state()]
+    for what in tries:
+        try:
+            torch.save(what, tmp_path / "a.pt")
+            break
+        except Exception:  # noqa: BLE001
+            continue
+    try:
+        torch.save(unpicklable(), tmp_path / "b.pt")
+    except Exception:  # noqa: BLE001 - saved elsewhere while the error is handled
+        torch.save(state(), tmp_path / "c.pt")
+    guard.close(0)
+    assert "S146" not in codes(guard)
+
+
+def test_an_error_in_a_thread(guard: Guard, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = threading.excepthook
+    threading.excepthook = lambda about: None
+    try:
+        with Guard() as inner:
+            thread = threading.Thread(
+                target=lambda: torch.save(unpicklable(), tmp_path / "a.pt"), name="saver"
+            )
+            thread.start()
+            thread.join()
+            told = [f for s in inner.seen for f in s.findings if f.code == "S146"]
+            assert len(told) == 1 and "saver" in told[0].message
+    finally:
+        threading.excepthook = before
+    guard.close(1)
+
+
+def test_a_future_that_is_never_asked(guard: Guard, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(torch.save, unpicklable(), tmp_path / "a.pt")
+    guard.close(0)
+    assert "S146" in codes(guard)
+
+
+def test_an_error_that_a_notebook_has_shown(
+    guard: Guard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        torch.save(unpicklable(), tmp_path / "a.pt")
+    except Exception as error:  # noqa: BLE001 - as a shell does
+        monkeypatch.setattr(sys, "last_value", error, raising=False)
+    torch.save(state(), tmp_path / "b.pt")
+    assert "S146" not in codes(guard)
+
+
+# -- saves in the background -----------------------------------------------------------------------------------------------
+def begin(
+    guard: Guard, place: Path, seconds: float, *, fails: bool = False, daemon: bool = False
+) -> threading.Thread:
+    """A call that returns at once, and goes on in a thread."""
+    trouble: list[Exception] = []
+
+    def write() -> None:
+        time.sleep(seconds)
+        if fails:
+            trouble.append(OSError(28, "No space left on device"))
+        else:
+            with guard.looking(Seen("", "", "")):
+                torch.save(state(), place)
+
+    thread = threading.Thread(target=write, daemon=daemon)
+    call = Call("torch", "dcp.async_save", "save", str(place))
+
+    def finished() -> None:
+        thread.join()
+        if trouble:
+            raise trouble[0]
+
+    def run(path: str | None) -> None:
+        thread.start()
+        call.finished = finished
+
+    watched(guard, call, run)
+    return thread
+
+
+def test_a_background_save_is_looked_at_when_it_is_done(guard: Guard, tmp_path: Path) -> None:
+    begin(guard, tmp_path / "a.pt", 0.1).join()
+    time.sleep(0.2)
+    guard.close(0)
+    assert not codes(guard, "error", "warning", "note")
+    assert "in the background: wrote 2 tensors" in guard.seen[-1].sentence
+
+
+def test_a_background_save_that_is_protected(tmp_path: Path) -> None:
+    torch.save(state(9), tmp_path / "a.pt")
+    with Guard(Options(protect=True)) as guard:
+        call = Call("torch", "some.async_save", "save", str(tmp_path / "a.pt"), movable=True)
+
+        go_on = threading.Event()
+
+        def run(path: str | None) -> None:
+            def write() -> None:
+                go_on.wait()
+                with guard.looking(Seen("", "", "")):
+                    torch.save(state(), path)
+
+            thread = threading.Thread(target=write)
+            thread.start()
+            call.finished = thread.join
+
+        watched(guard, call, run)
+        assert len(torch.load(tmp_path / "a.pt")["a"]) == 9
+        go_on.set()
+        guard.close(0)
+    assert len(torch.load(tmp_path / "a.pt")["a"]) == 3 and os.listdir(tmp_path) == ["a.pt"]
+    assert "written aside" in [s for s in guard.seen if s.kind != "read"][1].sentence
+
+
+def test_a_background_save_that_fails_unseen(guard: Guard, tmp_path: Path) -> None:
+    begin(guard, tmp_path / "a.pt", 0.05, fails=True).join()
+    time.sleep(0.2)
+    guard.close(0)
+    assert codes(guard) == ["S146"] and "No space left" in guard.seen[-1].findings[0].message
+
+
+def test_a_background_save_that_the_interpreter_waits_for(guard: Guard, tmp_path: Path) -> None:
+    begin(guard, tmp_path / "a.pt", 0.5)
+    guard.close(0)
+    assert codes(guard, "note") == ["S147"] and not codes(guard)
+
+
+def test_a_background_save_that_dies_with_the_program(guard: Guard, tmp_path: Path) -> None:
+    thread = begin(guard, tmp_path / "a.pt", 1.0, daemon=True)
+    guard.close(0)
+    assert codes(guard) == ["S147"]
+    thread.join()
