@@ -28,7 +28,9 @@ def codes(guard: Guard, *severities: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    made = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(64), keras.layers.Dense(2)])
+    made = keras.Sequential(
+        [keras.layers.Input((8,)), keras.layers.Dense(64, name="dense"), keras.layers.Dense(2)]
+    )
     made.compile("adam", "mse")
     made.fit(np.ones((8, 8), "float32"), np.ones((8, 2), "float32"), verbose=0)
     return made
@@ -57,7 +59,7 @@ def test_every_ending_is_whole(guard: Guard, model: Any, tmp_path: Path, name: s
     if ".weights." in name:
         model.load_weights(place)
     else:
-        assert keras.saving.load_model(place).optimizer.name == "adam"
+        assert type(keras.saving.load_model(place).optimizer).__name__ == "Adam"
     assert not codes(guard)
 
 
