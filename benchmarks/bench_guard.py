@@ -126,7 +126,7 @@ def jax_ways(
     step()
     keeper = ocp.StandardCheckpointer()
     keeper.save(place / "small", held)
-    large = {f"l{n}": jnp.full((WIDTH, WIDTH), float(n)) for n in range(layers)}
+    large = {f"l{n}": jax.random.normal(jax.random.key(n), (WIDTH, WIDTH)) for n in range(layers)}
     keeper.save(place / "large", large)
     keeper.wait_until_finished()
     return (
