@@ -29,7 +29,7 @@ def codes(guard: Guard, *severities: str) -> list[str]:
 @pytest.fixture(scope="module")
 def model() -> Any:
     made = keras.Sequential(
-        [keras.layers.Input((8,)), keras.layers.Dense(64, name="dense"), keras.layers.Dense(2)]
+        [keras.layers.Input((8,)), keras.layers.Dense(64, name="dense"), keras.layers.Dense(2, name="head")]
     )
     made.compile("adam", "mse")
     made.fit(np.ones((8, 8), "float32"), np.ones((8, 2), "float32"), verbose=0)
