@@ -266,10 +266,11 @@ def _globals_of(torch: Any, path: Path) -> tuple[str, ...]:
         torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - this is the question
         try:
-            return tuple(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+            found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+            return tuple(sorted(found, key=lambda name: (name.startswith("torch."), name)))  # own code first
         except Exception:  # noqa: BLE001 - torch before 2.5, or a file that it cannot walk through
-            found = re.findall(r"(?:GLOBAL|global) ([\w.]+)", str(error))
-            return tuple(dict.fromkeys(found)) or ("something in it",)
+            told = re.findall(r"(?:GLOBAL|global) ([\w.]+)", str(error))
+            return tuple(dict.fromkeys(told)) or ("something in it",)
     return ()
 
 
