@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..first_bytes import AGAIN, FIRST_BYTES
 from ..knowledge import Entry, Guess, Look, loading_where
 
 _LOAD = (
@@ -16,49 +17,6 @@ _LOAD = (
     "load_from_checkpoint",
     "load_file",
 )
-
-_AGAIN = "Look at the file (`holdfast CKPT` says what it is and how much is there), and get it again from its source."
-
-_LFS = "`git lfs pull`, or download the file itself; `holdfast CKPT` shows the pointer's size and hash."
-
-_FIRST_BYTES = {
-    "v": (
-        "corrupt",
-        "the file is a Git-LFS pointer (it begins with `version https://git-lfs...`), not the data",
-        _LFS,
-    ),
-    "<": (
-        "corrupt",
-        "the file is a web page (it begins with `<`): a login, quota or error page was saved in its place",
-        _AGAIN,
-    ),
-    "{": (
-        "corrupt",
-        "the file is JSON (an error message of a server, or a config), not a checkpoint",
-        _AGAIN,
-    ),
-    "\\x00": (
-        "corrupt",
-        "the file is full of zeros: it was reserved and never written (a crash, a full disk, a torn copy)",
-        _AGAIN,
-    ),
-    "\\x1f": (
-        "format-mismatch",
-        "the file is compressed (gzip): unpack it first",
-        "gunzip it, or open it with `gzip.open`.",
-    ),
-    "\\x89": (
-        "format-mismatch",
-        "the file begins like HDF5 or PNG: it is no file of torch.save",
-        "Load it with the tool that wrote it.",
-    ),
-    "h": ("format-mismatch", "the file does not begin as a pickle does; it may be another format", _AGAIN),
-    "P": (
-        "version-mismatch",
-        "the file is a zip archive (torch 1.6 and later write these), which this reader does not know",
-        "Upgrade PyTorch, or save with `_use_new_zipfile_serialization=False`.",
-    ),
-}
 
 _LOADS = (
     "load",
@@ -110,12 +68,12 @@ def weights_only(look: Look) -> list[Guess]:
     flat = look.reading.flat
     operand = re.search(r"Unsupported operand (\d+)", flat)
     if operand is not None and (byte := int(operand[1])) < 256:
-        label, why, remedy = _FIRST_BYTES.get(
+        label, why, remedy = FIRST_BYTES.get(
             chr(byte),
             (
                 "corrupt",
                 f"the bytes are no pickle of torch.save (0x{byte:02x} stands where an instruction should)",
-                _AGAIN,
+                AGAIN,
             ),
         )
         told = f"{why}; weights_only has nothing to do with it"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from ..first_bytes import AGAIN, FIRST_BYTES
 from ..knowledge import Entry, Guess, Look, loading_where, ranked
 from ..where import loading_or_alone
 
@@ -18,62 +17,19 @@ _LOAD = (
     "load_file",
 )
 
-_AGAIN = "Look at the file (`holdfast CKPT` says what it is and how much is there), and get it again from its source."
-
-_LFS = "`git lfs pull`, or download the file itself; `holdfast CKPT` shows the pointer's size and hash."
-
-_FIRST_BYTES = {
-    "v": (
-        "corrupt",
-        "the file is a Git-LFS pointer (it begins with `version https://git-lfs...`), not the data",
-        _LFS,
-    ),
-    "<": (
-        "corrupt",
-        "the file is a web page (it begins with `<`): a login, quota or error page was saved in its place",
-        _AGAIN,
-    ),
-    "{": (
-        "corrupt",
-        "the file is JSON (an error message of a server, or a config), not a checkpoint",
-        _AGAIN,
-    ),
-    "\\x00": (
-        "corrupt",
-        "the file is full of zeros: it was reserved and never written (a crash, a full disk, a torn copy)",
-        _AGAIN,
-    ),
-    "\\x1f": (
-        "format-mismatch",
-        "the file is compressed (gzip): unpack it first",
-        "gunzip it, or open it with `gzip.open`.",
-    ),
-    "\\x89": (
-        "format-mismatch",
-        "the file begins like HDF5 or PNG: it is no file of torch.save",
-        "Load it with the tool that wrote it.",
-    ),
-    "h": ("format-mismatch", "the file does not begin as a pickle does; it may be another format", _AGAIN),
-    "P": (
-        "version-mismatch",
-        "the file is a zip archive (torch 1.6 and later write these), which this reader does not know",
-        "Upgrade PyTorch, or save with `_use_new_zipfile_serialization=False`.",
-    ),
-}
-
 
 def first_byte(look: Look) -> list[Guess]:
     """What the byte at which unpickling failed says."""
     key = look.match["key"]
-    label, why, remedy = _FIRST_BYTES.get(
-        key, ("corrupt", f"the file does not begin as a pickle does (its first byte is {key!r})", _AGAIN)
+    label, why, remedy = FIRST_BYTES.get(
+        key, ("corrupt", f"the file does not begin as a pickle does (its first byte is {key!r})", AGAIN)
     )
-    sure = 0.92 if key in _FIRST_BYTES and key != "h" else 0.7
+    sure = 0.92 if key in FIRST_BYTES and key != "h" else 0.7
     guesses = [look.entry.guess(look, label, why=why, remedy=remedy, confidence=sure)]
     other = "corrupt" if label == "format-mismatch" else "format-mismatch"
     guesses.append(
         look.entry.guess(
-            look, other, confidence=0.4, why="the file may be of another format, or damaged", remedy=_AGAIN
+            look, other, confidence=0.4, why="the file may be of another format, or damaged", remedy=AGAIN
         )
     )
     return guesses
@@ -85,35 +41,7 @@ def legacy_tar(look: Look) -> list[Guess]:
     if "legacy .tar" not in look.reading.lower:
         return [first]
     why = "a file that begins with zeros (reserved and never written) is taken for an old tar container"
-    return [first, look.entry.guess(look, "corrupt", confidence=0.7, why=why, remedy=_AGAIN)]
-
-
-def weights_only(look: Look) -> list[Guess]:
-    """Either a class outside the allow-list, or bytes that are no pickle: the message blames weights_only for both."""
-    flat = look.reading.flat
-    operand = re.search(r"Unsupported operand (\d+)", flat)
-    if operand is not None and (byte := int(operand[1])) < 256:
-        label, why, remedy = _FIRST_BYTES.get(
-            chr(byte),
-            (
-                "corrupt",
-                f"the bytes are no pickle of torch.save (0x{byte:02x} stands where an instruction should)",
-                _AGAIN,
-            ),
-        )
-        told = f"{why}; weights_only has nothing to do with it"
-        return [
-            look.entry.guess(look, label, why=told, remedy=remedy, confidence=0.9, test="whole"),
-            look.entry.guess(
-                look, "format-mismatch" if label == "corrupt" else "corrupt", confidence=0.4, test="whole"
-            ),
-        ]
-    named = re.search(
-        r"GLOBAL ([\w.]+) was not an allowed global|Unsupported (?:global|class)[: ]+(?:GLOBAL )?([\w.]+)",
-        flat,
-    )
-    what = next((group for group in named.groups() if group), "") if named is not None else ""
-    return [look.entry.guess(look, facts={"what": what} if what else {})]
+    return [first, look.entry.guess(look, "corrupt", confidence=0.7, why=why, remedy=AGAIN)]
 
 
 def while_opening_the_archive(look: Look) -> list[Guess]:
@@ -164,7 +92,7 @@ ENTRIES = (
             "the archive has no end: the file is truncated (half downloaded, killed while it was written) or was "
             "changed by a transfer"
         ),
-        remedy=_AGAIN,
+        remedy=AGAIN,
         confirm="The size of the file against that of its source.",
         also=("incomplete-save", "format-mismatch"),
         weight=0.9,
@@ -177,7 +105,7 @@ ENTRIES = (
         ("pytorchstreamreader failed", "failed reading file", "pytorchstreamreader"),
         r"PytorchStreamReader (?:failed )?(?:reading file|locating file|failed locating) ?(?P<record>[\w./]+)?",
         why="a record of the archive ({record}) cannot be read: the file is damaged, or is no file of torch.save",
-        remedy=_AGAIN,
+        remedy=AGAIN,
         also=("format-mismatch", "incomplete-save"),
         weight=0.78,
         test="whole",
@@ -199,7 +127,7 @@ ENTRIES = (
             "the file ends before its data does: it is truncated (empty, half downloaded, or killed while it was "
             "written)"
         ),
-        remedy=_AGAIN,
+        remedy=AGAIN,
         confirm="The size of the file; `holdfast CKPT` says how many bytes are missing.",
         also=("incomplete-save", "concurrency"),
         weight=0.88,
@@ -230,7 +158,7 @@ ENTRIES = (
         r"UnpicklingError: (?P<what>(?:A load persistent id|unpickling stack underflow|invalid opcode"
         r"|could not find MARK|STACK_GLOBAL|pickle exhausted|bad )[^.]{0,80})",
         why="the file is no pickle of torch.save, or its bytes are damaged ({what})",
-        remedy=_AGAIN,
+        remedy=AGAIN,
         also=("format-mismatch",),
         weight=0.7,
         test="whole",
@@ -290,7 +218,7 @@ ENTRIES = (
             "the file ends before its data does: it is empty or truncated (half downloaded, or killed while it was "
             "written)"
         ),
-        remedy=_AGAIN,
+        remedy=AGAIN,
         types=("EOFError",),
         calls=("load", "_legacy_load", "_load", "legacy_load"),
         context=("torch", "pickle", "joblib"),
@@ -312,7 +240,7 @@ ENTRIES = (
             "the reader was sent to a place that the file does not have: its directory of records is damaged or cut "
             "off"
         ),
-        remedy=_AGAIN,
+        remedy=AGAIN,
         calls=("_open_zipfile_reader", "load", "_load"),
         context=("pytorchfilereader",),
         only_in=True,
@@ -350,7 +278,7 @@ ENTRIES = (
         r"not a gzip file|Compressed file ended before the end-of-stream marker|tarfile\.ReadError.{0,80}"
         r"|Error -3 while decompressing|JSONDecodeError: Expecting value: line 1 column 1",
         why="the file is truncated or empty, or of another kind than its name says",
-        remedy=_AGAIN,
+        remedy=AGAIN,
         calls=(
             "load",
             "from_pretrained",
@@ -376,7 +304,7 @@ ENTRIES = (
         r"Failed to interpret file .{0,120}? as a pickle|(?:BadZipFile: )?File is not a zip file"
         r"|Bad CRC-32 for file|Bad magic number for (?:central directory|file header)",
         why="the archive is damaged or truncated, or is another kind of file",
-        remedy=_AGAIN,
+        remedy=AGAIN,
         also=("format-mismatch", "incomplete-save"),
         weight=0.82,
         test="whole",
