@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,15 +115,15 @@ def by_name(
     saved: list[Held], parts: Mapping[str, Any], was: Callable[[str], str] = lambda name: name
 ) -> dict[str, np.ndarray]:
     """What bears one name on both sides; slots by their weight and word. ``was``: what a live weight was called."""
-    weights = {h.name: h for h in saved if h.owner is None}
-    slots = {(h.role, h.owner, h.slot): h for h in saved if h.owner is not None}
+    weights = {_uncounted(h.name): h for h in saved if h.owner is None}
+    slots = {(h.role, _uncounted(h.owner), h.slot): h for h in saved if h.owner is not None}
     types = {v.spec.name: v.spec for v in live_catalog(**parts).variables.values()}
     found = {}
     for now in held(parts):
         if now.owner is None:
-            old = weights.get(was(now.name))
+            old = weights.get(_uncounted(was(now.name)))
         else:
-            old = slots.get((now.role, was(now.owner), now.slot))
+            old = slots.get((now.role, _uncounted(was(now.owner)), now.slot))
         spec = types[now.name]
         if old is not None and old.values is not None and old.values.shape == spec.shape:
             from holdfast._core.dtypes import carrier
@@ -130,6 +131,12 @@ def by_name(
             with np.errstate(all="ignore"):
                 found[now.name] = old.values.astype(carrier(spec.dtype))
     return found
+
+
+def _uncounted(name: str) -> str:
+    """Without the number that Keras gives the second model of a class (``named_1/head/kernel``)."""
+    front, slash, rest = name.partition("/")
+    return re.sub(r"_\d+$", "", front) + slash + rest
 
 
 def state(run: Run) -> list[bytes]:
