@@ -1,5 +1,5 @@
 """Write ``docs/commands.md``, ``docs/rules.md``, ``docs/python.md`` and ``docs/troubleshooting.md``: outputs are real ones of
-this version, the rest docstrings and the known causes.
+this version, the rest docstrings and the known causes; and ``causes/literals.tsv``, the words by which those are found.
 
 ``python docs/generate_commands.py`` runs the commands on copies of ``tests/zoo`` in a temporary folder; ``--check`` only says
 whether the pages are current (the tests do the same).
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
@@ -383,6 +384,13 @@ PAGES = {
 }
 
 
+def made() -> dict[Path, Callable[[], str]]:
+    """Every file and what makes it; the words by which the known causes are found come first, because pages show them."""
+    from holdfast._diagnose.knowledge import LITERALS, literals
+
+    return {LITERALS: literals, **{DOCS / name: make for name, make in PAGES.items()}}
+
+
 def comparable(text: str) -> str:
     """A page without what differs from run to run: versions of Holdfast, dates and times, how long something took."""
     text = re.sub(r"\b(stall|most|after) \d+(\.\d+)? m?s\b", r"\1 SECONDS", text)
@@ -392,10 +400,10 @@ def comparable(text: str) -> str:
 
 def main() -> None:
     stale = []
-    for name, make in PAGES.items():
-        path, text = DOCS / name, make()
+    for path, make in made().items():
+        text = make()
         if not path.exists() or comparable(path.read_text(encoding="utf-8")) != comparable(text):
-            stale.append(name)
+            stale.append(path.name)
             if "--check" not in sys.argv[1:]:
                 path.write_text(text, encoding="utf-8")
     print(f"stale: {', '.join(stale)}" if stale else "current")

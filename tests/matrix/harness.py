@@ -36,10 +36,11 @@ class Case:
     """What a row's ``make(folder)`` gives.
 
     ``path``: the checkpoint written. ``parts``: live objects for ``check`` and ``restore`` (model, optimizer ...).
-    ``truth``: live name -> values that a right restore gives (of what the case can tell; names as the live catalog
-    has them). ``origin``: the live objects as they were when the checkpoint was saved, for sealing with the model.
-    ``after``: called after an exact restore for proofs of its own (a further training step ...); raises
-    AssertionError. ``damage``: done to the file once it lies there, after sealing.
+    ``truth``: live name -> values that a right restore gives (names as the live catalog has them); where an edit makes
+    them of another shape, the values as saved: their common corner is kept, what the live tensor has beyond it is zero.
+    ``origin``: the live objects as they were when the checkpoint was saved, for sealing with the model. ``after``: called
+    after an exact restore for proofs of its own (a further training step ...); raises AssertionError. ``damage``: done
+    to the file once it lies there, after sealing. ``untold``: why some weights, buffers and slots have no truth.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Case:
     origin: Any = None
     after: Callable[[holdfast.Outcome], None] | None = None
     damage: Callable[[], None] | None = None
+    untold: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _judge(row: Row, folder: Path, sealed: bool) -> Got:
         outcome = holdfast.restore(case.path, **case.parts)
     except holdfast.HoldfastError as error:
         return _failed(row, expect, case, before, error)
-    wrong = _wrong_values(case)
+    wrong = "" if expect == "indistinguishable" else _wrong_values(case, outcome)
     if expect == "indistinguishable":
         return Got("indistinguishable", warnings, not warnings, "" if not warnings else "false alarm")
     if wrong:
@@ -162,14 +164,32 @@ def _failed(
     return Got("refuse", codes, right, "" if right else "false alarm", "" if right else str(error))
 
 
-def _wrong_values(case: Case) -> str:
-    now = live_values(case.parts)
+def _wrong_values(case: Case, outcome: holdfast.Outcome, *, lossy: bool = False) -> str:
+    """What a restore that was done left otherwise than it must be; also where nothing tells what it must be."""
+    from holdfast._frameworks import live_catalog
+
+    parts = {**case.parts, **outcome.objects}
+    now = live_values(parts)
     for name, values in case.truth.items():
         if name not in now:
             return f"{name} is not among the live values"
-        if not same(now[name], values):
+        if not same(now[name], _fitted(values, now[name]) if lossy else values):
             return f"{name} is not as saved"
-    return ""
+    if case.untold or case.after is not None:
+        return ""
+    roles = {n: v.spec.role for n, v in live_catalog(**parts).variables.items() if v.read is not None}
+    untold = [n for n, role in roles.items() if role in ("weight", "buffer", "slot") and n not in case.truth]
+    return f"nothing in the row tells what {untold[0]} must be ({len(untold)} such)" if untold else ""
+
+
+def _fitted(saved: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """Saved values in a tensor of another shape, cast to its dtype: the common corner, and zeros."""
+    if saved.shape == live.shape or saved.ndim != live.ndim:
+        return saved.astype(live.dtype, copy=False)
+    found = np.zeros(live.shape, live.dtype)
+    corner = tuple(slice(0, min(sizes)) for sizes in zip(saved.shape, live.shape, strict=True))
+    found[corner] = saved[corner].astype(live.dtype)
+    return found
 
 
 def _refused(
@@ -196,13 +216,13 @@ def _refused(
     if expect in ("lossy", "leftover"):
         if got != expect:
             return Got(got, errors, False, "wrong", text)
-        holdfast.restore(case.path, plan=plan, **case.parts)
-        wrong = _wrong_values(case)
+        outcome = holdfast.restore(case.path, plan=plan, **case.parts)
+        wrong = _wrong_values(case, outcome, lossy=True)
         return Got(got, errors, not wrong, "missed" if wrong else "", wrong)
     right = expect == "refuse" and (not row.codes or bool(set(errors) & set(row.codes)))
     if right and row.settles:
-        holdfast.restore(case.path, plan=plan, **case.parts)
-        wrong = _wrong_values(case)
+        outcome = holdfast.restore(case.path, plan=plan, **case.parts)
+        wrong = _wrong_values(case, outcome)
         return Got("refuse", errors, not wrong, "wrong" if wrong else "", wrong)
     kind = "" if right else ("wrong" if expect == "refuse" else "false alarm")
     return Got("refuse", errors, right, kind, "" if right else text)

@@ -125,7 +125,7 @@ def by_name(
         else:
             old = slots.get((now.role, _uncounted(was(now.owner)), now.slot))
         spec = types[now.name]
-        if old is not None and old.values is not None and old.values.shape == spec.shape:
+        if old is not None and old.values is not None:
             from holdfast._core.dtypes import carrier
 
             with np.errstate(all="ignore"):

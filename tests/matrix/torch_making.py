@@ -157,6 +157,7 @@ def row(
             origin.model,
             after,
             None if damage is None else lambda: damage(path),
+            "the file is damaged" if damage is not None else "",
         )
 
     return Row(mutation, system, expect, make, codes, sealed, settles)
@@ -174,12 +175,12 @@ def _for_live(truth: dict[str, np.ndarray], here: Run, system: str) -> dict[str,
             continue
         if name.startswith("optimizer/state/") and name not in mine:  # made by the restore
             position = int(name.split("/")[2])
-            if position < len(weights) and values.shape in ((), tuple(weights[position].shape)):
+            if position < len(weights) and values.ndim in (0, weights[position].ndim):
                 found[name] = values
         elif values.dtype.kind == "U":
             if name in _settings(here) or not name.endswith("/initial_lr"):  # made by a scheduler only
                 found[name] = values
-        elif name in mine and mine[name].shape == values.shape:
+        elif name in mine:
             found[name] = values.astype(mine[name].dtype)
     return found
 

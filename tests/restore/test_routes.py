@@ -10,8 +10,9 @@ import pytest
 
 from holdfast._core.errors import DamagedCheckpoint
 from holdfast._integrity.files import Names
+from holdfast._integrity.places import stored_run
 from holdfast._layouts.resolve import resolve
-from holdfast._restore.routes import _copied, same_file, stored_run
+from holdfast._restore.routes import _copied, same_file
 from holdfast._storage import LocalFile
 from holdfast._storage.local import placing
 

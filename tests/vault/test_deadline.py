@@ -19,7 +19,8 @@ from holdfast._storage.sink import LocalSink
 from holdfast.testing import FaultySink
 from vault.crashing import state, tag_of
 
-DEADLINE = 0.15
+DEADLINE = 0.5
+"""Seconds: no sound operation on a busy machine takes as long."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ def test_a_write_that_hangs_is_named_and_never_becomes_visible(run: Path, kind: 
     began = time.monotonic()
     with pytest.raises(SaveFailed, match=f"saving hangs: {kind} has not returned for 0") as failed:
         vault.save(2, model=state(2), blocking=blocking).wait()
-    assert DEADLINE <= time.monotonic() - began < 3
+    assert DEADLINE <= time.monotonic() - began < 10
     assert failed.value.number == errno.ETIMEDOUT
     assert failed.value.remedy
     assert "step-00000002" in str(failed.value.file), "it names the file"

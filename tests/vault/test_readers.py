@@ -375,34 +375,28 @@ def test_another_process_restores_while_steps_come_and_go(tmp_path: Path) -> Non
     """A reader without pause in a child, a writer that keeps only the newest: each restore is whole."""
     _saved(tmp_path, 1)
     code = """
-import sys, threading
+import sys
 from holdfast import Vault
 from vault.crashing import tag_of
-count = 0
 print("go", flush=True)
-stop = []
-threading.Thread(target=lambda: (sys.stdin.readline(), stop.append(1)), daemon=True).start()
 vault = Vault(sys.argv[1])
-while not stop:
+for count in range(30):
     tag_of(vault)
-    count += 1
-print(count, flush=True)
 """
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
     )  # fmt: skip
     assert child.stdout is not None
     assert child.stdout.readline() == "go\n"
     with Vault(tmp_path, Keep(last=1)) as vault:
-        end = time.monotonic() + 0.8
         step = 2
-        while time.monotonic() < end:
+        while child.poll() is None:
             vault.save(step, model=state(step % 90), blocking=True)
             step += 1
-        out, err = child.communicate("\n")
+        _, err = child.communicate()
         assert child.returncode == 0, err
-        assert int(out) > 3
+        assert step > 3, "it never read beside a save"
         vault.save(step, model=state(1), blocking=True)
         assert len(vault) == 1
 

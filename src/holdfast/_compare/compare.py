@@ -19,10 +19,11 @@ from .._core.spec import TensorSpec
 from .._core.words import plural
 from .architecture import architecture_differences
 from .content import Probe
-from .delta import Delta, Match
+from .delta import Delta, Match, plain_match
 from .draft import draft
 from .fused import fusions
 from .keras_places import match_places
+from .layouts import axes_between
 from .match import match
 from .names import leaf, segments
 from .optimizers import belongs_to_optimizer, match_slots, optimizer_differences, slot_differences
@@ -94,7 +95,14 @@ def compare_catalogs(
 
     match(pool, probe)
     cover_tied(pool, a, b)
-    looked = {id(pair): look_at(pair, a, b, probe, depth == "full") for pair in pool.pairs}
+    alike: set[int] = set()
+    looked: dict[int, tuple[Match, Any]] = {}
+    for pair in pool.pairs:
+        if probe is None and _alike(pair):  # as nearly all are where a checkpoint fits
+            alike.add(id(pair))
+            looked[id(pair)] = plain_match(pair.a.name, pair.b.name, pair.by, pair.certain), None
+        else:
+            looked[id(pair)] = look_at(pair, a, b, probe, depth == "full")
     swapped = _uncross(pool, looked, a, b, probe, depth)
     differences: list[Difference] = list(tie_differences(pool, a, b, probe))
     to_b = {pair.a.name: pair.b.name for pair in pool.pairs}
@@ -110,9 +118,9 @@ def compare_catalogs(
         looked[id(pair)] = look_at(pair, a, b, probe, depth == "full")
 
     for pair in (*pool.pairs, *slots.pairs):
-        found, axes = looked[id(pair)]
-        if probe is None and axes is None and pair.a.name == pair.b.name and _same_facts(pair):
+        if id(pair) in alike:
             continue
+        found, axes = looked[id(pair)]
         renamed = name_difference(pair, (pair.a.name, pair.b.name) in swapped)
         if renamed is not None and not belongs_to_optimizer(pair.a):
             differences.append(renamed)
@@ -170,15 +178,17 @@ def _left_over(pool: Pool, a: Catalog) -> tuple[list[str], list[str]]:
 _KEPT = frozenset({"weight", "buffer"})
 
 
-def _same_facts(pair: Pair) -> bool:
-    """Whether what the headers say of both is the same: then :func:`pair_differences` has nothing to say of them
-    without values."""
+def _alike(pair: Pair) -> bool:
+    """Whether what the headers say of both is the same, so that without values there is nothing to say of them: no
+    permutation of axes, and nothing for :func:`pair_differences`."""
     a, b = pair.a, pair.b
     return (
-        a.shape == b.shape
+        a.name == b.name
+        and a.shape == b.shape
         and a.dtype == b.dtype
         and a.role == b.role
         and (a.trainable == b.trainable or a.trainable is None or b.trainable is None)
+        and (len(a.shape) < 2 or axes_between(a, b, None) is None)
     )
 
 

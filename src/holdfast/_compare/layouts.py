@@ -88,6 +88,16 @@ def fits(a: TensorSpec, b: TensorSpec) -> bool:
     )
 
 
+def _one_convention(a: TensorSpec, b: TensorSpec) -> bool:
+    """Whether both have the same :func:`layout_of`."""
+    if a.name != b.name or a.dialect != b.dialect:
+        return layout_of(a) == layout_of(b)
+    if a.layout == b.layout:
+        return True
+    word = last(a.name)
+    return _layout(a.layout, a.dialect, word) == _layout(b.layout, b.dialect, word)
+
+
 def axes_between(a: TensorSpec, b: TensorSpec, probe: Probe | None) -> Axes | None:
     """The permutation from A to B, or ``None`` where there is none (or none is shown).
 
@@ -99,8 +109,7 @@ def axes_between(a: TensorSpec, b: TensorSpec, probe: Probe | None) -> Axes | No
         return None
     if one != other and sorted(one) != sorted(other):
         return None
-    same_facts = a.name == b.name and a.dialect == b.dialect and a.layout == b.layout
-    if probe is None and (same_facts or layout_of(a) == layout_of(b)):
+    if probe is None and _one_convention(a, b):
         return None  # only content could show a permutation within one convention
     possible = permutations(a, b)
     if not possible:

@@ -201,8 +201,7 @@ def slot_differences(
     ``settled``: owners (of either side) that are themselves missing, left over or ambiguous; their slots
     follow them.
     """
-    has_a = bool(a.optimizers) or any(s.role == "slot" for s in a.values())
-    has_b = bool(b.optimizers) or any(s.role == "slot" for s in b.values())
+    has_a, has_b = (bool(c.optimizers) or "slot" in {s.role for s in c.values()} for c in (a, b))
     if has_a != has_b:
         names = tuple(pool.b if has_b else pool.a)
         where, code = ("B", "O201") if has_b else ("A", "O202")

@@ -54,12 +54,16 @@ class Pool:
 
     def take_named(self) -> None:
         """Make pairs of all free tensors that bear one name on both sides, in the order of B."""
-        a, b, made = (
-            self.a,
-            self.b,
-            tuple.__new__,
-        )  # a named tuple's own constructor is a function of Python's
-        self.pairs += [made(Pair, (a.pop(n), b.pop(n), "name", True)) for n in [n for n in b if n in a]]
+        a, b = self.a, self.b
+        made = tuple.__new__  # a named tuple's own constructor is a function of Python's
+        found = [made(Pair, (a[name], spec, "name", True)) for name, spec in b.items() if name in a]
+        self.pairs += found
+        if len(found) == len(a) == len(b):
+            a.clear()
+            b.clear()
+            return
+        for name in [name for name in b if name in a]:
+            del a[name], b[name]
 
     def take(self, a: str, b: str, by: str, certain: bool = True) -> None:
         """Make a pair of two free tensors."""

@@ -199,6 +199,8 @@ def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tu
     if _same_places(stored, live):
         return "", ()
     candidates = [spec.name for spec in stored.values() if spec.role in _MODEL]
+    if names and names.issubset(candidates):
+        return "", ()  # no container has more of them
     votes = _votes(candidates, names.__contains__)
     if not votes or max(votes.values()) < _ENOUGH * len(names):
         forms = {canonical(name) for name in names}

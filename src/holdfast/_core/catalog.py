@@ -58,11 +58,10 @@ class Catalog(Mapping[str, TensorSpec]):
         optimizers: Iterable[OptimizerSpec] = (),
         faults: Iterable[Fault] = (),
     ) -> None:
-        self._specs: dict[str, TensorSpec] = {}
         self._others: dict[str, list[str]] | None = None
         self.clashes: list[tuple[TensorSpec, TensorSpec]] = []
         given = list(specs)
-        self._specs.update((spec.name, spec) for spec in given)
+        self._specs: dict[str, TensorSpec] = {spec.name: spec for spec in given}
         if len(self._specs) != len(given):  # some name stands twice: the second bearer gets a free one
             self._specs.clear()
             for spec in given:

@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Iterable
 
+from .by_reports import by_reports, like_a_checkpoint_failure, like_something_else
 from .diagnosis import DiagnosedCause, Diagnosis
 from .elsewhere import told_elsewhere
 from .reading import Reading, read_text
@@ -35,12 +36,15 @@ def diagnose(
     reading = read_text(text_of(given) if isinstance(given, BaseException) else given)
     guesses = [guess for guess in weighed(reading) if guess.confidence >= 0.2][:_MOST]
     failed = _failed(reading)
-    likely = bool(guesses) and guesses[0].confidence >= SURE
+    likely = bool(guesses) and guesses[0].confidence >= SURE and not like_something_else(reading, guesses)
     named = _named(checkpoint)
     elsewhere = "" if likely else told_elsewhere(reading)
-    concerned = likely or (not elsewhere and concerns_checkpoints(reading))
+    concerned = likely or (
+        not elsewhere and (concerns_checkpoints(reading) or like_a_checkpoint_failure(reading))
+    )
     if not concerned and not named:
         return Diagnosis(False, (), failed, note=elsewhere or ELSE)
+    guesses += by_reports(reading, guesses)
     looked: tuple[str, ...] = ()
     if not files and not named:
         causes = [DiagnosedCause.of(guess) for guess in guesses]
@@ -58,7 +62,7 @@ def diagnose(
     if likely or proved:
         return Diagnosis(True, tuple(causes[:_MOST]), failed, paths=looked)
     if concerned:
-        return _unknown(failed, [guess.label for guess in guesses], looked)
+        return _unknown(failed, tuple(causes[:_MOST]), looked)
     return Diagnosis(
         False, (), failed, paths=looked,
         note="nothing in it comes from saving or loading, and the checkpoint that was named shows no fault",
@@ -80,9 +84,9 @@ def _failed(reading: Reading) -> str:
     return f"{last.type}: {last.message.splitlines()[0]}" if last.message else last.type
 
 
-def _unknown(failed: str, labels: list[str], looked: tuple[str, ...]) -> Diagnosis:
+def _unknown(failed: str, causes: tuple[DiagnosedCause, ...], looked: tuple[str, ...]) -> Diagnosis:
     return Diagnosis(
-        True, (), failed, similar=tuple(labels[:3]), paths=looked,
-        note="it happened while saving or loading, and its cause is not known. Collect: the whole traceback of every "
+        True, causes, failed, similar=tuple(cause.label for cause in causes[:3]), paths=looked,
+        note="It happened while saving or loading, and the message is not known. Collect: the whole traceback of every "
         "rank, `holdfast doctor` of the checkpoint, and the versions that wrote and read it.",
     )  # fmt: skip

@@ -9,10 +9,20 @@ import re
 from collections.abc import Sequence
 
 __all__ = [
+    "MISSING", "UNEXPECTED",
     "Sized", "cut_behind", "cut_off", "decoded", "inner_wrapper", "keys_after", "moved_word", "one_more_level", "one_to_one",
     "prefix_between", "sizes_in",
 ]  # fmt: skip
 
+MISSING = re.compile(
+    r"Missing[_ ]key(?:\(s\)|s)? ?(?:in (?:the )?(?:source )?state_dict)?[:=]?\s*(.*?)(?=Unexpected[_ ]key|size mismatch|$)",
+    re.IGNORECASE,
+)
+UNEXPECTED = re.compile(
+    r"Unexpected[_ ]key(?:\(s\)|s)? ?(?:in (?:the )?(?:source )?state_dict)?[:=]?\s*(.*?)(?=size mismatch|Missing[_ ]key|$)",
+    re.IGNORECASE,
+)
+"""The two lists of ``load_state_dict``'s message, in the wordings of several libraries."""
 _QUOTED = re.compile(r"""["']([\w.\-/]*)["']""")
 _DOTTED = re.compile(r"[\w\-]+(?:\.[\w\-]+)+|[a-zA-Z]\w*_(?:weight|bias|mean|var|tracked)\b")
 _WRAPPERS = ("module.", "_orig_mod.")
@@ -84,6 +94,22 @@ def inner_wrapper(missing: Sequence[str], unexpected: Sequence[str]) -> str | No
         right = {".".join(part for part in name.split(".") if part != word) for name in unexpected}
         if len(left & right) >= max(1, 0.5 * min(len(left), len(right))):
             return word
+    return _part_more(missing, unexpected) or _part_more(unexpected, missing)
+
+
+def _part_more(long: Sequence[str], short: Sequence[str]) -> str | None:
+    """The one word (no number) that all names of one side have more than those of the other, at the same place."""
+    there = set(short)
+    words = [
+        (n, part)
+        for name in long
+        for n, part in enumerate(name.split(".")[:24])
+        if n and not part.isdigit() and ".".join(name.split(".")[:n] + name.split(".")[n + 1 :]) in there
+    ]
+    for place in dict.fromkeys(words):
+        hits = words.count(place)
+        if hits >= 2 and hits >= 0.8 * min(len(long), len(short)):
+            return place[1]
     return None
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["ADAPTER", "COUNTED", "NOT_SAVED_NOW", "PACKED", "WHOLE"]
+__all__ = ["ADAPTER", "COUNTED", "NOT_SAVED_NOW", "PACKED", "WHOLE", "WRAPPER"]
 
 NOT_SAVED_NOW = (
     "position_ids", "num_batches_tracked", "attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "inv_freq",
     "embeddings.token_type_ids", "relative_position_index", "attn_mask", "rotary_pos_emb.inv_freq", "scaling_layer.shift",
     "scaling_layer.scale", "embed_positions.weights", "embed_positions._float_tensor", "decoder.version", "encoder.version",
+    "data_preprocessor.mean", "data_preprocessor.std",
 )  # fmt: skip
 """Buffers that libraries began or ceased to save (transformers 4.31 and others; ``num_batches_tracked``: torch 0.4.1; fairseq's
 ``version``; torchmetrics' LPIPS)."""
@@ -24,3 +25,12 @@ WHOLE = frozenset(
     }
 )  # fmt: skip
 """What a training checkpoint's entries are called."""
+WRAPPER = {
+    "module.": " (DataParallel or DistributedDataParallel adds it)",
+    "_orig_mod.": " (torch.compile adds it)",
+    "model.": " (a LightningModule or another wrapper holds the model as `model`)",
+    "base_model.model.": " (PEFT adds it)",
+    "_forward_module.": " (Lightning Fabric adds it)",
+    "_fsdp_wrapped_module.": " (FSDP adds it)",
+}
+"""Prefixes of names -> who adds them, in brackets."""

@@ -8,10 +8,11 @@ Its ``weigh`` may look closer (lists of keys, shapes) and answer with other labe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
@@ -19,7 +20,17 @@ from .._facts.causes import cause_of
 from .reading import Reading
 from .surroundings import Around, around
 
-__all__ = ["Entry", "Guess", "Look", "entries", "loading_where", "ranked"]
+__all__ = [
+    "LITERALS",
+    "Entry",
+    "Guess",
+    "Look",
+    "entries",
+    "entries_for",
+    "literals",
+    "loading_where",
+    "ranked",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +241,48 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
+LITERALS = Path(__file__).parent / "causes" / "literals.tsv"
+"""A line a module of causes: its room and name, and the literal words of its entries. ``python docs/generate_commands.py``
+writes it."""
+
+
 def entries() -> Iterator[Entry]:
-    """All entries, family by family: every module of :mod:`holdfast._diagnose.causes`."""
-    package = import_module(f"{__package__}.causes")
-    for module in sorted(info.name for info in iter_modules(package.__path__)):
-        yield from import_module(f"{package.__name__}.{module}").ENTRIES
+    """All entries, family by family: every module of every room of :mod:`holdfast._diagnose.causes`."""
+    for module in _modules():
+        yield from _of_module(module)
+
+
+def entries_for(reading: Reading) -> Iterator[Entry]:
+    """The entries that can have something to say of a text: those of the modules of which a literal word stands in it. To
+    import all of them takes longer than to read a text."""
+    words = dict(line.split("\t", 1) for line in LITERALS.read_text("utf-8").splitlines())
+    for module in _modules():
+        if module not in words or any(word in reading.lower for word in words[module].split("\t")):
+            yield from _of_module(module)
+
+
+def literals() -> str:
+    """What :data:`LITERALS` must hold."""
+    lines = []
+    for module in _modules():
+        found = sorted({word for entry in _of_module(module) for word in entry.has})
+        lines.append(
+            "\t".join([module, *(word for word in found if not any(o in word for o in found if o != word))])
+        )
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def _modules() -> tuple[str, ...]:
+    causes = Path(__file__).parent / "causes"
+    rooms = sorted(info.name for info in iter_modules([str(causes)]) if info.ispkg)
+    return tuple(
+        f"{room}.{name}"
+        for room in rooms
+        for name in sorted(info.name for info in iter_modules([str(causes / room)]))
+    )
+
+
+def _of_module(name: str) -> Sequence[Entry]:
+    found: Sequence[Entry] = import_module(f"{__package__}.causes.{name}").ENTRIES
+    return found

@@ -61,7 +61,10 @@ _LOADING = (
     r"\bload(?:s|ed|ing|er)?\b|load_|_load\b|restor|resum|pretrained|unpickl|init_checkpoint|warm.?start|reload|streamreader|"
     r"deserializ|map_location|(?:from|in|of|the) checkpoint|continu\w+ (?:training|from)|from_config"
 )
-_SAVED = r"model\.save|save_(?:weights|model|checkpoint|pretrained|state|file)|torch\.save|saver\.save|saved_model\.save|\.dump\("
+_SAVED = (
+    r"model\.save|save_(?:weights|model|checkpoint|pretrained|state|file)|torch\.save|saver\.save|saved_model\.save"
+    r"|\.dump\("
+)
 _LOADED = (
     r"(?<![a-z])load_(?:model|weights|state_dict|checkpoint|from_checkpoint|file)|from_pretrained"
     r"|torch\.load|jit\.load|saver\.restore"
@@ -87,11 +90,25 @@ _COMPUTES = frozenset(
 """Functions of a step of training and of what reads its data."""
 _DATA = r"iteratorgetnext|dataloader worker|tfrecord|forkingpickler|multiprocessing/(?:reduction|queues|connection|pool)"
 
+_TOLD = (
+    r"load|restor|resum|recover|sav(?:e[ds]?|ing)\b|save_|checkpoint|ckpt|re(?:start|launch)|interrupt|continu|snapshot|export|adapter"
+    r"|pre-?train|published|released|trained model"
+    r"|freez|frozen|weights|crash|backup|fine-?tun|second run|fresh start|new session|best\b|resume|saved_model|to -?inf\b"
+)
+"""Words without which what people tell is of something else."""
+_PRINTED = (
+    r"(?m)(?:Error|Exception|Warning)\b|^\s*(?:Traceback|File \"|WARNING|INFO|ERROR|\[[\w :.\-]+\])|\w\.(?:weight|bias|kernel"
+    r"|running_mean)\b"
+    r"|[{}]|\w/\w+/\w|torch\.Size|==>|\bat 0x|^\s*(?:import |from \w+ import )"
+)
+"""What programs print."""
+
 
 class Around(NamedTuple):
     """``saving`` and ``loading``: functions on the way, or words beside words for checkpoints, say so. ``calls``: functions
     say so. ``files``: files on the way are those of saving and loading. ``alone``: the message stands alone, without any frame
-    of a traceback, as people quote it. ``computing``: a step of training, or its data, was under way, and no save or load."""
+    of a traceback, as people quote it. ``computing``: a step of training, or its data, was under way, and no save or load.
+    ``prose``: nothing that a program prints: somebody tells of something saved."""
 
     saving: bool
     loading: bool
@@ -99,6 +116,7 @@ class Around(NamedTuple):
     files: bool
     alone: bool
     computing: bool
+    prose: bool = False
 
     @property
     def storing(self) -> bool:
@@ -131,7 +149,14 @@ def around(reading: Reading) -> Around:
         not reading.frames and len(lower) < 4000,
         not (saves or loads)
         and (not reading.calls.isdisjoint(_COMPUTES) or re.search(_DATA, lower) is not None),
+        _prose(reading, lower),
     )
+
+
+def _prose(reading: Reading, lower: str) -> bool:
+    if reading.frames or reading.raised or reading.log or len(lower) > 4000:
+        return False
+    return re.search(_TOLD, lower) is not None and re.search(_PRINTED, reading.text) is None
 
 
 def like_a_checkpoint(path: str) -> bool:

@@ -7,6 +7,7 @@ from .surroundings import Around
 __all__ = [
     "alone",
     "apart_from_steps",
+    "in_prose",
     "loading",
     "loading_or_alone",
     "saving",
@@ -39,6 +40,11 @@ def alone(around: Around) -> bool:
 def apart_from_steps(around: Around) -> bool:
     """No step of training, and none of its data, was under way."""
     return not around.computing
+
+
+def in_prose(around: Around) -> bool:
+    """Somebody tells, in words of their own, of something saved; no program printed it."""
+    return around.prose
 
 
 def loading_or_alone(around: Around) -> bool:

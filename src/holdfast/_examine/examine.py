@@ -21,6 +21,7 @@ from .._rules.registry import DEPTHS, Rule, Subject, rule_named, rules
 from .announce import announce
 from .checkpoint_report import checkpoint_report
 from .fold import fold
+from .in_passing import InPassing
 from .roots import junk_parts, mixed_shards, narrowed, with_remains
 from .scan import scan_catalog
 from .verdict import verdict_of
@@ -138,9 +139,10 @@ def _report(
     if error is not None and not _told(error, faults):
         faults.append(with_remains(fault_of(error), target))
     checked: Any = None
+    passing = InPassing(catalog, target) if quick and catalog is not None else None
     if depth == "full":
         try:
-            checked = _verify(catalog, target, jobs, progress, sealed)
+            checked = _verify(catalog, target, jobs, progress, sealed, passing)
             faults.extend(checked.faults)
         except HoldfastError as trouble:
             faults.append(fault_of(trouble))
@@ -155,7 +157,9 @@ def _report(
     scanned = False
     if depth == "full" and catalog is not None:
         try:
-            for name, result in scan_catalog(catalog, jobs=jobs, progress=progress, quick=quick).items():
+            known = passing.stats() if passing is not None else {}
+            numbers = scan_catalog(catalog, jobs=jobs, progress=progress, quick=quick, known=known)
+            for name, result in numbers.items():
                 if isinstance(result, HoldfastError):
                     unread[name] = result
                 else:
@@ -189,13 +193,19 @@ def _report(
 
 
 def _verify(
-    catalog: Catalog | None, target: Target, jobs: int | None, progress: Progress | None, sealed: bool
+    catalog: Catalog | None,
+    target: Target,
+    jobs: int | None,
+    progress: Progress | None,
+    sealed: bool,
+    passing: InPassing | None,
 ) -> Any:
     from .._integrity.seal import find_seal
     from .._integrity.verify import verify_catalog
 
     seal = find_seal(target) if sealed else None
-    return verify_catalog(catalog, target, jobs=jobs, progress=progress, seal=seal)
+    looks = passing.among if passing is not None else None
+    return verify_catalog(catalog, target, jobs=jobs, progress=progress, seal=seal, looks=looks)
 
 
 def _told(error: HoldfastError, faults: Iterable[Fault]) -> bool:

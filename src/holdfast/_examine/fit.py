@@ -233,21 +233,23 @@ def _sort_out(found: Fit) -> None:
     """What becomes of each tensor: restored, kept, cleared, reset, dropped."""
     entries, live = found.stored.entries, found.live
     kept, reset = [], []
+    pairs = found.pairs
     for pair in found.delta.pairs:
         entry = entries[pair.a]
         if entry.parts:
-            found.pairs[pair.b] = pair.a
+            pairs[pair.b] = pair.a
         elif entry.why == "reset-slots":
             reset.append(pair.b)
         else:
             kept.append(pair.b)
     found.kept, found.reset = tuple(kept), tuple(reset)
-    used = {part.source for entry in entries.values() for part in entry.parts}
-    found.dropped = tuple(
-        entry.base or entry.spec.name
-        for entry in found.positions.entries.values()
-        if used.isdisjoint([part.source for part in entry.parts])
-    )
+    if found.plan.edits:  # else nothing is left out
+        used = {part.source for entry in entries.values() for part in entry.parts}
+        found.dropped = tuple(
+            entry.base or entry.spec.name
+            for entry in found.positions.entries.values()
+            if used.isdisjoint([part.source for part in entry.parts])
+        )
     found.cleared = tuple(_without_state(found))
     gone = {*found.cleared}
     found.missing = tuple(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,19 +25,30 @@ from .._core.spec import TensorSpec
 from .._core.stats import MOST_RUNS, PAGE, TensorStats
 from .numbers import as_numbers, kind_of
 
-__all__ = ["scan_catalog", "scan_tensor", "HUGE"]
+__all__ = ["HUGE", "LEAST_QUICK", "PIECE", "ordinary", "scan_catalog", "scan_tensor"]
 
 PIECE = 1 << 20  # fits the second-level cache together with its temporaries
 HUGE = 1e10
-_LEAST_QUICK = 1 << 20  # bytes of a tensor
+LEAST_QUICK = 1 << 20  # bytes of a tensor
 _ORDINARY = 3.6e9  # sum of squares below which no value reaches 60 000, where the rules on magnitudes begin
+
+
+def ordinary(x: np.ndarray, page: int) -> float | None:
+    """The sum of squares of values, where it and a few of them tell that there is nothing to find: no NaN, nothing infinite or
+    large, no run of zeros of a ``page`` of elements, nor one that goes on beyond the values (the first is not zero); else
+    ``None``."""
+    if not x[:: page // 2 if x.size >= 2 * page else 1].all():
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = float(np.dot(x, x))
+    return squares if squares < _ORDINARY else None
 
 
 class _Sums:
     """The running sums of one tensor."""
 
     def __init__(self, spec: TensorSpec, *, quick: bool = False) -> None:
-        self.quick = quick and spec.nbytes >= _LEAST_QUICK
+        self.quick = quick and spec.nbytes >= LEAST_QUICK
         self.passed_over = False
         row = DTYPES[spec.dtype]
         parts = 2 if row.kind == "c" else 1
@@ -86,14 +98,10 @@ class _Sums:
             self.squares += float(np.dot(finite, finite))
 
     def _ordinary(self, x: np.ndarray) -> bool:
-        """Whether one sum and a few values tell that there is nothing to find: no NaN, nothing infinite or large, no page of
-        zeros."""
+        """Whether there is nothing to find."""
         page = PAGE // self.width
-        if self.sub_byte or x.size < 2 * page or not x[:: page // 2].all():
-            return False
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = float(np.dot(x, x))
-        if not squares < _ORDINARY:
+        squares = None if self.sub_byte else ordinary(x, page)
+        if squares is None:
             return False
         if self.open:
             self.open = (self.open[0], self.size + int(np.argmax(x[:page] != 0)))
@@ -247,13 +255,14 @@ def scan_catalog(
     jobs: int | None = None,
     progress: Progress | None = None,
     quick: bool = False,
+    known: Mapping[str, TensorStats] = MappingProxyType({}),
 ) -> dict[str, TensorStats | HoldfastError]:
     """The numbers of all tensors (or of ``names``), in the catalog's order; errors of single tensors stand
     in their place.
 
     Tensors that are the same bytes under several names are read once. ``jobs`` threads (default: the
     machine's cores, 8 at most); ``progress`` is called with byte counts, from any of them. ``quick``: see
-    :func:`scan_tensor`.
+    :func:`scan_tensor`. ``known``: numbers of tensors that need not be read.
     """
     wanted = list(catalog) if names is None else [catalog[n].name for n in names]
     firsts: dict[object, str] = {}
@@ -273,7 +282,12 @@ def scan_catalog(
     todo = [n for n in wanted if twin.get(n, n) == n]
     skipped = excess(catalog[n] for n in todo)
     found: dict[str, TensorStats | HoldfastError] = {n: too_often(n) for n in skipped}
-    todo = [n for n in todo if n not in skipped]
+    for name in todo:
+        if name in known and name not in skipped:
+            found[name] = known[name]
+            if progress is not None:
+                progress(catalog[name].nbytes)
+    todo = [n for n in todo if n not in found]
     workers = min(jobs or min(8, os.cpu_count() or 1), max(1, len(todo)))
     if workers == 1 or sum(catalog[n].nbytes for n in todo) < 1 << 22:
         for name in todo:

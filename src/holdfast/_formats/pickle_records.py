@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .pickle_nodes import Made, PersistentId
@@ -36,11 +37,11 @@ _RECORD = re.compile(
     % (_INT, _SIZES, _PUT, _SIZES, _PUT, _INT, _GET, _PUT, _PUT, _PUT),
     re.DOTALL,
 )
-_PID_END, _HOOK_GROUP = 6, 13  # groups: what the persistent id's opcode stands behind, and the hook's number
+# Groups: the key, what the persistent id's opcode stands behind, the hook's number, and all numbers of the memo.
+_KEY_GROUP, _PID_END, _HOOK_GROUP, _NUMBER_GROUPS = 3, 6, 13, (4, 6, 8, 10, 13, 14, 15)
 _FIXED = b"((XrtrQ)RrtrRr"  # the opcodes that all records have
 _ITEMS = 5 + 6  # of the persistent id and of the arguments
 
-_SEVEN, _FIVE = struct.Struct("<7I").pack, struct.Struct("<5I").pack
 _U2, _U4, _I4 = (struct.Struct(f).unpack_from for f in ("<H", "<I", "<i"))
 _WIDTHS = {
     0x4B: 2,
@@ -50,12 +51,43 @@ _WIDTHS = {
     0x6A: 5,
 }  # bytes of BININT1, BININT2, BININT, BINGET, LONG_BINGET
 _MOST_KEPT = 4096
+_LONGEST_KEY = 20  # digits
 _AT_ONCE = 1 << 16  # paid before the machine looks at its meter again
 
 
 _Pieces = tuple[Any, Any, Any, int, int, "tuple[int, ...]", "tuple[int, ...]", bool, Any, int]
 """What many records have in common, decoded: the word ``storage``, its class, the device, elements, offset, sizes,
 strides, ``requires_grad``, the class of the hooks; and what these opcodes cost."""
+
+
+class _Form:
+    """All that is constant in records of one kind: the bytes before the key, those after it but for the memo's numbers, and
+    what they mean. ``after``: the form that came behind the last one of this. ``rest(n)``: the bytes behind the key where
+    the memo has ``n`` entries when the record begins."""
+
+    __slots__ = ("after", "front", "hook", "length", "parts", "pid", "pieces", "rest")
+
+    def __init__(self, found: re.Match[bytes], pieces: _Pieces) -> None:
+        data, key = found.string, found.end(_KEY_GROUP)
+        self.front = data[found.start() : found.start(_KEY_GROUP) - 4]  # without the key's length
+        self.pieces, self.after = pieces, self
+        self.length = found.end() - key
+        self.pid, self.hook = found.end(_PID_END) - key, found.start(_HOOK_GROUP) - 2 - key
+        self.parts: list[bytes] = []
+        at = key
+        for number in _NUMBER_GROUPS:
+            if found.start(number) >= 0:
+                self.parts.append(data[at : found.start(number)])
+                at = found.end(number)
+        pack = struct.Struct("<" + "".join(f"{len(part)}sI" for part in self.parts)).pack
+        if len(self.parts) == 7:
+            a, b, c, d, e, f, g = self.parts
+            self.rest: Callable[[int], bytes] = lambda n: pack(
+                a, n, b, n + 1, c, n + 2, d, n + 3, e, n + 4, f, n + 5, g, n + 6
+            )  # fmt: skip
+        else:
+            a, b, c, d, e = self.parts
+            self.rest = lambda n: pack(a, n, b, n + 1, c, n + 2, d, n + 3, e, n + 4)
 
 
 class Records:
@@ -66,13 +98,15 @@ class Records:
 
     def __init__(self, cost: list[int]) -> None:
         self._cost = cost
-        self._known: dict[tuple[bytes, ...], _Pieces] = {}
+        self._known: dict[tuple[bytes, ...], _Form] = {}
+        self._last: _Form | None = None
         self._fixed = sum(cost[op] for op in _FIXED) + 8 * _ITEMS
         self._name, self._fetched = cost[0x58] + cost[0x72], cost[0x68]
 
     def forget(self) -> None:
         """Let go of what was decoded."""
         self._known.clear()
+        self._last = None
 
     def read(self, machine: Machine, rebuild: Any, pos: int) -> tuple[int, int]:
         """Read records that follow one another; ``pos`` is behind the opcode that fetches ``rebuild``.
@@ -80,34 +114,44 @@ class Records:
         Gives the position of the next opcode and what was paid for; ``pos`` itself, with nothing changed, where
         no record stands there. It may stop behind a record or behind the name of the next one.
         """
-        data, memo, stack, base, known = machine.data, machine.memo, machine.stack, machine.base, self._known
-        persistents = machine.persistents
-        match, most, spent, fetched, done = _RECORD.match, len(data) - 10, 0, 0, pos
-        while (found := match(data, pos)) is not None:
-            front, length, key, p1, place, p2, sizes, p3, steps, p4, scalar, flag, p5, p6, p7 = found.groups()
-            given = (front, place, sizes, steps, flag) if scalar is None else (front, place, scalar, flag)
-            pieces = known.get(given) or self._decode(given, memo)
-            if pieces is None or length[0] != len(key):
-                break
-            word, kind, device, elements, offset, shape, strides, grad, function, cost = pieces
-            n = len(memo)
-            if scalar is not None:
-                in_turn = p1 + p2 + p5 + p6 + p7 == _FIVE(n, n + 1, n + 2, n + 3, n + 4)
-            else:
-                turns = _SEVEN(n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6)
-                in_turn = p1 + p2 + p3 + p4 + p5 + p6 + p7 == turns
-            if not in_turn:
-                break
-            done = found.end()
+        data, memo, stack, base, last = machine.data, machine.memo, machine.stack, machine.base, self._last
+        persistents, most, spent, fetched, done = machine.persistents, len(data) - 10, 0, 0, pos
+        while True:
+            n, form = len(memo), None
+            if last is not None:  # most likely the form that came behind this one the last time
+                form = last.after
+                at = pos + len(form.front)
+                end = at + 4 + data[at] if at < most and data.startswith(form.front, pos) else 0
+                key = data[at + 4 : end]
+                if not (
+                    key.isdigit()
+                    and len(key) <= _LONGEST_KEY
+                    and data[at + 1 : at + 4] == b"\0\0\0"
+                    and data.startswith(form.rest(n), end)
+                ):
+                    form = None
+            if form is None:
+                found = _RECORD.match(data, pos)
+                form = None if found is None else self._form_of(found, memo)
+                if found is None or form is None:
+                    break
+                key, end = found[_KEY_GROUP], found.end(_KEY_GROUP)
+                if data[end - len(key) - 4] != len(key) or not data.startswith(form.rest(n), end):
+                    break
+                if last is not None:
+                    last.after = form
+            self._last = last = form
+            word, kind, device, elements, offset, shape, strides, grad, function, cost = form.pieces
+            done = end + form.length
             text = key.decode("ascii")
             pid = (word, kind, text, device, elements)
-            storage = PersistentId(pid, base + found.end(_PID_END))
-            hook = Made(function, (), "REDUCE", base + found.start(_HOOK_GROUP) - 2)
+            storage = PersistentId(pid, base + end + form.pid)
+            hook = Made(function, (), "REDUCE", base + end + form.hook)
             args = (storage, offset, shape, strides, grad, hook)
             made = Made(rebuild, args, "REDUCE", base + done - 6)
             memo += (
                 (text, pid, hook, args, made)
-                if scalar is not None
+                if len(form.parts) == 5
                 else (text, pid, shape, strides, hook, args, made)
             )
             persistents.append(storage)
@@ -129,11 +173,28 @@ class Records:
             stack.append(name)
             memo.append(name)
             done, spent = pos + 5, spent + self._name + len(raw)
-            index, pos = _fetch(data, done)
+            if data[done] == 0x68:  # :func:`_fetch` in line
+                index, pos = data[done + 1], done + 2
+            else:
+                index, pos = _fetch(data, done)
             if not 0 <= index < len(memo) or memo[index] is not rebuild:
                 break
             fetched = self._fetched
         return done, spent
+
+    def _form_of(self, found: re.Match[bytes], memo: list[Any]) -> _Form | None:
+        """The form of a record, or ``None`` where it refers to what is not in the memo."""
+        front, _, _, _, place, _, sizes, _, steps, _, scalar, flag, *_ = found.groups()
+        given = (front, place, sizes, steps, flag) if scalar is None else (front, place, scalar, flag)
+        form = self._known.get(given)
+        if form is None:
+            pieces = self._decode(given, memo)
+            if pieces is None:
+                return None
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+            form = self._known[given] = _Form(found, pieces)
+        return form
 
     def _decode(self, given: tuple[bytes, ...], memo: list[Any]) -> _Pieces | None:
         """The pieces of a record, or ``None`` where one refers to what is not in the memo."""
@@ -152,11 +213,7 @@ class Records:
         (elements,), (offset,), shape, strides = numbers
         cost = self._fixed + (0 if sizes is None else 2 * self._cost[0x72]) + sum(costs)
         cost += sum(self._cost[raw[0]] for raw in (word, kind, device, hooks, flag))
-        if len(self._known) >= _MOST_KEPT:
-            self._known.clear()
-        made = (*held[:3], elements, offset, shape, strides, flag == b"\x88", held[3], cost)
-        self._known[given] = made
-        return made
+        return *held[:3], elements, offset, shape, strides, flag == b"\x88", held[3], cost
 
 
 def _fetch(data: bytes, pos: int) -> tuple[int, int]:

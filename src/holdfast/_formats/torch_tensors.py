@@ -60,7 +60,9 @@ class Reader:
         self._storages: dict[int, Storage | None] = {}
         self._first: dict[str, Storage] = {}
         self._kinds: dict[Any, Any] = {}
-        self._views: dict[tuple[int, int], tuple[Geometry, bool]] = {}  # and whether no size is negative
+        self._views: dict[
+            tuple[int, int], tuple[Geometry, bool]
+        ] = {}  # and whether in C order, with no negative size
         self._ordinary: dict[int, Tensor] = {}
         self._rebuild: Any = self  # the global of ``_rebuild_tensor_v2``, once it was met; no node until then
         self._depth = 0
@@ -189,8 +191,9 @@ class Reader:
     def _plain(self, node: Made) -> Tensor | None:
         """What :meth:`made` gives, in brief, for the ordinary call of ``_rebuild_tensor_v2``; ``None`` for any
         other."""
-        func, args = node.func, node.args
-        if func is not self._rebuild:
+        args = node.args
+        if node.func is not self._rebuild:
+            func = node.func
             if not isinstance(func, Global) or (func.module, func.name) != (
                 "torch._utils",
                 "_rebuild_tensor_v2",
@@ -226,12 +229,12 @@ class Reader:
             sound = type(shape) is tuple and type(stride) is tuple and len(shape) == len(stride)
             if not sound or sizes_of(shape) is None or sizes_of(stride) is None:
                 return None
-            known = geometry_of(shape, stride), min(shape, default=0) >= 0
+            geometry = geometry_of(shape, stride)
+            known = geometry, geometry[1] and min(shape, default=0) >= 0
             self._views[id(shape), id(stride)] = known
-        geometry, sound = known
+        geometry, plain = known
         tensor = Tensor(storage, offset, shape, stride, storage.dtype or "uint8", grad, geometry)
-        whole = sound and tensor.is_contiguous and not tensor.first
-        if not whole or tensor.span * tensor.itemsize != storage.nbytes:
+        if not plain or tensor.first or tensor.span * tensor.itemsize != storage.nbytes:
             bound(tensor)  # else it is all of its storage, once
         return tensor
 

@@ -192,10 +192,12 @@ class Walk:
             self._note_versions(node, name)
         texts = [p[0] if type(p[0]) is str else key_text(p[0]) for p in pairs]
         last = {text: index for index, text in enumerate(texts)}
+        once = len(last) == len(texts)
         ordinary, most, leaves = self.reader.ordinary, self.most_tensors, self.leaves
         beside: list[Leaf] | None = None  # the leaves of this home
+        new_leaf = Leaf.__new__
         for index, (text, (word, value)) in enumerate(zip(texts, pairs, strict=True)):
-            if last[text] != index and pairs[last[text]][0] == word:
+            if not once and last[text] != index and pairs[last[text]][0] == word:
                 continue  # a key set twice: the later value counts
             child = f"{name}/{text}" if name else text
             raw = f"{key}/{text}" if key else text
@@ -203,7 +205,11 @@ class Walk:
             if tensor is None or len(leaves) >= most:
                 self._node(value, child, raw, depth + 1, name, text)
                 continue
-            leaf = Leaf(child, raw, tensor, name, text)  # a plain tensor, as nearly all are
+            # A plain tensor, as nearly all are; a call with that many fields takes twice as long.
+            leaf = new_leaf(Leaf)
+            leaf.name, leaf.key, leaf.part, leaf.home, leaf.local = child, raw, tensor, name, text
+            leaf.kind = leaf.optimizer = leaf.position = leaf.slot = None
+            leaf.hyper = False
             leaves.append(leaf)
             if beside is None:
                 beside = self.order.setdefault(name, [])

@@ -303,10 +303,15 @@ def _skipped(archive: ZipArchive, bank: _ZipBank, pickle: str) -> set[str]:
     ``compute_crc32=False`` leaves every member without (caffe2/serialize/inline_container.cc
     ``writeRecord``).
     """
-    storages = [m for n, m in archive.members.items() if n.startswith(bank.folder) and m.size > 0]
-    if not storages or archive.members[pickle].crc == 0 or any(m.crc != 0 for m in storages):
+    if archive.members[pickle].crc == 0:
         return set()
-    return {m.name for m in storages}
+    found: set[str] = set()
+    for name, member in archive.members.items():
+        if member.size > 0 and name.startswith(bank.folder):
+            if member.crc != 0:
+                return set()
+            found.add(member.name)
+    return found
 
 
 FORMATS: tuple[Format, ...] = (

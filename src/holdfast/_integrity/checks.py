@@ -13,9 +13,16 @@ from .._storage import Source
 from .._storage.mapped import mapped
 from .crc import POLYNOMIALS, combine, crc_function
 from .files import Names
-from .workers import Shared, run_all
+from .workers import WINDOW, Shared, run_all
 
-__all__ = ["SPLIT", "run_checks"]
+__all__ = ["SPLIT", "Look", "Looks", "run_checks"]
+
+Look = Callable[[memoryview], None]
+"""Shown each piece of a check's bytes while the processor's cache holds it, from any thread and in any order; keeps none.
+Pieces are :data:`WINDOW` bytes, but for the last."""
+
+Looks = Callable[[str, int, int], Look | None]
+"""Given a file's name in the store, and offset and length of the bytes that a check is about: who is to be shown them."""
 
 SPLIT = 16 << 20
 """Checks larger than two of these, and than a thread's fair share, are computed in parts of this size."""
@@ -29,13 +36,19 @@ without). zlib's crc32 is slower than the copy, and faster on bytes that the cac
 
 
 def run_checks(
-    checks: Sequence[Check], target: Target, names: Names, jobs: int, shared: Shared
+    checks: Sequence[Check],
+    target: Target,
+    names: Names,
+    jobs: int,
+    shared: Shared,
+    looks: Looks | None = None,
 ) -> dict[int, Fault | None]:
     """What each check says, by its ``id``.
 
     Large ones come first, so that none is left alone at the end; the rest in the order given, which is that
     of the files. A check that tells its CRC (``expected``) is computed here, and in parts where it is larger than
-    a thread's share; only where that disagrees is it run as its reader wrote it, for the fault that it words.
+    a thread's share; only where that disagrees is it run as its reader wrote it, for the fault that it words. Of those that
+    are computed here, ``looks`` may see the bytes as well, so that nobody need read them again.
     """
     said: dict[int, Fault | None] = {id(check): None for check in checks}
     total = sum(check.nbytes for check in checks)
@@ -49,6 +62,9 @@ def run_checks(
         for c in ordered
         if c.nbytes >= _WORTH and _can_split(c)
     }
+    for parts in planned.values() if looks is not None else ():
+        assert looks is not None
+        parts.look = looks(names.name_of(parts.check.file), *parts.span)
     try:
 
         def tasks() -> Iterator[Callable[[memoryview], None]]:
@@ -99,10 +115,11 @@ class _Parts:
 
     def __init__(self, check: Check, source: Source | None, step: int) -> None:
         self.check = check
+        self.look: Look | None = None
         self._source = source
         self._parts: list[tuple[int, int]] = []
         self._found: dict[int, int] = {}
-        start, length = check.span() if check.span is not None else (check.offset, check.nbytes)
+        self.span = start, length = check.span() if check.span is not None else (check.offset, check.nbytes)
         if source is not None and start + length <= source.size:
             self._parts = [(at, min(step, start + length - at)) for at in range(start, start + length, step)]
 
@@ -113,7 +130,7 @@ class _Parts:
             def task(window: memoryview, at: int = at, length: int = length) -> None:
                 assert self._source is not None
                 try:
-                    self._found[at] = _crc(self._source, at, length, window, function, in_place)
+                    self._found[at] = _crc(self._source, at, length, window, function, in_place, self.look)
                 except HoldfastError:  # it stays unknown, and the check is run as a whole
                     return
                 shared.tell(length)
@@ -137,6 +154,7 @@ def _crc(
     window: memoryview,
     function: Callable[[memoryview, int], int],
     in_place: bool,
+    look: Look | None,
 ) -> int:
     """The CRC of a run of bytes: mapped where that pays and can be, else read through ``window``."""
     crc, end = 0, at + length
@@ -145,11 +163,23 @@ def _crc(
         with mapped(source, at, step) as view:
             if view is None:
                 break
-            crc = function(view, crc)
+            for piece in [view] if look is None else _cut(view):
+                crc = function(piece, crc)
+                if look is not None:
+                    look(piece)
+                    piece.release()
         at += step
     while at < end:
         part = window[: min(len(window), end - at)]
         source.readinto(at, part)
         crc = function(part, crc)
+        if look is not None:
+            look(part)
         at += len(part)
     return crc
+
+
+def _cut(view: memoryview) -> Iterator[memoryview]:
+    """Pieces that the cache holds."""
+    for at in range(0, len(view), WINDOW):
+        yield view[at : at + WINDOW]

@@ -8,6 +8,7 @@ damage from a file that was written anew.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from .._core.errors import HoldfastError
 from .._core.fault import Check, Fault, Progress, fault_of
 from .._core.finding import Proof
 from .._layouts.target import Target
-from .checks import run_checks
+from .checks import Looks, run_checks
 from .coverage import Coverage
 from .files import Names
 from .free_evidence import FreeEvidence, free_evidence
@@ -56,13 +57,14 @@ def verify_catalog(
     jobs: int | None = None,
     progress: Progress | None = None,
     seal: Seal | None = None,
+    looks: Callable[[Names], Looks] | None = None,
 ) -> Verification:
     """Test all evidence there is for one checkpoint.
 
     ``catalog`` may be ``None`` where the checkpoint cannot be opened: its seal and free evidence still speak.
     ``jobs`` is the number of threads (``None``: one per processor); ``progress`` is called with byte counts,
-    never from two threads at once. Nothing is raised for damage; :class:`HoldfastError` only where the folder
-    itself cannot be read.
+    never from two threads at once. ``looks`` may look at the bytes meanwhile (:func:`run_checks`). Nothing is
+    raised for damage; :class:`HoldfastError` only where the folder itself cannot be read.
     """
     count = default_jobs() if jobs is None else max(1, jobs)
     shared = Shared(progress)
@@ -93,7 +95,8 @@ def verify_catalog(
         result.evidence.extend(rows)
     own = _own_checks(catalog, names, outcome if trusted else None, result)
     free = _free_checks(names, target, seal, outcome if trusted else None)
-    said = run_checks(own + [item.check for item in free], target, names, count, shared)
+    shown = looks(names) if looks is not None else None
+    said = run_checks(own + [item.check for item in free], target, names, count, shared, shown)
     faults = [fault for check in own if (fault := said[id(check)]) is not None]
     for check in own:
         cover.add_check(check, said[id(check)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .page import Page
@@ -24,10 +24,9 @@ def draw(document: Mapping[str, Any], page: Page, *, verbose: bool = False, quie
     if not document["is_checkpoint_failure"]:
         page.wrapped(f"This is no checkpoint failure: {document['note']}.", label=("·", "dim"), hang=2)
         return
-    if not document["causes"]:
+    if document["note"]:
         page.wrapped(document["note"], label=("?", "warning"), hang=2)
-        if document["similar"]:
-            page.wrapped(f"Nearest: {', '.join(document['similar'])}", indent=2, style="dim")
+        _nearest(document["causes"], page, quiet=quiet)
         return
     first, *others = document["causes"]
     _first(first, page, verbose=verbose)
@@ -47,6 +46,19 @@ def draw(document: Mapping[str, Any], page: Page, *, verbose: bool = False, quie
             label="",
             hang=0,
         )
+
+
+def _nearest(causes: Sequence[Mapping[str, Any]], page: Page, *, quiet: bool) -> None:
+    """What it may be where the message is not known, each with its chance."""
+    if not causes:
+        return
+    page.blank()
+    page.line(("It may be", "head"))
+    for cause in causes[:1] if quiet else causes[:3]:
+        words = f"{cause['label']} ({cause['confidence']:.0%}): {cause['why']}"
+        page.wrapped(words, indent=2, label=("·", "dim"), hang=2)
+        if cause["remedy"]:
+            page.wrapped(cause["remedy"], indent=4, label="Do:", hang=9)
 
 
 def _first(cause: Mapping[str, Any], page: Page, *, verbose: bool) -> None:

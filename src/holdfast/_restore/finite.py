@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -15,12 +16,20 @@ _EXPONENT = {"float16": 0x7C00, "bfloat16": 0x7F80}
 binary32)."""
 
 
+def _finite(kind: np.dtype, piece: memoryview) -> bool:
+    values = np.frombuffer(piece, kind)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.dot(values, values)  # a third of the time that a look at each takes
+    return bool(
+        np.isfinite(squares) or np.isfinite(values).all()
+    )  # squares of large values are infinite, too
+
+
 def finite_test(dtype: str) -> Test | None:
     """A function that tells whether all little-endian values of a dtype in a piece of memory are finite; ``None``
     for dtypes that are not floating or too narrow to say. A piece must hold whole values."""
     if dtype in ("float32", "float64"):
-        kind = np.dtype("<f4" if dtype == "float32" else "<f8")
-        return lambda piece: bool(np.isfinite(np.frombuffer(piece, kind)).all())
+        return partial(_finite, np.dtype("<f4" if dtype == "float32" else "<f8"))
     if dtype in _EXPONENT:
         bits = np.uint16(_EXPONENT[dtype])
         return lambda piece: (np.frombuffer(piece, "<u2") & bits).max(initial=0) != bits

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import mmap
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from math import prod
 
 import numpy as np
 
@@ -20,13 +18,12 @@ from .._core.catalog import Catalog
 from .._core.dtypes import carrier, dtype_of, known
 from .._core.errors import DamagedCheckpoint, PlanError, UsageError
 from .._core.spec import TensorSpec
-from .._integrity.files import Names
+from .._integrity.places import SMALL, mapping_of
 from .._storage import Source
 from .._storage.local import placing
 
-__all__ = ["as_bytes", "fits", "let_go", "same_dtype", "same_file", "stored_run"]
+__all__ = ["as_bytes", "fits", "let_go", "same_dtype", "same_file"]
 
-_SMALL = 192 << 10
 _SAMPLE = 4096
 
 
@@ -57,71 +54,10 @@ def as_bytes(array: np.ndarray) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def stored_run(
-    catalog: Catalog, spec: TensorSpec, names: Names, opened: Callable[[str], Source]
-) -> tuple[Source, int, int] | None:
-    """``(source, offset, length)`` where the stored bytes of a tensor are its values, as they lie (native byte order,
-    C order); ``None`` where they are not, or where it cannot be proved.
-
-    The proof is that the reader, given the mapped file, hands out a view of just these bytes; small tensors are compared
-    whole. Raises what reading the tensor raises, and :class:`DamagedCheckpoint` where the file was replaced since it was opened.
-    """
-    runs = names.runs_of(spec.name)
-    if len(runs) != 1 or not names.is_plain(spec.name) or not known(spec.dtype) or sys.byteorder != "little":
-        return None
-    file, offset, length = runs[0]
-    kind = carrier(spec.dtype)
-    if (
-        kind.hasobject
-        or spec.attributes.get("byteorder") == "big"
-        or length != prod(spec.shape) * kind.itemsize
-    ):
-        return None
-    if length > _SMALL:
-        with placing():
-            array = catalog.read(spec.name)
-    else:
-        array = catalog.read(spec.name)
-    if (
-        array.dtype != kind
-        or not array.dtype.isnative
-        or not array.flags.c_contiguous
-        or array.nbytes != length
-    ):
-        return None
-    source = opened(file)
-    if length <= _SMALL:
-        return (source, offset, length) if array.tobytes() == source.read(offset, length) else None
-    return (source, offset, length) if _place_in_map(array, source.size) == offset else None
-
-
-def _mapping(array: np.ndarray) -> mmap.mmap | None:
-    """The file mapping that an array is a view of."""
-    base: object = array
-    for _ in range(64):
-        if isinstance(base, mmap.mmap):
-            return base
-        if isinstance(base, memoryview):
-            base = base.obj
-        else:
-            base = getattr(base, "base", None)
-        if base is None:
-            return None
-    return None
-
-
-def _place_in_map(array: np.ndarray, size: int) -> int | None:
-    """Where in its mapped file an array begins; ``None`` where it is no view of a mapping of the whole file."""
-    mapping = _mapping(array)
-    if mapping is None or len(mapping) != size:
-        return None
-    return array.ctypes.data - np.frombuffer(mapping, np.uint8).ctypes.data
-
-
 def let_go(array: np.ndarray) -> None:
     """Give back the pages that reading a mapped file brought in: they come again from the cache when touched. So a
     restore that decodes one mapped tensor after the other does not hold them all."""
-    mapping = _mapping(array)
+    mapping = mapping_of(array)
     if mapping is None or array.flags.writeable or not hasattr(mmap, "MADV_DONTNEED"):
         return
     with suppress(ValueError, OSError):  # closed meanwhile, or nothing to give back
@@ -150,7 +86,7 @@ def same_file(catalog: Catalog, runs: Sequence[tuple[str, Source, int, int]]) ->
         if asked.setdefault(source.name, 0) >= 3:
             continue
         asked[source.name] += 1
-        if length > _SMALL:
+        if length > SMALL:
             with placing():
                 array = catalog.read(tensor)
         else:

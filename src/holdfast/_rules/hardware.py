@@ -103,7 +103,7 @@ def recurrent_form(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 
 def _stride(spec: TensorSpec) -> Sequence[int] | None:
-    value = spec.attributes.get("stride")
+    value = spec.attributes.get("stride") if spec.attributes else None
     return value if isinstance(value, (list, tuple)) else None
 
 

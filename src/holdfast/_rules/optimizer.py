@@ -79,6 +79,8 @@ def _unmatched(rule: Rule, catalog: Catalog) -> Iterator[Finding]:
     Which weight each slot belongs to cannot be proved then; that they do not belong together can: as many
     slots (once, twice, ... per weight) as weights, nearly all shapes the same, and some that no weight has.
     """
+    if not catalog.optimizers:
+        return
     weights = [
         s
         for s in catalog.values()

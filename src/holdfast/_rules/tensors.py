@@ -311,7 +311,7 @@ def odd_dtype(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Example: ``state["fc.weight"] = torch.from_numpy(np_mean * 0.5)``.
     """
-    if subject.catalog is None:
+    if subject.catalog is None or len({s.dtype for s in subject.catalog.values()}) < 2:
         return
     weights = [
         s for s in subject.catalog.values() if s.role == "weight" and is_float(s.dtype) and prod(s.shape) > 1

@@ -75,8 +75,8 @@ def describe_model(
     made = Model(
         prefix, wrappers=names.wrappers, average="AveragedModel" in names.wrappers or owners is not None
     )
-    live = names.kinds()
-    made.listed = names.parameters()
+    live, made.listed = names.tensors()
+    sizes: dict[tuple[Any, torch.dtype], tuple[tuple[int, ...], str, int]] = {}
     layouts = _layouts(names)
     heads = _heads(prefix, part)
     state = _state(module)
@@ -84,30 +84,32 @@ def describe_model(
     groups = _shared(state)
     lazy: dict[str, None] = {}
     others = partial(_other_names, heads, len(prefix))
-    unwrapped = names.plain
+    unwrapped, average = names.plain, made.average
+    variables, parameters, strided = made.variables, made.parameters, torch.strided
     for key, value in state.items():
         bare = key if unwrapped else names.bare(key)
-        if type(value) not in PLAIN and not isinstance(value, torch.Tensor):
+        plain = type(value) in PLAIN
+        if not plain and not isinstance(value, torch.Tensor):
             _extra(made, module, key, prefix, value, part)
             continue
         kind = live.get(id(value))
         if kind == "parameter":
-            made.parameters.setdefault(id(value), prefix + bare)
-        if type(value) not in PLAIN and is_lazy(value):
+            parameters.setdefault(id(value), prefix + bare)
+        if not plain and is_lazy(value):
             lazy.setdefault(bare.rpartition(".")[0])
             continue
+        dense = value.layout is strided
         spec = SpecDraft()
         spec.role = (
             "weight" if kind == "parameter" or (kind is None and value.is_floating_point()) else "buffer"
         )
         spec.owner = None
-        if made.average:
+        if average:
             spec.role, spec.owner = _averaged(spec.role, bare, value, owners or {})
         spec.name = prefix + bare
         spec.key = prefix + key
-        spec.shape = tuple(value.shape)
-        spec.dtype = dtype_name(value.dtype)
-        spec.nbytes = nbytes_of(spec.shape, spec.dtype)
+        size = value.shape, value.dtype
+        spec.shape, spec.dtype, spec.nbytes = sizes.get(size) or sizes.setdefault(size, _size(*size))
         if unwrapped and not adapted:
             spec.aliases = others
         else:
@@ -123,20 +125,26 @@ def describe_model(
         spec.dialect = "torch"
         spec.layout = layouts.get(bare)
         spec.trainable = value.requires_grad if kind == "parameter" else False
-        spec.order = order + len(made.variables)
+        spec.order = order + len(variables)
         spec.shares = groups.get(key)
-        if unwrapped and value.is_cpu and value.layout is torch.strided and value.is_contiguous():
+        if unwrapped and dense and value.is_cpu and value.is_contiguous():
             spec.attributes = _NONE
         else:
             spec.attributes = _attributes(value, names, bare)
-        if kind is not None and value.layout is torch.strided and not value.is_quantized:
-            made.variables.append(Held(spec.done(), value))
+        if kind is not None and dense and not value.is_quantized:
+            variables.append(Held(spec.done(), value))
         else:
-            made.variables.append(_variable(spec.done(), value, module, key))
+            variables.append(_variable(spec.done(), value, module, key))
     made.unbuilt = [prefix + path for path in lazy]
     made.modules = partial(module_specs, names, prefix)
     _notice(made, [v.spec.name for v in made.variables if v.spec.attributes.get("device") == "meta"])
     return made
+
+
+def _size(shape: torch.Size, dtype: torch.dtype) -> tuple[tuple[int, ...], str, int]:
+    """Shape, dtype and bytes of a tensor; a model's thousands have a few dozen of these."""
+    sizes, name = tuple(shape), dtype_name(dtype)
+    return sizes, name, nbytes_of(sizes, name)
 
 
 def _notice(made: Model, without: list[str]) -> None:
@@ -191,7 +199,9 @@ def _averaged(
 
 def _shared(state: Mapping[str, Any]) -> dict[str, str]:
     """Key -> an identifier that all keys of the same elements share."""
-    keys = [k for k, v in state.items() if isinstance(v, torch.Tensor) and not is_lazy(v)]
+    keys = [
+        k for k, v in state.items() if type(v) in PLAIN or (isinstance(v, torch.Tensor) and not is_lazy(v))
+    ]
     places = [_address(state[key]) for key in keys]
     if len(set(places)) == len(places):
         return {}

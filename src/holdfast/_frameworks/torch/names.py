@@ -90,22 +90,20 @@ class Names:
         """Whether every name is the key of ``state_dict`` itself, as no wrapper is anywhere."""
         return not self.wrappers and not self.inside
 
-    def parameters(self) -> list[torch.nn.Parameter]:
-        """All parameters in the order of ``parameters()``, each once."""
-        found = {id(p): p for module in self._all.values() for p in module._parameters.values()}
-        return [p for p in found.values() if p is not None]
-
-    def kinds(self) -> dict[int, str]:
-        """Every parameter's and buffer's id -> which of the two it is."""
-        found: dict[int, str] = {}
+    def tensors(self) -> tuple[dict[int, str], list[torch.nn.Parameter]]:
+        """Every parameter's and buffer's id -> which of the two it is; and all parameters in the order of ``parameters()``,
+        each once."""
+        kinds: dict[int, str] = {}
+        listed: list[torch.nn.Parameter] = []
         for module in self._all.values():
             for tensor in module._parameters.values():
-                if tensor is not None:
-                    found[id(tensor)] = "parameter"
+                if tensor is not None and kinds.get(id(tensor)) != "parameter":
+                    kinds[id(tensor)] = "parameter"
+                    listed.append(tensor)
             for buffer in module._buffers.values():
                 if buffer is not None:
-                    found.setdefault(id(buffer), "buffer")
-        return found
+                    kinds.setdefault(id(buffer), "buffer")
+        return kinds, listed
 
     def around(self, name: str) -> list[str]:
         """The wrappers around a tensor of that bare name: those of the whole, or those within the model."""

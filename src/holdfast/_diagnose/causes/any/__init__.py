@@ -1,0 +1,1 @@
+"""What any framework prints: the disk, the system, limits, the kind of an error."""

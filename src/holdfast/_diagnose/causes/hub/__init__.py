@@ -1,0 +1,1 @@
+"""Published checkpoints: hubs, downloads, adapters, converters, serving."""

@@ -1,0 +1,1 @@
+"""JAX, flax, optax, Orbax."""

@@ -1,0 +1,1 @@
+"""Keras of all generations, and HDF5."""

@@ -1,0 +1,1 @@
+"""TensorFlow: sessions, checkpoints, SavedModels."""

@@ -1,0 +1,1 @@
+"""PyTorch and its trainers on one machine."""

@@ -1,0 +1,64 @@
+"""``Module.load_state_dict`` before PyTorch 0.4: one ``KeyError`` that tells one name, or one set of names."""
+
+from __future__ import annotations
+
+from ...key_names import NOT_SAVED_NOW, WRAPPER
+from ...key_sizes import CONFIRM
+from ...knowledge import Entry, Guess, Look
+
+_LOOK = "`holdfast check CKPT module:factory` holds both lists against each other and proposes renames."
+
+
+def one_key(look: Look) -> list[Guess]:
+    """The one name that old versions of PyTorch told."""
+    front = look.match["key"].split(".")[0] + "."
+    if front not in ("module.", "_orig_mod.", "model."):
+        return [look.entry.guess(look)]
+    return [
+        look.entry.guess(
+            look,
+            "renamed",
+            confidence=0.92,
+            remedy="Strip the prefix, or save `model.module.state_dict()`.",
+            why=f"the checkpoint's names begin with `{front}`{WRAPPER.get(front, '')}; the model's do not",
+        )
+    ]
+
+
+def old_missing(look: Look) -> list[Guess]:
+    """The set of names that old versions of PyTorch told."""
+    key = look.match["key"]
+    if key.endswith(NOT_SAVED_NOW):
+        return [
+            look.entry.guess(look, "version-mismatch", confidence=0.88),
+            look.entry.guess(look, confidence=0.5),
+        ]
+    return [look.entry.guess(look), look.entry.guess(look, "renamed", confidence=0.5)]
+
+
+ENTRIES = (
+    Entry(
+        "torch-old-missing-keys",
+        "missing-tensor",
+        ("missing keys in state_dict: ",),
+        r"missing keys in state_dict: [\\\"]*\{?[\\\"']+(?P<key>[\w.]+)",
+        why="the model has `{key}`, and the checkpoint has no such tensor",
+        remedy=_LOOK,
+        confirm=CONFIRM,
+        test="names",
+        weigh=old_missing,
+        example="KeyError: 'missing keys in state_dict: \"{\\'fc.weight\\'}\"'",
+    ),
+    Entry(
+        "torch-old-unexpected-key",
+        "unexpected-tensor",
+        ("unexpected key ",),
+        r"unexpected key [\"'](?P<key>[\w.]+)[\"'] in state_dict",
+        why="the checkpoint has `{key}`, and the model has no such tensor",
+        remedy=_LOOK,
+        confirm=CONFIRM,
+        test="names",
+        weigh=one_key,
+        example="KeyError: 'unexpected key \"module.conv1.weight\" in state_dict'",
+    ),
+)

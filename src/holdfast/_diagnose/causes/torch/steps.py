@@ -1,0 +1,176 @@
+"""The first steps after a restore: an optimizer whose restored state does not fit what it steps over (torch/optim)."""
+
+from __future__ import annotations
+
+from ...knowledge import Entry, Guess, Look
+from ...where import loading
+
+
+def in_a_step(look: Look) -> list[Guess]:
+    """Shapes that do not fit, met in an optimizer's own code: its state is of other parameters than its gradients."""
+    reading = look.reading
+    own = "/optim/" in reading.files or any(word in reading.lower for word in _STATE)
+    if not own:
+        return []
+    return [
+        look.entry.guess(look),
+        look.entry.guess(look, "shape-mismatch", confidence=0.5),
+        look.entry.guess(look, "resume-state", confidence=0.46),
+        look.entry.guess(look, "version-mismatch", confidence=0.36),
+    ]
+
+
+_STATE = (
+    "exp_avg.mul_",
+    "buf.mul_",
+    "exp_avg_sq",
+    "momentum_buffer",
+    "torch/optim/",
+    "torch\\\\optim\\\\",
+    "square_avg",
+)
+
+ENTRIES = (
+    Entry(
+        "optimizer-parameter-key",
+        "optimizer-structure",
+        ("keyerror: parameter containing", "keyerror: parameter("),
+        r"KeyError: Parameter(?: containing|\()",
+        why=(
+            "the optimizer has no state for this parameter: the model was moved, wrapped or replaced "
+            "after the optimizer was made and restored"
+        ),
+        remedy="Make the optimizer over the final parameters (after `.to(device)` and wrapping), then load its state.",
+        also=("resume-state", "device-mismatch"),
+        weight=0.84,
+        example="    state = self.state[p]\nKeyError: Parameter containing:\ntensor([0.1])",
+    ),
+    Entry(
+        "optimizer-slot-key",
+        "optimizer-structure",
+        ("keyerror: '",),
+        r"KeyError: '(?P<key>(?:\w*(?:_buffer|exp_avg|exp_inf|moment|square_avg|grad_avg|acc_delta"
+        r"|prev_grad|prev_loss|slow_|_avg|_ema|fp32_param|"
+        r"previous_|step_size|master_param)\w*|mu_product|ax|eta|sum|mom|dk|z|t_total))'",
+        why=(
+            "the optimizer's code looks for `{key}` in its restored state, where it is not: another class "
+            "or version of the optimizer saved it, or it never saves it"
+        ),
+        remedy="Use the optimizer that was saved (`holdfast inspect CKPT` shows its slots), or start it anew on purpose.",
+        also=("version-mismatch", "resume-state"),
+        weight=0.82,
+        test="names",
+        example="KeyError: 'prev_grad_norm_ema'",
+    ),
+    Entry(
+        "optimizer-group-option",
+        "version-mismatch",
+        ("keyerror: '",),
+        r"KeyError: '(?P<key>maximize|foreach|capturable|differentiable|fused|amsgrad|nesterov"
+        r"|decoupled_weight_decay|max_exp_avg_sqs|lr_scale)'",
+        why="the parameter groups that were restored have no `{key}`, an option that a later version of PyTorch added",
+        remedy=(
+            "Set it after loading (`for g in opt.param_groups: g.setdefault('{key}', False)`), or load "
+            "with the version that saved."
+        ),
+        also=("optimizer-structure",),
+        weight=0.9,
+        example="KeyError: 'differentiable'",
+    ),
+    Entry(
+        "optimizer-position-key",
+        "optimizer-structure",
+        ("keyerror: ",),
+        r"KeyError: (?P<key>\d{1,16})(?!\.\d)\s*$|KeyError: (?P<key2>\d{1,16}) ",
+        why="parameter number {key} has no entry in the restored state: the optimizer was built over other parameters",
+        remedy="Build it over the same parameters in the same order; `holdfast check CKPT module:factory` names what differs.",
+        calls=("load_state_dict", "step", "_process_value", "cast", "update_group", "full_optim_state_dict"),
+        context=("optim", "load_state_dict", "param_groups"),
+        only_in=True,
+        where=loading,
+        weight=0.74,
+        also=("resume-state", "missing-tensor"),
+        example='  File "torch/optim/optimizer.py", line 9, in load_state_dict\n    id_map[k]\nKeyError: 140',
+    ),
+    Entry(
+        "scheduler-resumed",
+        "resume-state",
+        (
+            "'initial_lr' is not specified",
+            "the specified number of total steps is",
+            "when resuming scheduler",
+            "when resuming an optimizer",
+        ),
+        r"'initial_lr' is not specified in param_groups|Tried to step (?P<got>\d+) times\. The "
+        r"specified number of total steps is (?P<want>\d+)"
+        r"|when resuming scheduler",
+        why=(
+            "the schedule goes on from a state that was not restored with it (the optimizer is new, or "
+            "its number of steps is another)"
+        ),
+        remedy=(
+            "Load the optimizer's state first, then make the scheduler and load its state too; give it "
+            "the new total of steps."
+        ),
+        also=("optimizer-hyperparameters", "optimizer-structure"),
+        weight=0.82,
+        example="ValueError: Tried to step 101 times. The specified number of total steps is 100",
+    ),
+    Entry(
+        "step-is-no-single-number",
+        "version-mismatch",
+        ("list of singleton tensors", "must be a singleton tensor", "`state_steps` argument"),
+        "",
+        why=(
+            "the optimizer's count of steps was a number in the version that saved, and this version wants a "
+            "tensor of one number"
+        ),
+        remedy=(
+            "Load with the version that saved; or make it one: `for s in opt.state.values(): s['step'] = "
+            "torch.tensor(float(s['step']))`."
+        ),
+        also=("optimizer-structure", "resume-state"),
+        weight=0.82,
+        example="RuntimeError: `state_steps` argument must contain a list of singleton tensors",
+    ),
+    Entry(
+        "group-lacks-value",
+        "optimizer-structure",
+        ("didn't specify a value of required optimization parameter",),
+        r"parameter group didn't specify a value of required optimization parameter (?P<key>\w+)",
+        why="a parameter group has no `{key}`: the groups were restored or made by hand without what this optimizer needs",
+        remedy="Build the optimizer first, then load its state.",
+        also=("optimizer-hyperparameters", "version-mismatch"),
+        weight=0.76,
+        example="ValueError: parameter group didn't specify a value of required optimization parameter momentum",
+    ),
+    Entry(
+        "state-does-not-fit-gradients",
+        "optimizer-structure",
+        (
+            "must match the size of tensor",
+            "sizes do not match",
+            "doesn't match the broadcast shape",
+            "inconsistent tensor size",
+            "size mismatch, got",
+        ),
+        r"size of tensor a \((?P<a>\d+)\) must match the size of tensor b \((?P<b>\d+)\)|sizes do not match"
+        r"|doesn't match the broadcast shape|inconsistent tensor size|size mismatch, got",
+        why=(
+            "the optimizer's restored state and its gradients have other sizes ({a}, {b}): the parameters are in "
+            "another order, or "
+            "others, than when it was saved (state is matched by position, not by name)"
+        ),
+        remedy=(
+            "Build the optimizer over the same parameters in the same order, then load; or start it anew on purpose. "
+            "`holdfast check CKPT module:factory` names what differs."
+        ),
+        weigh=in_a_step,
+        weight=0.82,
+        test="names",
+        example=(
+            "    exp_avg.mul_(beta1).add_(grad, alpha=1 - beta1)\nRuntimeError: The size of tensor a (64) must match the size of "
+            "tensor b (128) at non-singleton dimension 0"
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What people tell in words of their own."""
