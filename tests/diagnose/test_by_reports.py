@@ -25,7 +25,8 @@ def test_the_table_is_whole() -> None:
     assert set(table.labels) == {*CAUSES, ELSEWHERE}
     assert len(table.bias) == len(table.labels)
     assert len(table.rows) > 5000
-    for word in table.rows:
+    assert table.rows == sorted(table.rows)
+    for word in (row.partition("\t")[0] for row in table.rows):
         found = table.of(word)
         assert found is not None
         rarity, weights = found

@@ -10,8 +10,8 @@ import re
 
 from .._facts.causes import cause_of
 from .knowledge import Guess
-from .reading import Reading
-from .surroundings import LOADS, SAVES, around
+from .reading import Raised, Reading
+from .surroundings import FILES, LOADS, SAVES, around, files_of
 
 __all__ = ["by_kind"]
 
@@ -93,11 +93,7 @@ def by_kind(reading: Reading) -> list[Guess]:
     """Three guesses for an error of a known kind that a save or a load raised; none for any other text."""
     last = reading.last
     surroundings = around(reading)
-    if (
-        last is None
-        or not (surroundings.calls or (surroundings.files and surroundings.storing))
-        or surroundings.computing
-    ):
+    if last is None or not (surroundings.calls or _in_files(last)) or surroundings.computing:
         return []
     side = "saved" if _saves(reading, surroundings.saving, surroundings.loading) else "loaded"
     for pattern, labels in _SAVING if side == "saved" else _LOADING:
@@ -107,6 +103,12 @@ def by_kind(reading: Reading) -> list[Guess]:
                 labels = ("unserialisable", "custom-object", "version-mismatch")
             return [_guess(label, sure, last.name, side) for label, sure in zip(labels, _SURE, strict=True)]
     return []
+
+
+def _in_files(last: Raised) -> bool:
+    """Whether a frame lies in code that saves and loads; HDF5 files are data as often."""
+    files = files_of(last)
+    return any(word in files for word in FILES if word != "h5py")
 
 
 def _saves(reading: Reading, saving: bool, loading: bool) -> bool:

@@ -31,7 +31,7 @@ _LEAST = 0.03
 """Chances below this are not named."""
 _SOFTLY = 0.6
 """Nothing is called surer than this by its words alone."""
-_OTHER = 0.02
+_OTHER = 0.04
 """A text whose chance to be about something else is below this is a checkpoint failure by its words."""
 _OTHER_AROUND = 0.3
 """The same, where the text also speaks of a save or a load."""
@@ -132,7 +132,7 @@ def like_something_else(reading: Reading, held: Collection[Guess]) -> bool:
     ):
         return False
     sure = max((guess.confidence for guess in held), default=0.0)
-    return any(_of(reading).elsewhere > chance and sure < known for chance, known in _OVERRULED)
+    return any(sure < known and _of(reading).elsewhere > chance for chance, known in _OVERRULED)
 
 
 def by_reports(reading: Reading, held: Collection[Guess]) -> list[Guess]:

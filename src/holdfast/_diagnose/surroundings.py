@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .reading import Reading
+from .reading import Raised, Reading
 
-__all__ = ["FILES", "LOADS", "SAVES", "Around", "around", "like_a_checkpoint"]
+__all__ = ["FILES", "LOADS", "SAVES", "Around", "around", "files_of", "like_a_checkpoint"]
 
 SAVES = frozenset(
     {
@@ -131,6 +131,18 @@ def _told(reading: Reading) -> str:
     return lower[start:] if start > 0 and reading.frames else lower
 
 
+def files_of(raised: Raised | None) -> str:
+    """The files on the way to an exception, in small letters; without PyTorch's of computing activations anew, which are called
+    checkpoints and kept nowhere."""
+    frames = raised.frames if raised is not None else ()
+    return (
+        " ".join(frame.file for frame in frames)
+        .replace("\\", "/")
+        .lower()
+        .replace("torch/utils/checkpoint.py", "")
+    )
+
+
 def around(reading: Reading) -> Around:
     """What goes on around the error of ``reading``."""
     lower = _told(reading)
@@ -138,9 +150,7 @@ def around(reading: Reading) -> Around:
     saves = not reading.calls.isdisjoint(SAVES) or (kept and not reading.calls.isdisjoint(_ALSO_SAVE))
     loads = not reading.calls.isdisjoint(LOADS) or (kept and not reading.calls.isdisjoint(_ALSO_LOAD))
     last = reading.last
-    files = (
-        " ".join(frame.file for frame in (last.frames if last is not None else ())).replace("\\", "/").lower()
-    )
+    files = files_of(last)
     return Around(
         saves or re.search(_SAVED, lower) is not None or (kept and re.search(_SAVING, lower) is not None),
         loads or re.search(_LOADED, lower) is not None or (kept and re.search(_LOADING, lower) is not None),

@@ -7,6 +7,7 @@ its thread established (and to failures of other kinds, labelled :data:`ELSEWHER
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -21,19 +22,20 @@ TABLE = Path(__file__).with_name("report_words.tsv")
 
 
 class ReportWords(NamedTuple):
-    """``labels``, in the order of all rows; ``bias``: log odds of each before a word is seen; ``rows``: word -> its rarity
-    ``log(1 + texts / texts with it)`` and its weights, as they stand in the table (``rarity\\tlabel:weight ...``)."""
+    """``labels``, in the order of all rows; ``bias``: log odds of each before a word is seen; ``rows``: a line a word, sorted:
+    the word, its rarity ``log(1 + texts / texts with it)`` and its weights (``word\\trarity\\tlabel:weight ...``)."""
 
     labels: tuple[str, ...]
     bias: tuple[float, ...]
-    rows: dict[str, str]
+    rows: list[str]
 
     def of(self, word: str) -> tuple[float, list[tuple[int, float]]] | None:
         """The rarity of a word, and its weight by number of the label; ``None`` for a word that is not in the table."""
-        row = self.rows.get(word)
-        if row is None:
+        start = word + "\t"  # below every character of a longer word
+        place = bisect_left(self.rows, start)
+        if place == len(self.rows) or not self.rows[place].startswith(start):
             return None
-        rarity, _, rest = row.partition("\t")
+        _, rarity, rest = self.rows[place].split("\t")
         found = []
         for part in rest.split():
             label, _, weight = part.partition(":")
@@ -49,5 +51,5 @@ def report_words() -> ReportWords:
     return ReportWords(
         tuple(lines["labels"].split()),
         tuple(float(value) for value in lines["bias"].split()),
-        dict(line.split("\t", 1) for line in body.splitlines()),
+        body.split("\n")[:-1],
     )

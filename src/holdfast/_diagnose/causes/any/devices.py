@@ -6,6 +6,7 @@ import re
 
 from ...knowledge import Entry, Guess, Look
 from ...surroundings import Around
+from ...where import storing_or_alone
 
 
 def there_or_not(look: Look) -> list[Guess]:
@@ -128,6 +129,7 @@ ENTRIES = (
             "Pass the shardings of the present devices (`restore_args`, or a target of `jax.ShapeDtypeStruct` with "
             "shardings)."
         ),
+        where=storing_or_alone,
         also=("topology",),
         weight=0.9,
         example="ValueError: SingleDeviceSharding with Device=TFRT_CPU_0 was not found in jax.local_devices().",
