@@ -6,12 +6,12 @@ Steps: blocks of steps of one small model (a step of some milliseconds, so that 
 guard off and on in turns, in another order each round; the figure is the median of the rounds' ratios. ``after a load`` is the
 same once the model and its optimizer were restored under the guard. Target: at most 1.01.
 
-Loads: the framework's own call on a checkpoint of ``--layers`` layers of 2048 x 2048 (16.8 MB each), cached, with the guard off
-and on in turns. The figure is what the guard adds, in wall time and in processor time: as a ratio to the load itself, and as one
-to reading the file once more, which is ``anew`` (``read``, as a program reads a file) or ``again`` (one thread's ``readinto`` of
-all of it, into memory that is there already, the least that a read can cost). ``floor`` is the format's checksum alone, over as
-many bytes that the processor's cache holds, on one processor: a guard that verifies every byte costs no less processor time. Targets:
-at most 1 of the load and of ``anew``, in wall time; ``again`` is there to be compared with.
+Loads: the framework's own call on a checkpoint of ``--layers`` layers of 2048 x 2048 (16.8 MB each), cached, with the guard
+off and on in turns. The figure is what the guard adds, in wall time and in processor time: as a ratio to the load itself,
+and as one to reading the file once more, which is ``anew`` (``read``, as a program reads a file) or ``again`` (one thread's
+``readinto`` of all of it, into memory that is there already, the least that a read can cost). ``floor`` is the format's
+checksum alone, over as many bytes that the processor's cache holds, on one processor: a guard that verifies every byte costs
+no less processor time. Targets: at most 1 of the load and of ``anew``, in wall time; ``again`` is there to be compared with.
 """
 
 from __future__ import annotations
