@@ -20,6 +20,8 @@ QUICK = {
     "tfck: same-shape layers swapped, explicit names [restore]",
     "tfck: optimizer SGD(momentum)->RMSprop [restore]",
     "tfck: lr changed before restore [optimizer built]",
+    "tfck: optimizer SGD(momentum)->SGD(no momentum) [restore]",
+    "tfck: amsgrad switched off [restore]",
     "tfck: optimizer built over another order [restore]",
     "tfck: layer frozen before the optimizer is built [restore]",
     "tfck: not built yet at restore, model alone [restore]",

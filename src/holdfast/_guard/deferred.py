@@ -17,7 +17,7 @@ from .._core.finding import Finding
 from .._core.words import plural
 from .._frameworks import live_catalog
 from .._rules.registry import rule_named
-from .loading import HELD
+from .loading import HELD, OF_STATE
 from .seen import Seen
 
 if TYPE_CHECKING:
@@ -95,9 +95,16 @@ class Deferred:
             wrong = [*loaded.left, *loaded.other]
             if end and one.bound is not None:
                 wrong = [n for n in wrong if not _bound(load, n, one.bound)]
+            if (
+                not loaded.unmade
+            ):  # at the call the optimizer had no state yet that could be held against the file's
+                said = {(f.code, f.severity) for f in one.seen.findings}
+                seen.findings += [
+                    f for f in loaded.findings if f.code in OF_STATE and (f.code, f.severity) not in said
+                ]
             if wrong or (end and loaded.pending):
                 seen.findings += _told(one, load, loaded, wrong, when)
-            elif all(load.live[n].optimizer is not None for n in loaded.restored):
+            elif not seen.findings and all(load.live[n].optimizer is not None for n in loaded.restored):
                 return  # as was said at the call
             loaded.later = ()
             seen.sentence = f"{when}: {loaded.sentence}"

@@ -51,6 +51,8 @@ _OF_OTHER_WEIGHTS = frozenset({"optimizer-order", "unknown-variable"})
 """Findings on an optimizer that was built over other weights than the model's, or in another order."""
 _PUT_OFF = frozenset({"not-built"})
 """Findings on modules that have no variables yet."""
+OF_STATE = ("O204", "O205")
+"""Codes on state that only one side keeps: not to be told while the optimizer has made none."""
 _MOST_SEARCHED = 64
 _WHOLE = 1 << 16  # elements up to which a tensor is compared whole
 _SOME = 512  # values of a larger one that are compared, beside its ends
@@ -233,8 +235,7 @@ class Load:
         if deferring:  # that is told when it has turned out wrong
             loaded.findings = [
                 replace(f, severity="note")
-                if f.severity != "note"
-                and (f.slug in _PUT_OFF or (loaded.unmade and f.code in ("O204", "O205")))
+                if f.severity != "note" and (f.slug in _PUT_OFF or (loaded.unmade and f.code in OF_STATE))
                 else f
                 for f in loaded.findings
             ]
