@@ -322,8 +322,8 @@ TROUBLESHOOTING = """# What an error of saving or loading means
 
 *Made by `docs/generate_commands.py` from the known causes of `holdfast diagnose`.*
 
-Search this page for the words of your message; names, numbers and paths differ. A message may have several causes: the likeliest
-stands here. `holdfast diagnose LOG` does the same for a whole log, weighs what stands around the message, and with
+Search this page for the words of your message; names, numbers and paths differ. What is noticed without any message stands at the
+end. A message may have several causes: the likeliest stands here. `holdfast diagnose LOG` does the same for a whole log, weighs what stands around the message, and with
 `--checkpoint PATH` proves or refutes it on the file: [diagnose.md](diagnose.md).
 """
 
@@ -336,23 +336,28 @@ def troubleshooting_page() -> str:
     from holdfast._diagnose.reading import read_text
 
     used = {rule.cause for rule in known()}
-    rows: dict[str, str] = {}
+    printed: dict[str, str] = {}
+    told: dict[str, str] = {}
+    noticed = set(entries("words"))
     for entry in entries():
         guess = max(entry.look(read_text(entry.example)), key=lambda guess: guess.confidence)
         cause = f"[{guess.label}](rules.md#cause-{guess.label})" if guess.label in used else guess.label
+        rows = told if entry in noticed else printed
         rows[_shown(entry.example, guess.evidence)] = f"{cause}: {_cell(guess.why)} *{_cell(guess.remedy)}*"
     for elsewhere in ELSEWHERE:
-        rows[_shown(elsewhere.example)] = f"no checkpoint failure: {_cell(elsewhere.why)}"
+        printed[_shown(elsewhere.example)] = f"no checkpoint failure: {_cell(elsewhere.why)}"
     parts = [TROUBLESHOOTING]
     letter = ""
-    for text in sorted(rows, key=lambda text: (_letters(text), text)):
+    for text in sorted(printed, key=lambda text: (_letters(text), text)):
         first = _letters(text)[:1].upper() or "#"
         if first != letter:
             letter = first
             parts.append(f"\n## {letter}\n\n")
         ticks = "``" if "`" in text else "`"
         pad = " " if text.startswith("`") or text.endswith("`") else ""
-        parts.append(f"- {ticks}{pad}{text}{pad}{ticks}  \n  {rows[text]}\n")
+        parts.append(f"- {ticks}{pad}{text}{pad}{ticks}  \n  {printed[text]}\n")
+    parts.append("\n## What is noticed where nothing is printed\n\n")
+    parts += [f"- {_cell(text)}  \n  {told[text]}\n" for text in sorted(told, key=_letters)]
     return "".join(parts)
 
 

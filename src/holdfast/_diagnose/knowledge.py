@@ -246,10 +246,11 @@ LITERALS = Path(__file__).parent / "causes" / "literals.tsv"
 writes it."""
 
 
-def entries() -> Iterator[Entry]:
-    """All entries, family by family: every module of every room of :mod:`holdfast._diagnose.causes`."""
+def entries(room: str = "") -> Iterator[Entry]:
+    """All entries, family by family: every module of every room of :mod:`holdfast._diagnose.causes`, or of one ``room``."""
     for module in _modules():
-        yield from _of_module(module)
+        if module.startswith(room and f"{room}."):
+            yield from _of_module(module)
 
 
 def entries_for(reading: Reading) -> Iterator[Entry]:
