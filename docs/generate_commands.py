@@ -322,9 +322,9 @@ TROUBLESHOOTING = """# What an error of saving or loading means
 
 *Made by `docs/generate_commands.py` from the known causes of `holdfast diagnose`.*
 
-Search this page for the words of your message; names, numbers and paths differ. What is noticed without any message stands at the
-end. A message may have several causes: the likeliest stands here. `holdfast diagnose LOG` does the same for a whole log, weighs what stands around the message, and with
-`--checkpoint PATH` proves or refutes it on the file: [diagnose.md](diagnose.md).
+Search this page for the words of your message; names, numbers and paths differ. What is noticed without any message stands at
+the end. A message may have several causes: the likeliest stands here. `holdfast diagnose LOG` does the same for a whole log,
+weighs what stands around the message, and with `--checkpoint PATH` proves or refutes it on the file: [diagnose.md](diagnose.md).
 """
 
 
