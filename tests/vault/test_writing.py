@@ -291,7 +291,9 @@ def test_a_failure_anywhere_is_raised_and_leaves_nothing_open_or_running(
             assert isinstance(failed.value, Killed if action == "kill" else SaveFailed)
             assert not [name for name in _open_files() if name.startswith(sink.path)]
             after = [k for k, _ in sink.operations].count("write")
-            if kind == "write" and at + 2 * sink.threads < times:  # the others end what they have begun, not the whole file
+            if (
+                kind == "write" and at + 2 * sink.threads < times
+            ):  # the others end what they have begun, not the whole file
                 assert after < times
             assert threading.active_count() == before
 
