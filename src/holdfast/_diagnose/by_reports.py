@@ -114,29 +114,21 @@ def like_a_checkpoint_failure(reading: Reading) -> bool:
     its words."""
     if "Traceback (most recent call last)" in reading.text:
         return False
-    here = around(reading)
-    return _of(reading).elsewhere < (_OTHER_AROUND if here.loading or here.saving or here.storing else _OTHER)
+    return _of(reading).elsewhere < (_OTHER_AROUND if around(reading).storing else _OTHER)
 
 
 def like_something_else(reading: Reading, held: Collection[Guess]) -> bool:
     """Whether a known cause that is heard in a text is overruled: neither the functions, the files nor the words around it speak
     of a save or a load, and reports with such words had nothing to do with a checkpoint."""
     here = around(reading)
-    if (
-        here.calls
-        or here.files
-        or here.loading
-        or here.saving
-        or here.storing
-        or "checkpoint" in reading.lower
-    ):
+    if here.calls or here.storing or "checkpoint" in reading.lower:
         return False
     sure = max((guess.confidence for guess in held), default=0.0)
     return any(sure < known and _of(reading).elsewhere > chance for chance, known in _OVERRULED)
 
 
 def by_reports(reading: Reading, held: Collection[Guess]) -> list[Guess]:
-    """Causes for the places that ``held`` (what is known, best first) leaves free, each less sure than those."""
+    """Causes for the places that ``held`` (what is known, best first) leaves free, none surer than those."""
     here = {guess.label for guess in held}
     if len(here) >= _PLACES:
         return []

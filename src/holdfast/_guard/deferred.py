@@ -107,7 +107,9 @@ class Deferred:
             elif not seen.findings and all(load.live[n].optimizer is not None for n in loaded.restored):
                 return  # as was said at the call
             loaded.later = ()
-            seen.sentence = f"{when}: {loaded.sentence}"
+            seen.sentence = (
+                f"{when}: {loaded.sentence if loaded.total else 'state in the checkpoint is left over'}"
+            )
 
 
 def _bound(load: Load, name: str, bound: Callable[[Any], bool]) -> bool:
