@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import difflib
 from abc import abstractmethod
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .errors import AmbiguousTensor, UnknownTensor
+import numpy as np
+
+from .dtypes import carrier
+from .errors import AmbiguousTensor, HoldfastError, UnknownTensor
 from .fault import Check, Fault
 from .spec import OptimizerSpec, TensorSpec
 from .words import plural
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .modules import ModuleSpec
 
 __all__ = ["Catalog"]
@@ -157,8 +158,22 @@ class Catalog(Mapping[str, TensorSpec]):
     def pieces(self, name: str, limit: int = 1 << 24) -> Iterator[np.ndarray]:
         """The tensor's elements in C order as flat arrays of about ``limit`` bytes at most.
 
-        For scans and digests that must not hold a whole tensor. The default reads the tensor and cuts it.
+        For scans and digests that must not hold a whole tensor: where :meth:`stretch` tells how to read a part, no
+        more than a piece is held; else the tensor is read and cut.
         """
+        spec = self[name]
+        stretch = self.stretch(spec.name) if spec.nbytes > limit else None
+        if stretch is not None:
+            dtype = carrier(spec.dtype)
+            step = max(1, limit // dtype.itemsize) * dtype.itemsize
+            for start in range(0, spec.nbytes, step):
+                try:
+                    data = stretch(start, min(step, spec.nbytes - start))
+                except HoldfastError as error:
+                    error.tensor = error.tensor or spec.name
+                    raise
+                yield np.frombuffer(data, dtype)
+            return
         flat = self.read(name).reshape(-1)
         step = max(1, limit // max(1, flat.dtype.itemsize))
         if flat.dtype == object:
@@ -167,6 +182,14 @@ class Catalog(Mapping[str, TensorSpec]):
             return
         for start in range(0, flat.size, step):
             yield flat[start : start + step]
+
+    def stretch(self, name: str) -> Callable[[int, int], memoryview] | None:
+        """How to read a part of a tensor: a function of a first byte and a count.
+
+        Only where its elements lie in one run of a file, in C order, as :meth:`read` would give them (whole bytes,
+        little-endian, not compressed), and nothing is known to be wrong with them; else ``None``.
+        """
+        return None
 
     def checks(self) -> Iterator[Check]:
         """The integrity evidence that the files themselves carry (checksums of the format), as units to run."""

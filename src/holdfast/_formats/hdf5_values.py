@@ -148,14 +148,20 @@ def pieces(found: Dataset, limit: int) -> Iterator[np.ndarray]:
     """The elements in C order as flat arrays of about ``limit`` bytes; chunked data is read by rows of
     chunks.
     """
-    sides = found.chunks
-    if found.raw is not None and found.raw.kind == "S" and found.offset is not None and not found.problem:
-        # As Python objects these take ten times their bytes and more.
-        width = found.raw.itemsize
-        step, end = max(1, min(limit // width, 1 << 16)) * width, found.offset + found.nbytes
-        for start in range(found.offset, end, step):
-            view = found.file.source.view(start, min(step, end - start))
-            yield _handed(np.frombuffer(view, found.raw), found)
+    sides, raw = found.chunks, found.raw
+    if (
+        found.kind == "plain"
+        and found.offset is not None
+        and raw is not None
+        and raw.itemsize
+        and not found.problem
+    ):
+        step, end = max(1, limit // raw.itemsize), found.offset + found.nbytes
+        if raw.kind == "S":
+            step = min(step, 1 << 16)  # as Python objects these take ten times their bytes and more
+        for first in range(found.offset, end, step * raw.itemsize):
+            view = found.file.source.view(first, min(step * raw.itemsize, end - first))
+            yield _handed(np.frombuffer(view, raw), found)
         return
     if sides is None or not sides or found.problem or found.kind != "plain" or found.nbytes <= limit:
         flat = read(found).reshape(-1)
@@ -165,7 +171,7 @@ def pieces(found: Dataset, limit: int) -> Iterator[np.ndarray]:
         for start in range(0, flat.size, step):
             yield flat[start : start + step]
         return
-    assert found.raw is not None
+    assert raw is not None
     row = max(1, found.nbytes // max(1, found.shape[0]))
     rows = max(1, limit // row // sides[0]) * sides[0]
     if rows * row > (32 << 20) + 2 * found.file.source.size:
@@ -180,7 +186,7 @@ def pieces(found: Dataset, limit: int) -> Iterator[np.ndarray]:
         by_row.setdefault(chunk.start[0] // rows, []).append(chunk)
     for number in range(-(-found.shape[0] // rows)):
         first = number * rows
-        array = np.empty((min(rows, found.shape[0] - first), *found.shape[1:]), found.raw)
+        array = np.empty((min(rows, found.shape[0] - first), *found.shape[1:]), raw)
         for whole, values in _unpacked(found, by_row.get(number, [])):
             place = (slice(whole[0].start - first, whole[0].stop - first), *whole[1:])
             array[place] = values

@@ -7,7 +7,7 @@ are in ``state.json``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,23 +83,34 @@ class StepCatalog(Catalog):
         kind = carrier(spec.dtype)
         if kind.hasobject:
             return self._read_texts(row)
+        source, offset = self._place(spec, kind.itemsize)
+        if not spec.nbytes:
+            return np.empty(spec.shape, kind)
+        return np.frombuffer(source.view(offset, spec.nbytes), kind).reshape(spec.shape)
+
+    def _place(self, spec: TensorSpec, itemsize: int) -> tuple[Source, int]:
+        """The file and the offset of a tensor's bytes, which are there. Raises :class:`DamagedCheckpoint`,
+        :class:`Truncated`."""
+        stored = self._rows[spec.name].stored
         count = int(np.prod(spec.shape, dtype=np.int64))
-        if (
-            len(row.stored) != 1
-            or row.stored[0].length != spec.nbytes
-            or count * kind.itemsize != spec.nbytes
-        ):
+        if len(stored) != 1 or stored[0].length != spec.nbytes or count * itemsize != spec.nbytes:
             raise DamagedCheckpoint("the record's place of a tensor has another length", tensor=spec.name)
-        place = row.stored[0]
+        place = stored[0]
         source = self._source(place.file)
         if place.offset < 0 or place.offset + place.length > source.size:
             raise Truncated(
                 "the tensor's bytes are not all there", file=source.name, offset=place.offset, tensor=spec.name,
                 expected=place.offset + place.length, found=source.size,
             )  # fmt: skip
-        if not place.length:
-            return np.empty(spec.shape, kind)
-        return np.frombuffer(source.view(place.offset, place.length), kind).reshape(spec.shape)
+        return source, place.offset
+
+    def stretch(self, name: str) -> Callable[[int, int], memoryview] | None:
+        """See :meth:`Catalog.stretch`."""
+        spec = self[name]
+        if not known(spec.dtype) or carrier(spec.dtype).hasobject:
+            return None
+        source, offset = self._place(spec, carrier(spec.dtype).itemsize)
+        return lambda start, count: source.view(offset + start, count)
 
     def _read_texts(self, row: Any) -> np.ndarray:
         array = self._texts.get(row.name)

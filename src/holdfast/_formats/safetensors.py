@@ -9,7 +9,7 @@ Format facts: huggingface/safetensors, README ("Format") and ``safetensors/src/t
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -209,6 +209,14 @@ class SafetensorsCatalog(Catalog):
                 offset=stored.offset,
                 tensor=spec.name,
             ) from error
+
+    def stretch(self, name: str) -> Callable[[int, int], memoryview] | None:
+        """See :meth:`Catalog.stretch`."""
+        spec = self[name]
+        first = spec.stored[0].offset
+        if first is None or spec.name in self._bad or itemsize_bits(spec.dtype) < 8:
+            return None
+        return lambda start, count: self._source.view(first + start, count)
 
     def pieces(self, name: str, limit: int = 1 << 24) -> Iterator[np.ndarray]:
         """See :meth:`Catalog.pieces`; types under eight bits are unpacked piece by piece."""

@@ -401,6 +401,18 @@ class BundleCatalog(Catalog):
         whole.flags.writeable = False
         return whole
 
+    def stretch(self, name: str) -> Callable[[int, int], memoryview] | None:
+        """See :meth:`Catalog.stretch`."""
+        key = self[name].key
+        pieces = self._pieces[key]
+        if key in self._broken or len(pieces) != 1 or pieces[0].extent is not None or self.header.big_endian:
+            return None
+        entry = pieces[0].entry
+        if not itemsize_bits(entry.dtype):
+            return None
+        source = self.shards.source(entry.shard)
+        return lambda start, count: source.view(entry.offset + start, count)
+
     def _values(self, entry: BundleEntry) -> np.ndarray:
         if itemsize_bits(entry.dtype):
             return self._plain(entry)

@@ -21,7 +21,7 @@ from .pickle_nodes import mapping_of
 from .pickle_numpy import NumpyArray
 from .torch_leaves import plain
 from .torch_optimizers import Ownership, optimizer_spec, owners_of
-from .torch_read import Bank, read_tensor
+from .torch_read import Bank, read_tensor, stretch_of
 from .torch_roles import average_homes
 from .torch_specs import SpecBuilder, names_by_storage, unfold_nested
 from .torch_tensors import Reader
@@ -103,6 +103,11 @@ class TorchCatalog(Catalog):
             error.tensor = error.tensor or name
             error.file = error.file or file
             raise
+
+    def stretch(self, name: str) -> Callable[[int, int], memoryview] | None:
+        """See :meth:`Catalog.stretch`."""
+        part = None if name in self._derived else self._parts[self[name].name]
+        return stretch_of(part, self._bank) if isinstance(part, Tensor) else None
 
     def _dequantised(self, name: str) -> np.ndarray:
         """``(q - zero_point) * scale`` in float32 (ATen/native/quantized/AffineQuantizerBase.cpp)."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from .._core.dtypes import carrier
 from .._core.errors import DamagedCheckpoint, LimitExceeded, NotStored, PartMissing, Truncated
 from .._core.fault import Check
-from .torch_views import Tensor
+from .torch_views import WIDE, Tensor
 
-__all__ = ["Bank", "read_tensor"]
+__all__ = ["Bank", "read_tensor", "stretch_of"]
 
 
 class Bank(ABC):
@@ -87,6 +87,20 @@ def read_tensor(tensor: Tensor, bank: Bank) -> np.ndarray:
     if tensor.neg:
         found = _negative(found)
     return found
+
+
+def stretch_of(tensor: Tensor, bank: Bank) -> Callable[[int, int], memoryview] | None:
+    """How to read a part of a tensor by first byte and count, where its elements lie as they are given out, whole and
+    uncompressed; else ``None``, and :func:`read_tensor` tells what is the matter."""
+    storage = tensor.storage
+    if storage is None or tensor.problem is not None or not tensor.is_contiguous or tensor.dtype not in WIDE:
+        return None
+    size, place = bank.extent(storage.key)
+    first, length = tensor.first * tensor.itemsize, tensor.span * tensor.itemsize
+    turned = bank.big or tensor.conj or tensor.neg
+    if turned or size is None or place is None or first + length > size:
+        return None
+    return lambda start, count: bank.view(storage.key, first + start, count)
 
 
 def _swapped(flat: np.ndarray) -> np.ndarray:
