@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from holdfast._formats.tf_entries import DTYPES, Slice, slice_key
-from holdfast._formats.tf_table import MAGIC, masked_crc32c
+from holdfast._formats.tensorflow.entries import DTYPES, Slice, slice_key
+from holdfast._formats.tensorflow.table import MAGIC, masked_crc32c
 
 NUMBERS = {name: number for number, name in DTYPES.items()}
 

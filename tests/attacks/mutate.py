@@ -94,7 +94,7 @@ def _zip_again(data: bytes, seed: int, pick: random.Random) -> bytes:
 
 
 def _table_again(data: bytes, seed: int, pick: random.Random) -> bytes:
-    from holdfast._formats.tf_table import Table
+    from holdfast._formats.tensorflow.table import Table
     from holdfast._storage import BytesSource
     from tf_writer import table
 

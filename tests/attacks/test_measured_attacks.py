@@ -508,7 +508,7 @@ def tf_many_strings(folder: Path, times: int) -> Path:
 
 def tf_graph_of_many_nodes(folder: Path, times: int) -> Path:
     """An object graph of empty nodes, stored as TensorFlow stores a string, with its checksum right."""
-    from holdfast._formats.tf_table import masked_crc32c
+    from holdfast._formats.tensorflow.table import masked_crc32c
 
     graph = b"\x0a\x00" * (1_000_000 * times)
     length = varint(len(graph))
@@ -523,7 +523,7 @@ def tf_graph_of_many_nodes(folder: Path, times: int) -> Path:
 
 def tf_graph_fan(folder: Path, times: int) -> Path:
     """Every node names the next twice: 2**n paths to the last."""
-    from holdfast._formats.tf_table import masked_crc32c
+    from holdfast._formats.tensorflow.table import masked_crc32c
 
     nodes = []
     for i in range(3_000):

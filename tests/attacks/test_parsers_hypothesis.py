@@ -228,21 +228,21 @@ MUTATED = st.tuples(st.sampled_from(_samples()), st.integers(0, 2**32)).map(lamb
 
 
 def run_pickle(data: bytes) -> None:
-    from holdfast._formats.npy_pickle import arrays_in_pickle
-    from holdfast._formats.pickle_machine import load
+    from holdfast._formats.numpy.pickled import arrays_in_pickle
+    from holdfast._formats.pickles.machine import load
 
     lazily(lambda: load(data))
     lazily(lambda: arrays_in_pickle(BytesSource(data), []))
 
 
 def run_torch(data: bytes) -> None:
-    from holdfast._formats.torch_zip import open_zip
+    from holdfast._formats.torch.zip import open_zip
 
     opened(open_zip, torch_zip(data, {"0": bytes(range(32))}))
 
 
 def run_torch_legacy(data: bytes) -> None:
-    from holdfast._formats.torch_legacy import open_legacy
+    from holdfast._formats.torch.legacy import open_legacy
 
     head = [pickle.dumps(v, protocol=2) for v in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
     tail = pickle.dumps(["0"], protocol=2) + struct.pack("<q", 8) + bytes(range(32))
@@ -322,8 +322,8 @@ ZIPS = st.builds(
 
 
 def run_zip(data: bytes) -> None:
-    from holdfast._formats.npz import open_npz
-    from holdfast._formats.torch_zip import open_zip
+    from holdfast._formats.numpy.npz import open_npz
+    from holdfast._formats.torch.zip import open_zip
     from holdfast._storage.zip_archive import ZipArchive
 
     archive = lazily(lambda: ZipArchive(BytesSource(data)))
@@ -433,8 +433,8 @@ def run_keras_config(tree: Any) -> None:
     import io
     import zipfile
 
-    from holdfast._formats.keras_archive import open_archive
-    from holdfast._formats.keras_config import executable, model_attributes, parsed
+    from holdfast._formats.keras.archive import open_archive
+    from holdfast._formats.keras.config import executable, model_attributes, parsed
 
     text = text_of(tree)
     config = lazily(lambda: parsed(text, "f", "it"))
@@ -450,7 +450,7 @@ def run_keras_config(tree: Any) -> None:
 
 
 def run_index(tree: Any) -> None:
-    from holdfast._formats.keras_shards import open_shards
+    from holdfast._formats.keras.shards import open_shards
     from holdfast._formats.shard_index import open_sharded
 
     for document in (
@@ -475,7 +475,7 @@ HEADERS = st.dictionaries(NAMES | st.just("__metadata__"), ENTRIES | TREES, max_
 
 
 def run_safetensors(made: tuple[Any, int, bytes]) -> None:
-    from holdfast._formats.safetensors import open_safetensors
+    from holdfast._formats.safetensors.catalog import open_safetensors
 
     tree, shift, data = made
     text = text_of(tree)
@@ -570,7 +570,7 @@ NPY = st.tuples(
 
 
 def run_npy(made: tuple[Any, ...]) -> None:
-    from holdfast._formats.npy import open_npy
+    from holdfast._formats.numpy.npy import open_npy
 
     descr, order, shape, more, version, shift, data = made
     text = f"{{'descr':{descr},'fortran_order':{order},'shape':{shape}{more}}}\n".encode()
@@ -635,8 +635,8 @@ KEYS = ENCODED | st.binary(max_size=20).map(lambda b: b"\0" + b) | st.binary(max
 
 def run_protobuf(data: bytes) -> None:
     from holdfast._formats.protobuf import fields, text
-    from holdfast._formats.tf_entries import parse_entry, parse_header
-    from holdfast._formats.tf_saved_model import read_saved_model
+    from holdfast._formats.tensorflow.entries import parse_entry, parse_header
+    from holdfast._formats.tensorflow.saved_model import read_saved_model
 
     for _, value in lazily(lambda: list(fields(data))) or ():
         lazily(lambda value=value: text(value))
@@ -647,7 +647,7 @@ def run_protobuf(data: bytes) -> None:
 
 def _stored_text(text: bytes) -> tuple[bytes, int]:
     """One string as a bundle stores it, and its masked crc32c."""
-    from holdfast._formats.tf_table import masked_crc32c
+    from holdfast._formats.tensorflow.table import masked_crc32c
 
     length = struct.pack("<I", len(text))
     data = varint(len(text)) + struct.pack("<I", masked_crc32c(length)) + text
@@ -655,7 +655,7 @@ def _stored_text(text: bytes) -> tuple[bytes, int]:
 
 
 def run_bundle(made: tuple[list[tuple[bytes, bytes]], bytes, bytes, bool]) -> None:
-    from holdfast._formats.tf_bundle import open_bundle
+    from holdfast._formats.tensorflow.bundle import open_bundle
 
     rows, graph, top, ordered = made
     data, crc = _stored_text(graph)
@@ -667,7 +667,7 @@ def run_bundle(made: tuple[list[tuple[bytes, bytes]], bytes, bytes, bool]) -> No
 
 
 def run_graph(data: bytes) -> None:
-    from holdfast._formats.tf_object_graph import parse_graph
+    from holdfast._formats.tensorflow.object_graph import parse_graph
 
     lazily(lambda: parse_graph(data))
 
@@ -685,7 +685,7 @@ BLOCK = st.lists(
 
 def run_table(made: tuple[bytes, int, int, list[int]]) -> None:
     """A block with its checksum right, found through an index block that is right or lies."""
-    from holdfast._formats.tf_table import MAGIC, Table, masked_crc32c
+    from holdfast._formats.tensorflow.table import MAGIC, Table, masked_crc32c
 
     body, restarts, kind, handle = made
     raw = body + struct.pack("<I", restarts & 0xFFFFFFFF) + bytes([kind])
@@ -721,14 +721,14 @@ SNAPPY = st.tuples(
 
 
 def run_snappy(data: bytes) -> None:
-    from holdfast._formats.snappy import decompress
+    from holdfast._formats.tensorflow.snappy import decompress
 
     found = lazily(lambda: decompress(data, 1 << 16))
     assert found is None or len(found) <= 1 << 16
 
 
 def run_slice_key(data: bytes) -> None:
-    from holdfast._formats.tf_entries import slice_name
+    from holdfast._formats.tensorflow.entries import slice_name
 
     lazily(lambda: slice_name(b"\0" + data))
     lazily(lambda: slice_name(data))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from holdfast._core.errors import DamagedCheckpoint, HoldfastError, NotStored, Truncated
-from holdfast._formats.hdf5 import H5File
+from holdfast._formats.hdf5.file import H5File
 from holdfast._formats.registry import recognise
 from holdfast._storage import BytesSource, LocalFolder
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast import DamagedCheckpoint, HoldfastError, NotStored, Truncated
-from holdfast._formats.npy import open_npy, recognise_npy
+from holdfast._formats.numpy.npy import open_npy, recognise_npy
 from holdfast._storage import BytesSource, open_local
 from shared import ZOO, needs_shared, same_bits, truth_of, zoo_cases
 

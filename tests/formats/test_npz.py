@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from holdfast import DamagedCheckpoint, HoldfastError
-from holdfast._formats.npz import open_npz, recognise_npz
+from holdfast._formats.numpy.npz import open_npz, recognise_npz
 from holdfast._storage import BytesSource, open_local
 from shared import ZOO, needs_shared, same_bits, truth_of, zoo_cases
 

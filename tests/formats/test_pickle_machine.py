@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
-from holdfast._formats import pickle_file
-from holdfast._formats.pickle_globals import allowed, dangerous
-from holdfast._formats.pickle_machine import load, read_pickle
-from holdfast._formats.pickle_nodes import Dict, Global, Made, SetNode, items_of, pairs_of
-from holdfast._formats.pickle_numpy import numpy_array, numpy_scalar, raw_bytes
+from holdfast._formats.pickles import file as pickle_file
+from holdfast._formats.pickles.arrays import numpy_array, numpy_scalar, raw_bytes
+from holdfast._formats.pickles.globals import allowed, dangerous
+from holdfast._formats.pickles.machine import load, read_pickle
+from holdfast._formats.pickles.nodes import Dict, Global, Made, SetNode, items_of, pairs_of
 from holdfast._storage import BytesSource, open_local
 
 

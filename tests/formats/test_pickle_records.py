@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast._core.errors import HoldfastError, LimitExceeded
-from holdfast._formats.pickle_machine import Machine
-from holdfast._formats.pickle_nodes import Dict, Global, Made, PersistentId
-from holdfast._formats.pickle_opcodes import Short
-from holdfast._formats.torch_tensors import Reader
-from holdfast._formats.torch_views import Tensor
+from holdfast._formats.pickles.machine import Machine
+from holdfast._formats.pickles.nodes import Dict, Global, Made, PersistentId
+from holdfast._formats.pickles.opcodes import Short
+from holdfast._formats.torch.tensors import Reader
+from holdfast._formats.torch.views import Tensor
 
 torch = pytest.importorskip("torch")
 

@@ -81,8 +81,8 @@ def test_a_safetensors_file_opens_without_the_other_formats(tmp_path: Path) -> N
     path.write_bytes((2).to_bytes(8, "little") + b"{}")
     code = (
         "import sys, holdfast; holdfast.open(sys.argv[1]); "
-        "print([m for m in ('h5py', 'ml_dtypes', 'importlib.metadata', 'holdfast._formats.torch_zip', "
-        "'holdfast._formats.keras_h5') if m in sys.modules])"
+        "print([m for m in ('h5py', 'ml_dtypes', 'importlib.metadata', 'holdfast._formats.torch.zip', "
+        "'holdfast._formats.keras.h5') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

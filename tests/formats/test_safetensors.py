@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import holdfast
 from holdfast import DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
 from holdfast._core.dtypes import carrier
-from holdfast._formats.safetensors import (
+from holdfast._formats.safetensors.catalog import (
     DTYPE_NAMES,
     open_safetensors,
     recognise_safetensors,

@@ -14,10 +14,10 @@ import pytest
 import holdfast
 from holdfast._core.errors import ChecksumMismatch, DamagedCheckpoint, LimitExceeded, PartMissing, Truncated
 from holdfast._formats.registry import format_named, recognise
-from holdfast._formats.tf_bundle import open_bundle
-from holdfast._formats.tf_catalog import BundleCatalog
-from holdfast._formats.tf_entries import Slice
-from holdfast._formats.tf_table import Table
+from holdfast._formats.tensorflow.bundle import open_bundle
+from holdfast._formats.tensorflow.catalog import BundleCatalog
+from holdfast._formats.tensorflow.entries import Slice
+from holdfast._formats.tensorflow.table import Table
 from holdfast._storage import open_local
 from shared import FILES, ZOO, file_cases, needs_files, needs_shared, same_bits, truth_of, zoo_cases
 from tf_writer import entry, header, sliced_items, table, write_bundle

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast._core.errors import DamagedCheckpoint, HoldfastError
-from holdfast._formats.snappy import decompress
-from holdfast._formats.tf_bundle import open_bundle
-from holdfast._formats.tf_object_graph import parse_graph
-from holdfast._formats.tf_saved_model import read_saved_model
-from holdfast._formats.tf_table import Table
+from holdfast._formats.tensorflow.bundle import open_bundle
+from holdfast._formats.tensorflow.object_graph import parse_graph
+from holdfast._formats.tensorflow.saved_model import read_saved_model
+from holdfast._formats.tensorflow.snappy import decompress
+from holdfast._formats.tensorflow.table import Table
 from holdfast._storage import BytesSource, LocalFile, LocalFolder
 from shared import ZOO, needs_shared
 from tf_writer import snappy, table, write_bundle
@@ -104,7 +104,7 @@ def test_object_graph_mutated(changes):
         parse_graph(graph)
     except DamagedCheckpoint:
         return
-    from holdfast._formats.tf_describe import describe
+    from holdfast._formats.tensorflow.describe import describe
 
     entries = {spec.key: catalog._pieces[spec.key][0].entry for spec in catalog.values()}
     found, _, _, _ = describe(entries, graph, lambda key: None)

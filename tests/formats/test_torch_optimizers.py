@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from holdfast._formats.torch_owners import candidates
+from holdfast._formats.torch.owners import candidates
 
 torch = pytest.importorskip("torch")
 

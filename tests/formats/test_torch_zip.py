@@ -13,7 +13,8 @@ import pytest
 
 from holdfast._core.catalog import Catalog
 from holdfast._core.errors import DamagedCheckpoint, HoldfastError, NotStored, PartMissing, Truncated
-from holdfast._formats import torch_legacy, torch_zip
+from holdfast._formats.torch import legacy as torch_legacy
+from holdfast._formats.torch import zip as torch_zip
 from holdfast._storage import BytesSource, LocalFolder, open_local
 
 torch = pytest.importorskip("torch")

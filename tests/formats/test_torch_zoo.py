@@ -11,7 +11,8 @@ import pytest
 from tests.shared import FILES, ZOO, file_cases, needs_files, needs_shared, same_bits, truth_of, zoo_cases
 
 from holdfast._core.catalog import Catalog
-from holdfast._formats import torch_legacy, torch_zip
+from holdfast._formats.torch import legacy as torch_legacy
+from holdfast._formats.torch import zip as torch_zip
 from holdfast._storage import open_local
 
 FORMATS = (*torch_zip.FORMATS, *torch_legacy.FORMATS)

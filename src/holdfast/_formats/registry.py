@@ -84,21 +84,23 @@ def _json(source: Source) -> bool:
 # each module is the least that its formats have in common: a file that fails it cannot be any of them, and the module
 # is not imported (importing all of them takes longer than reading most headers). ``None``: always asked.
 _MODULES: dict[str, Callable[[Source], bool] | None] = {
-    "tf_bundle": lambda s: s.head(3) == b"\x08\x01\x12" or s.tail(8) == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",
-    "keras_archive": looks_like_zip,
-    "torch_zip": looks_like_zip,
-    "npz": looks_like_zip,
-    "keras_h5": lambda s: (
+    "tensorflow.bundle": lambda s: (
+        s.head(3) == b"\x08\x01\x12" or s.tail(8) == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
+    ),
+    "keras.archive": looks_like_zip,
+    "torch.zip": looks_like_zip,
+    "numpy.npz": looks_like_zip,
+    "keras.h5": lambda s: (
         b"\x89HDF\r\n\x1a\n" in s.head((1 << 16) + 8)
     ),  # behind a user block of up to 64 KiB
     "holdfast_step": _json,
-    "keras_shards": _json,
-    "torch_legacy": lambda s: s.head(1) in (b"\x80", b"L", b"I"),
+    "keras.shards": _json,
+    "torch.legacy": lambda s: s.head(1) in (b"\x80", b"L", b"I"),
     "shard_index": _json,
-    "safetensors": lambda s: s.head(128)[8:].lstrip(b" \t\r\n")[:1] in (b"", b"{"),
-    "npy": lambda s: s.head(1) == b"\x93",
+    "safetensors.catalog": lambda s: s.head(128)[8:].lstrip(b" \t\r\n")[:1] in (b"", b"{"),
+    "numpy.npy": lambda s: s.head(1) == b"\x93",
     "foreign": None,
-    "pickle_file": None,  # after foreign: the metadata of a DCP folder is a pickle too
+    "pickles.file": None,  # after foreign: the metadata of a DCP folder is a pickle too
 }
 
 

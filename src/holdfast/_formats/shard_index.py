@@ -24,7 +24,7 @@ from .._core.words import plural
 from .._storage import Source, Store
 from .junk import broken_zip, classify
 from .registry import Format, recognise
-from .safetensors_header import demand_sane
+from .safetensors.header import demand_sane
 from .shard_checks import compare_with_map, look_for_mixture
 
 __all__ = ["FORMATS", "ShardedCatalog", "open_sharded", "read_index"]

@@ -12,7 +12,7 @@ from .._core.errors import HoldfastError
 from .._core.fault import Fault
 from .._core.words import plural
 from .._formats.registry import Format, format_named, recognise
-from .._formats.safetensors_header import demand_sane
+from .._formats.safetensors.header import demand_sane
 from .._storage import Source, Store
 from .folders import SHARD
 from .target import Target

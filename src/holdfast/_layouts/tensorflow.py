@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from .._core.errors import CheckpointNotFound, DamagedCheckpoint, HoldfastError
 from .._core.fault import Fault
-from .._formats.tf_entries import parse_header
-from .._formats.tf_shards import shard_name
-from .._formats.tf_table import Table
+from .._formats.tensorflow.entries import parse_header
+from .._formats.tensorflow.shards import shard_name
+from .._formats.tensorflow.table import Table
 from .._storage import Source, Store
 
 __all__ = [

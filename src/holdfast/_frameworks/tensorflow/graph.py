@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..._formats.tf_object_graph import Attribute, Node, ObjectGraph, Slot
+from ..._formats.tensorflow.object_graph import Attribute, Node, ObjectGraph, Slot
 
 __all__ = [
     "VALUE",

@@ -1,7 +1,7 @@
 """Live TensorFlow objects as a catalog: names, roles and owners as a checkpoint of them would have them.
 
 The live object graph is described by the very code that describes a stored one
-(:func:`holdfast._formats.tf_object_names.describe_objects`), so that both agree.
+(:func:`holdfast._formats.tensorflow.object_names.describe_objects`), so that both agree.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import tensorflow as tf
 from ..._core.errors import HoldfastError, UsageError
 from ..._core.fault import Fault
 from ..._core.spec import OptimizerSpec, TensorSpec
-from ..._formats.tf_describe import Description, OptimizerDraft, spec_of
-from ..._formats.tf_entries import BundleEntry
-from ..._formats.tf_object_names import describe_objects
+from ..._formats.tensorflow.describe import Description, OptimizerDraft, spec_of
+from ..._formats.tensorflow.entries import BundleEntry
+from ..._formats.tensorflow.object_names import describe_objects
 from ..live import Held, LiveCatalog, Setting, Variable
 from . import values
 from .fresh import fresh

@@ -18,9 +18,9 @@ from torch.nn.parameter import is_lazy
 from ..._core.catalog import Catalog
 from ..._core.collector import collector_paused
 from ..._core.errors import NotStored
-from ..._formats.pickle_machine import read_pickle
-from ..._formats.torch_catalog import open_torch
-from ..._formats.torch_read import Bank
+from ..._formats.pickles.machine import read_pickle
+from ..._formats.torch.catalog import open_torch
+from ..._formats.torch.read import Bank
 from ..._storage.source import BytesSource
 
 __all__ = ["skeleton", "state_catalog"]

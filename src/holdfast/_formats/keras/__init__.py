@@ -1,0 +1,1 @@
+"""Keras: legacy HDF5, ``.weights.h5`` and ``.keras``."""

@@ -1,0 +1,1 @@
+"""Pickles as inert nodes: nothing is imported or called."""

@@ -1,0 +1,1 @@
+"""TensorFlow's tensor bundles and SavedModels."""

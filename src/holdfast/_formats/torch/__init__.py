@@ -1,0 +1,1 @@
+"""PyTorch: zip files and the stream of old versions."""
