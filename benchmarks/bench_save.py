@@ -42,8 +42,8 @@ from _timing import folder, installed, verdict
 
 import holdfast
 from holdfast._storage.direct import aligned_memory, in_memory
+from holdfast._storage.local_sink import LocalSink
 from holdfast._storage.placed import LocalPlacedFile
-from holdfast._storage.sink import LocalSink
 
 MIB = 1 << 20
 SHAPES = (("q", 1, 1), ("k", 1, 1), ("v", 1, 1), ("o", 1, 1), ("up", 1, 4), ("down", 4, 1))

@@ -357,10 +357,10 @@ def audit(
     :class:`PlanError`, and :class:`UsageError` where ``evaluate`` raises or returns no metrics. A restore that is refused is
     in the report and is not raised.
     """
+    from ._audit.asked import Asked
     from ._audit.audit import audit as run
 
-    return run(
-        path,
+    asked = Asked(
         evaluate=evaluate,
         model=model,
         metrics=metrics,
@@ -377,6 +377,7 @@ def audit(
         jobs=jobs,
         progress=progress,
     )
+    return run(path, asked)
 
 
 def diagnose(

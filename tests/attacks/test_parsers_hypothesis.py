@@ -769,7 +769,7 @@ STATES = st.lists(STATE_LINES, max_size=8).map(lambda lines: "".join(lines).enco
 
 def run_state(data: bytes) -> None:
     import holdfast
-    from holdfast._layouts.tensorflow import read_state_file
+    from holdfast._layouts.state_file import read_state_file
 
     lazily(lambda: read_state_file(BytesSource(data)))
     with tempfile.TemporaryDirectory() as folder:

@@ -134,8 +134,9 @@ def refused(result: Result, *said: str) -> None:
     """Exit code 2, nothing on standard output, and one clear sentence without a frame of ours."""
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
+    unwrapped = " ".join(result.stderr.split())
     for text in said:
-        assert text in result.stderr, result.stderr
+        assert text in result.stderr or text in unwrapped, result.stderr
     assert "holdfast/_" not in result.stderr
     assert "bug of Holdfast" not in result.stderr
 

@@ -11,7 +11,7 @@ from holdfast import DamagedCheckpoint, UsageError
 from holdfast._compare.apply import apply_names
 from holdfast._compare.compare import compare
 from holdfast._compare.delta import Delta
-from holdfast._core.difference import DIFFERENCES
+from holdfast._core.difference_kinds import DIFFERENCES
 from holdfast.testing import NumpyCatalog as Memory
 
 DEPTHS = ("header", "structure", "full")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast import PlanError
@@ -189,6 +189,8 @@ def test_any_plan_survives_toml_and_lines(edits: list[Edit], title: str) -> None
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60))
+@example("NaN")
+@example("[NaN]")
 def test_any_text_is_an_edit_or_a_plan_error(text: str) -> None:
     for prefix in ("", "drop:", "rename:a->", "slice:a:[", "hyper:a=", "cast:*:", "merge:a,"):
         try:

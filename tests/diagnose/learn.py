@@ -8,7 +8,7 @@ project: collect them from public threads (`reports.tsv` beside this file names 
 left out of what is learned, so that it measures.
 
 Prints the share of reports whose cause comes first, and among the first three, each learned from the other threads (five folds by
-thread), and for ``--held-out`` reports what the table learned from the others gives, alone and behind the known causes.
+thread), and for ``--held-out`` reports what the table learned from the others gives, alone and together with the known causes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from holdfast._diagnose.by_reports import terms
+from holdfast._diagnose.by_reports import FIRST, LATER, Likeness, in_order, terms
 from holdfast._diagnose.reading import read_text
 from holdfast._diagnose.weighing import weighed
 from holdfast._facts.causes import CAUSES
@@ -117,13 +117,36 @@ def share(scores: np.ndarray, causes: np.ndarray) -> str:
     return f"first {first:.1%}, first three {three:.1%} of {here.sum()}{told}"
 
 
-def behind(logits: np.ndarray, reports: Sequence[Report]) -> np.ndarray:
-    """What the known causes say comes first, then the words."""
-    found = logits.copy()
+def causes_of(reports: Sequence[Report]) -> np.ndarray:
+    """The number of each report's cause."""
+    return np.array([LABELS.index(report["cause"]) for report in reports])
+
+
+def ordered(
+    alone: np.ndarray, reports: Sequence[Report], first: float = FIRST, later: float = LATER
+) -> np.ndarray:
+    """Known causes and words together, as :func:`holdfast._diagnose.by_reports.ranked` orders them."""
+    found = np.full(alone.shape, -np.inf)
     for row, report in enumerate(reports):
-        for place, guess in enumerate(weighed(read_text(report["text"]))):
-            found[row, LABELS.index(guess.label)] = 1000 - place
+        shares = np.exp(alone[row] - alone[row].max())
+        chances = dict(zip(LABELS, (shares / shares.sum()).tolist(), strict=True))
+        known = [guess for guess in weighed(read_text(report["text"])) if guess.confidence >= LEAST_SURE]
+        for place, guess in enumerate(
+            in_order(known, Likeness(chances, dict.fromkeys(LABELS, ())), first, later)
+        ):
+            found[row, LABELS.index(guess.label)] = -place
     return found
+
+
+def order_weights(alone: np.ndarray, reports: Sequence[Report]) -> None:
+    """What :func:`holdfast._diagnose.by_reports.in_order` gives by its two weights, on reports that neither the known causes nor
+    the words have seen."""
+    for first in (0.4, FIRST, 1.0):
+        for later in (0.1, 0.2, LATER, 0.7, 1.0):
+            print(
+                f"first {first}, later {later}:",
+                share(ordered(alone, reports, first, later), causes_of(reports)),
+            )
 
 
 def written(words: Words, weights: np.ndarray, bias: np.ndarray, texts: int) -> str:
@@ -142,6 +165,8 @@ def written(words: Words, weights: np.ndarray, bias: np.ndarray, texts: int) -> 
     return "\n".join(lines) + "\n"
 
 
+LEAST_SURE = 0.2
+"""Known causes that are less sure are not heard (:mod:`holdfast._diagnose.diagnose`)."""
 LIGHT = 0.3
 """Weights below this are left out of the table."""
 
@@ -152,11 +177,16 @@ def main() -> int:
     )
     parser.add_argument("reports", nargs="+")
     parser.add_argument("--held-out", nargs="*", default=[])
+    parser.add_argument(
+        "--order",
+        action="store_true",
+        help="learn from the held-out reports how known causes and words are put in order",
+    )
     parser.add_argument("--write", action="store_true", help="write the table, learned from all reports")
     chosen = parser.parse_args()
     reports, held = rows(chosen.reports), rows(chosen.held_out)
     texts = [terms(report["text"]) for report in reports]
-    causes = np.array([LABELS.index(report["cause"]) for report in reports])
+    causes = causes_of(reports)
     sources = [report["source"] for report in reports]
     order = np.random.default_rng(0).permutation(sorted(set(sources)))
     fold = {source: n % FOLDS for n, source in enumerate(order)}
@@ -172,10 +202,12 @@ def main() -> int:
     words = Words(texts, sources)
     weights, bias = fitted(words.matrix(texts), causes)
     if held:
-        wanted = np.array([LABELS.index(report["cause"]) for report in held])
+        wanted = causes_of(held)
         alone = words.matrix([terms(report["text"]) for report in held]) @ weights + bias
         print("held out, words alone:", share(alone, wanted))
-        print("held out, known first:", share(behind(alone, held), wanted))
+        print("held out, with known causes:", share(ordered(alone, held), wanted))
+        if chosen.order:
+            order_weights(alone, held)
     if chosen.write:
         TABLE.write_text(written(words, weights, bias, len(reports)), "utf-8")
         print(f"{TABLE}: {len(words.names)} words, {TABLE.stat().st_size} bytes")

@@ -8,10 +8,12 @@ import pytest
 
 import holdfast
 from holdfast._diagnose.by_reports import (
-    by_reports,
+    Likeness,
+    in_order,
     like_a_checkpoint_failure,
     like_something_else,
     likeness,
+    ranked,
     terms,
 )
 from holdfast._diagnose.knowledge import LITERALS, Guess, entries, entries_for, literals
@@ -58,15 +60,57 @@ def test_words_of_reports_speak_for_their_cause(text: str, label: str) -> None:
     assert like.words[label], "the words that speak for it are told"
 
 
-def test_free_places_are_filled_and_nothing_stands_above_what_is_known() -> None:
+def like(**chances: float) -> Likeness:
+    """What a text is like, by hand; what is not told is not heard."""
+    whole = dict.fromkeys((*CAUSES, ELSEWHERE), 0.0) | {
+        name.replace("_", "-"): p for name, p in chances.items()
+    }
+    return Likeness(whole, dict.fromkeys(whole, ("word",)))
+
+
+def known(**sure: float) -> list[Guess]:
+    return [Guess(name.replace("_", "-"), confidence, "why", "do") for name, confidence in sure.items()]
+
+
+def test_free_places_are_filled_and_nothing_is_surer_than_what_stands_before_it() -> None:
     reading = read_text("the zip archive is truncated")
-    held = [Guess("storage", 0.5, "", "")]
-    found = by_reports(reading, held)
-    assert len(found) == 2
-    assert all(guess.label != "storage" and guess.confidence <= 0.5 for guess in found)
-    assert all("in public reports" in guess.why and guess.remedy for guess in found)
-    three = [Guess(label, 0.5, "", "") for label in ("storage", "corrupt", "memory")]
-    assert by_reports(reading, three) == []
+    found = ranked(reading, [Guess("storage", 0.7, "why", "do")])
+    assert found[0].label == "storage"
+    assert len(found) == 3
+    assert len({guess.label for guess in found}) == 3
+    assert all(guess.remedy and "in public reports" in guess.why for guess in found[1:])
+    sure = [guess.confidence for guess in found]
+    assert sure == sorted(sure, reverse=True)
+
+
+def test_a_known_cause_that_is_sure_stays_first_whatever_the_words_are_like() -> None:
+    words = like(corrupt=0.95, memory=0.05)
+    assert [g.label for g in in_order(known(storage=0.7), words)] == ["storage", "corrupt", "memory"]
+    faint = like(corrupt=0.1, memory=0.1, storage=0.8)
+    behind = in_order(known(storage=0.7, topology=0.45, memory=0.4), faint)
+    assert [g.label for g in behind] == ["storage", "memory", "topology"], "both count for what is less sure"
+    sure = in_order(known(storage=0.7, topology=0.55), words)
+    assert [g.label for g in sure] == ["storage", "topology", "corrupt"], (
+        "in the order of who knew the message"
+    )
+
+
+def test_a_known_cause_that_is_unsure_gives_way_to_another_that_the_words_are_like() -> None:
+    words = like(corrupt=0.9, storage=0.01, topology=0.01, memory=0.01)
+    assert in_order(known(storage=0.5, corrupt=0.48), words)[0].label == "corrupt"
+    assert in_order(known(storage=0.5, corrupt=0.48), like(storage=0.9, corrupt=0.1))[0].label == "storage"
+    unclear = like(corrupt=0.5, storage=0.2)
+    assert in_order(known(storage=0.5), unclear)[0].label == "storage"
+    assert in_order(known(storage=0.5), words)[0].label == "corrupt"
+    assert in_order(known(storage=0.5), words)[0].confidence <= 0.6, "words alone are never called likely"
+
+
+def test_all_known_causes_are_named_and_words_alone_only_among_the_first_three() -> None:
+    many = known(storage=0.5, topology=0.4, memory=0.3, corrupt=0.25)
+    found = [g.label for g in in_order(many, like(renamed=0.01, metrics=0.99))]
+    assert {guess.label for guess in many} <= set(found)
+    assert "metrics" in found[:3]
+    assert "renamed" not in found
 
 
 def test_a_likeness_is_never_called_likely() -> None:

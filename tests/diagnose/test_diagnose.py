@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import holdfast
-from holdfast._diagnose.logs import excerpt
+from holdfast._diagnose.logs import BLOCK, excerpt
 from holdfast._diagnose.reading import read_text
 
 torch = pytest.importorskip("torch")
@@ -149,26 +149,27 @@ def test_ranks_colours_and_chains_are_read() -> None:
 def test_a_long_log_is_read_in_bounded_memory() -> None:
     noise = b"step 1 loss 0.5 and more of the same words in every line of the log\n" * 200_000
     error = b'Traceback (most recent call last):\n  File "t.py", line 1, in load\nEOFError: Ran out of input torch.load\n'
-    text = excerpt(io.BytesIO(noise + error + noise + b"the end\n"))
+    text, left_out = excerpt(io.BytesIO(noise + error + noise + b"the end\n"))
     assert len(text) < 1 << 20
     assert "Ran out of input" in text
     assert text.rstrip().endswith("the end")
+    assert left_out.startswith("Of 27.2 MB ")
     assert holdfast.diagnose(text).causes[0].label == "corrupt"
 
 
 @pytest.mark.parametrize("before", range(-40, 41, 5))
 def test_a_failure_across_two_blocks_of_a_log_is_found(before: int) -> None:
     filler = b"x" * 79 + b"\n"
-    size = (1 << 20) + 1 + (4 << 20) + before
+    size = 3 * BLOCK + before
     error = b'Traceback (most recent call last):\n  File "t.py", line 1, in load\nEOFError: Ran out of input torch.load\n'
     lead = (filler * (size // 80 + 1))[: size - 1] + b"\n"
-    text = excerpt(io.BytesIO(lead + error + filler * 100_000))
+    text = excerpt(io.BytesIO(lead + error + filler * 100_000)).text
     assert "Ran out of input" in text
 
 
 def test_a_log_without_a_traceback_is_read_again_for_errors() -> None:
     noise = b"epoch 1 loss 0.5 and words\n" * 100_000
-    text = excerpt(io.BytesIO(noise + b"RuntimeError: unexpected EOF, expected 8 more bytes\n" + noise))
+    text = excerpt(io.BytesIO(noise + b"RuntimeError: unexpected EOF, expected 8 more bytes\n" + noise)).text
     assert "unexpected EOF" in text
 
 

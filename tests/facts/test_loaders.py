@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from holdfast._core.difference import DIFFERENCES
+from holdfast._core.difference_kinds import DIFFERENCES
 from holdfast._facts.loaders import LOADERS, OUTCOMES, ROWS, loaders_of, row_for, what_the_framework_does
 from holdfast._facts.loaders.row import widens
 

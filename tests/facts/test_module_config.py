@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from typing import Any
 
 import pytest
 
+from holdfast._facts.keras_config import keras_module_config
 from holdfast._facts.keras_modules import keras_modules
-from holdfast._facts.module_config import (
-    SEVERITY,
-    class_effect,
-    effect_of,
-    keras_module_config,
-    module_value,
-    object_config,
-)
+from holdfast._facts.module_config import module_value, object_config
+from holdfast._facts.setting_effects import SEVERITY, class_effect, effect_of
+from work import calls_of
 
 
 @pytest.mark.parametrize(
@@ -129,16 +124,15 @@ def test_odd_configurations_give_what_they_can() -> None:
     assert model.config["wiring"] == [[[0], [], []]]
 
 
-def test_ten_thousand_layers_are_quick() -> None:
-    layers = [
-        {"class_name": "Dense", "config": {"name": f"d{n}", "trainable": True, "units": 4, "activation": "relu"},
-         "inbound_nodes": [[[f"d{n - 1}", 0, 0, {}]]]}
-        for n in range(10_000)
-    ]  # fmt: skip
-    text = json.dumps({"class_name": "Model", "config": {"layers": layers}})
-    start = time.perf_counter()
-    node = json.loads(text)
-    parse = time.perf_counter() - start
-    start = time.perf_counter()
-    assert len(keras_modules(node)) == 10_001
-    assert time.perf_counter() - start < max(40 * parse, 2)
+def test_the_work_grows_with_the_layers_and_no_faster() -> None:
+    def layers(count: int) -> dict[str, Any]:
+        made = [
+            {"class_name": "Dense", "config": {"name": f"d{n}", "trainable": True, "units": 4, "activation": "relu"},
+             "inbound_nodes": [[[f"d{n - 1}", 0, 0, {}]]]}
+            for n in range(count)
+        ]  # fmt: skip
+        return {"class_name": "Model", "config": {"layers": made}}
+
+    few, many = layers(200), layers(2_000)
+    assert len(keras_modules(many)) == 2_001
+    assert calls_of(lambda: keras_modules(many)) < 11 * calls_of(lambda: keras_modules(few))

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("jax")
 pytest.importorskip("flax")
 pytest.importorskip("optax")
 pytest.importorskip("orbax.checkpoint")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "matrix"))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
+from guard.watched_cells import Cell, assert_named_apart, assert_told_rightly, named  # isort: skip - first
 from matrix_jax import CELLS
-from watched_matrix import Cell, judge_watched
 
 QUICK = {
     "jax: plain, partitioned [std]",
@@ -35,20 +29,13 @@ QUICK = {
     "jax: layer removed at end [flax bytes]",
     "jax: fewer classes [flax checkpoints]",
 }
-"""Those of ``make test``; all are long."""
+"""Those of ``make test``."""
 
 
-def _parameters() -> list[object]:
-    assert {c.id for c in CELLS} >= QUICK
-    return [pytest.param(c, id=c.id, marks=() if c.id in QUICK else (pytest.mark.long,)) for c in CELLS]
-
-
-@pytest.mark.parametrize("cell", _parameters())
-def test_cell(cell: Cell) -> None:
-    verdict = judge_watched(cell)
-    assert not verdict.fault, f"{verdict.fault}: {verdict.happened}, told {verdict.told}: {verdict.detail}"
+@pytest.mark.parametrize("cell", named(CELLS, QUICK))
+def test_a_cell_is_told_if_and_only_if_it_is_wrong(cell: Cell) -> None:
+    assert_told_rightly(cell)
 
 
 def test_cells_have_names_of_their_own() -> None:
-    names = [cell.id for cell in CELLS]
-    assert len(names) == len(set(names))
+    assert_named_apart(CELLS)

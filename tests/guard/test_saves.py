@@ -230,6 +230,7 @@ with Guard() as guard:
         torch.save({{"a": torch.ones(3)}}, path)
     watched(guard, Call("torch", "torch.save", "save", sys.argv[1]), run)
     if {wait}:
+        print("saved", flush=True)
         sys.stdin.readline()
 print([f.code for s in guard.seen for f in s.findings if f.severity != "note"], flush=True)
 """
@@ -267,7 +268,7 @@ def test_ranks_of_one_job_are_told_even_where_they_miss_each_other(
     for name, value in {**job, "RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     process = other(tmp_path / "a.pt", 0, wait=True, **job, RANK="1")
-    time.sleep(0.3)
+    assert process.stdout is not None and process.stdout.readline() == "saved\n"
     with Guard() as guard:
         torch.save(state(), tmp_path / "a.pt")
         assert codes(guard, "warning") == ["S144"]

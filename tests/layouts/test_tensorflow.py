@@ -9,14 +9,8 @@ import pytest
 
 from holdfast._core.errors import DamagedCheckpoint
 from holdfast._formats.registry import format_named
-from holdfast._layouts.tensorflow import (
-    find_bundles,
-    leftovers,
-    locate,
-    part_of,
-    read_state_file,
-    state_faults,
-)
+from holdfast._layouts.state_file import read_state_file, state_faults
+from holdfast._layouts.tensorflow import find_bundles, leftovers, locate, part_of
 from holdfast._storage import BytesSource, LocalFolder
 from shared import ZOO, needs_shared
 from tf_writer import write_bundle

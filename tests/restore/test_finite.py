@@ -38,3 +38,27 @@ def test_one_value_that_is_not_finite_is_told(dtype: str, bad: float, at: int) -
 
 def test_integers_have_no_such_values() -> None:
     assert finite_test("int32") is None
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_every_value_of_two_bytes(dtype: str) -> None:
+    kind = np.dtype(KINDS[dtype])
+    test = finite_test(dtype)
+    assert test is not None
+    every = np.arange(1 << 16, dtype="<u2")
+    told = [test(memoryview(every[n : n + 1].view(np.uint8))) for n in range(len(every))]
+    assert told == np.isfinite(every.view(kind).astype("<f4")).tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_values_beside_infinity(dtype: str) -> None:
+    kind = np.dtype(KINDS[dtype])
+    bits = np.dtype(f"<u{kind.itemsize}")
+    test = finite_test(dtype)
+    assert test is not None
+    for bound in (np.inf, -np.inf):
+        middle = int(np.array(bound, kind).view(bits))
+        for away in range(-3, 4):
+            value = np.array([0, middle + away, 1], bits)
+            assert test(memoryview(value.view(np.uint8))) == (away < 0), (bound, away)
+    assert not test(memoryview(np.array([(1 << 8 * kind.itemsize) - 1], bits).view(np.uint8)))

@@ -14,9 +14,9 @@ from holdfast._examine.examine import examine
 from holdfast._facts.file_systems import Mount, mount_of
 from holdfast._frameworks import live_catalog
 from holdfast._rules.registry import rules
+from holdfast._storage.local_sink import LocalSink
 from holdfast._storage.memory import Memory, memory
 from holdfast._storage.probe import longest_names, probe, room
-from holdfast._storage.sink import LocalSink
 from holdfast._vault.contents.payload import Payload, gather
 from holdfast._vault.findings import saving_findings
 from holdfast._vault.folder.keep import Keep

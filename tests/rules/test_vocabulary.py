@@ -8,7 +8,7 @@ import pytest
 
 from holdfast._core.fault import Fault
 from holdfast._facts.causes import CAUSES
-from holdfast._rules.registry import DEPTHS, FAMILIES, rule_named, rules
+from holdfast._rules.registry import DEPTHS, FAMILIES, rule_named, rules, told_by
 from memory_catalog import found, subject
 
 FAULTS = [
@@ -118,3 +118,16 @@ def test_the_readers_own_remedy_wins() -> None:
 def test_a_path_like_an_option_is_harmless_in_a_remedy() -> None:
     finding = found("leftover", subject(None, Fault("leftover", "x", file="-rf")))[0]
     assert "./-rf" in (finding.remedy or "")
+
+
+def test_a_finding_by_the_rule_s_name() -> None:
+    told = told_by("nothing-loaded", "no file was named", file="a.pt")
+    assert (told.code, told.severity, told.message, told.where.file) == (
+        "T233",
+        "error",
+        "no file was named",
+        "a.pt",
+    )
+    assert told_by("T233", "x", severity="note").severity == "note"
+    with pytest.raises(LookupError, match="no rule is called no-such-rule"):
+        told_by("no-such-rule", "x")

@@ -13,8 +13,8 @@ import pytest
 from holdfast._core.errors import SaveFailed
 from holdfast._storage import direct, placed
 from holdfast._storage.direct import BLOCK, aligned_memory, in_memory, set_direct, start_writeback
+from holdfast._storage.local_sink import LocalSink
 from holdfast._storage.placed import LocalPlacedFile
-from holdfast._storage.sink import LocalSink
 from holdfast.testing import FaultySink
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="O_DIRECT is Linux's")

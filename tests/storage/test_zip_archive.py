@@ -13,7 +13,8 @@ import pytest
 
 from holdfast import DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
 from holdfast._storage import BytesSource
-from holdfast._storage.zip_archive import ZipArchive, looks_like_zip
+from holdfast._storage.zip_archive import ZipArchive
+from holdfast._storage.zip_directory import looks_like_zip
 
 
 def build(
@@ -58,7 +59,7 @@ def test_members_read_as_zipfile_reads_them(method: int, zip64: bool) -> None:
 
 
 def test_large_deflated_member_is_streamed_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast._storage.zip_archive._WHOLE", 1000)
+    monkeypatch.setattr("holdfast._storage.inflated._WHOLE", 1000)
     plain = random.Random(1).randbytes(50_000) + b"\0" * 50_000
     source = ZipArchive(BytesSource(build(zipfile.ZIP_DEFLATED, {"x": plain}))).open("x")
     for offset, length in [(0, 10), (99_000, 1000), (5, 60_000), (40_000, 20)]:

@@ -13,7 +13,7 @@ import numpy as np
 import holdfast
 from holdfast import Vault
 from holdfast._frameworks import live_catalog
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 
 Result = TypeVar("Result")
 

@@ -22,7 +22,7 @@ import holdfast
 from holdfast import Keep, Vault
 from holdfast._core.errors import HoldfastError, NothingToRestore, SaveFailed, UsageError
 from holdfast._record.schema import load_record
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast.testing import FaultySink
 from vault.crashing import state, tag_of
 

@@ -22,9 +22,9 @@ import pytest
 
 from holdfast import Keep, Vault
 from holdfast._core.errors import HoldfastError, SaveFailed, VaultLocked
+from holdfast._storage.local_sink import LocalSink, _LocalSinkFile
 from holdfast._storage.lock import Lock
 from holdfast._storage.placed import LocalPlacedFile
-from holdfast._storage.sink import LocalSink, _LocalSinkFile
 from holdfast._vault.folder.names import step_name
 from holdfast._vault.saving import commit
 from holdfast.testing import DroppingSink, FaultySink, Killed

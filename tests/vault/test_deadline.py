@@ -15,7 +15,7 @@ import pytest
 from holdfast import Keep, Vault
 from holdfast._core.errors import SaveFailed, UsageError, VaultLocked
 from holdfast._record.schema import load_record
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast.testing import FaultySink
 from vault.crashing import state, tag_of
 

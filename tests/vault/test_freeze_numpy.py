@@ -15,7 +15,7 @@ import pytest
 import holdfast
 from holdfast import Vault
 from holdfast._core.spec import TensorSpec
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast._vault.contents.payload import Item
 from holdfast._vault.freezing import proof as proving
 from holdfast._vault.freezing.buffers import Buffers

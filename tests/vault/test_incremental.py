@@ -17,7 +17,7 @@ import pytest
 import holdfast
 from holdfast import Keep, Vault
 from holdfast._core.errors import NothingToRestore, UsageError
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast._vault.folder.listing import record_of
 from holdfast._vault.saving import frozen as frozen_module
 

@@ -16,7 +16,7 @@ import pytest
 import holdfast
 from holdfast import Keep, Metric, Vault
 from holdfast._core.errors import SaveFailed
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast._vault.folder.past import DROPPED, chain, dropped_steps
 from holdfast._vault.folder.saved import SavedStep
 from holdfast.testing import DroppingSink, FaultySink, Killed

@@ -21,7 +21,7 @@ import pytest
 import holdfast
 from holdfast import Keep, Vault
 from holdfast._core.errors import SaveFailed, VaultLocked
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast.testing import DroppingSink, FaultySink
 from vault.crashing import state, tag_of
 from vault.freezing import Gate

@@ -23,7 +23,7 @@ import pytest
 import holdfast
 from holdfast import Keep, SaveFailed, UsageError, Vault, VaultLocked
 from holdfast._render import render
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast.events import Dropped, Failed, Frozen, SaveStarted
 from holdfast.testing import FaultySink, Killed
 from vault.crashing import state, tag_of

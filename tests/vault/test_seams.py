@@ -17,7 +17,7 @@ import holdfast
 from holdfast import Coordinator, Keep, SaveFailed, SaveHandle, UsageError, Vault
 from holdfast._formats.holdfast_step import open_step
 from holdfast._frameworks import live_catalog
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast._vault.contents.payload import Payload, gather
 from holdfast._vault.coordinator import Part, merged
 from holdfast._vault.folder.names import StepName

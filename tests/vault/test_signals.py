@@ -20,7 +20,7 @@ import pytest
 
 from holdfast import Vault
 from holdfast._core.errors import SaveFailed, UsageError
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast.testing import FaultySink
 from vault.crashing import state, tag_of
 from vault.freezing import Gate

@@ -27,7 +27,7 @@ from holdfast._core.spec import TensorSpec
 from holdfast._integrity.digest import LEAF, LeafHasher, file_digest
 from holdfast._storage import placed
 from holdfast._storage.direct import BLOCK, in_memory
-from holdfast._storage.sink import LocalSink
+from holdfast._storage.local_sink import LocalSink
 from holdfast._vault.contents.payload import Item
 from holdfast._vault.saving import runs
 from holdfast._vault.saving.tensor_file import Written, write_tensors

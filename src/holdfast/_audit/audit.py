@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +12,10 @@ from typing import Any
 
 from .._core.catalog import Catalog
 from .._core.errors import DamagedCheckpoint, HoldfastError, RestoreRefused
-from .._core.fault import Fault, Progress, fault_of
+from .._core.fault import Fault, fault_of
 from .._core.finding import Finding, severity_rank
 from .._core.plan import Edit, Plan
 from .._core.words import plural
-from .._examine.fit import as_plan
 from .._facts.tolerances import precision_of
 from .._frameworks import live_catalog
 from .._integrity.architecture import modules_of
@@ -33,9 +32,10 @@ from .._restore.fitted import function_of, preprocess_faults
 from .._restore.proving import Proved, function_differences, prove, what_changed
 from .._restore.recorded import contract_of, metrics_of, precision_of_catalog, probe_of
 from .._rules.facts import findings_of
+from .asked import Asked
 from .causes import attributed, find_causes
 from .comparing import EVALUATED, compared, counterpart
-from .evaluation import Evaluate, digests_of, evaluated
+from .evaluation import digests_of, evaluated
 from .neighbours import neighbours
 from .report import AuditReport, Cause, Row
 from .state import Stored, explain, held_against
@@ -58,25 +58,7 @@ class _State:
     refused: bool = False
 
 
-def audit(
-    path: str | os.PathLike[str],
-    *,
-    evaluate: Evaluate | None,
-    model: Any,
-    metrics: Any = None,
-    probe: Probe | None = None,
-    preprocess: Any = None,
-    apply: Callable[..., Any] | None = None,
-    data: Any = None,
-    contract: DataContract | None = None,
-    loaded: bool = False,
-    steps: int = 6,
-    allow: Iterable[str | Edit] | str = (),
-    plan: Plan | str | Iterable[str] | None = None,
-    build_with: Any = None,
-    jobs: int | None = None,
-    progress: Progress | None = None,
-) -> AuditReport:
+def audit(path: str | os.PathLike[str], asked: Asked) -> AuditReport:
     """See :func:`holdfast.audit`."""
     target = the_one(path)
     with ExitStack() as stack:
@@ -84,18 +66,18 @@ def audit(
         seal = find_seal(target)
         record = seal.record if seal is not None else None
         stored.modules = modules_of(stored, seal)
-        recorded = metrics_of(record, target, metrics)
-        probe = probe or probe_of(record, stored)
-        contract = contract or contract_of(record, stored)
+        recorded = metrics_of(record, target, asked.metrics)
+        probe = asked.probe or probe_of(record, stored)
+        contract = asked.contract or contract_of(record, stored)
         changes = environment_changes(record.environment if record is not None else None, environment())
         same = not any(change.matters for change in changes)
-        near = neighbours(target, steps)
+        near = neighbours(target, asked.steps)
         others: dict[str, Stored] = {}
 
-        if loaded:
-            state = _as_loaded(stored, model, as_plan(allow, plan))
+        if asked.loaded:
+            state = _as_loaded(stored, asked.model, asked.edits)
         else:
-            state = _restored(target, model, as_plan(allow, plan), build_with, jobs, progress)
+            state = _restored(target, asked)
         if state.refused:
             unjudged = [Row(m, "cannot-compare", None, "the state was not restored") for m in recorded]
             return AuditReport(
@@ -108,8 +90,7 @@ def audit(
                 findings=state.findings,
             )
         live = live_catalog(model=state.model)
-        chosen = as_plan(allow, plan)
-        known = Stored.of(stored, live, chosen)
+        known = Stored.of(stored, live, asked.edits)
         for other in near:  # opened only; values are read where a cause is tested
             try:
                 others[other.name] = Stored.of(stack.enter_context(open_path(other.target.path)), live)
@@ -125,22 +106,22 @@ def audit(
             state,
             target,
             differences=differences,
-            preprocess=function_of(preprocess),
-            apply=apply,
+            preprocess=function_of(asked.preprocess),
+            apply=asked.apply,
             same_setup=same,
         )
-        faults_of_data = _contract_faults(contract, data)
-        faults = [*faults_of_data, *preprocess_faults(stored, preprocess, target.path)]
+        faults_of_data = _contract_faults(contract, asked.data)
+        faults = [*faults_of_data, *preprocess_faults(stored, asked.preprocess, target.path)]
 
         rows: list[Row] = []
         ruled_out: list[str] = []
-        if evaluate is not None and recorded:
-            result = evaluated(evaluate, state.model)
+        if asked.evaluate is not None and recorded:
+            result = evaluated(asked.evaluate, state.model)
             # weights of float32 may be computed with in bfloat16, and the probe has seen it
             kinds = [precision_of_catalog(stored), *(row.dtype for row in (probe.layers if probe else ()))]
             rows = compared(recorded, result.metrics, precision_of(kinds), same_setup=same)
             differing = [row for row in rows if row.verdict == "differs"]
-            trials = Trials(evaluate, state.model, known, recorded, differing, ruled_out)
+            trials = Trials(asked.evaluate, state.model, known, recorded, differing, ruled_out)
             causes = _certain(state, proved, differences, differing)
             if differing and not causes:
                 causes = find_causes(trials, digests_of(state.model), others, near, probe, contract, changes)
@@ -160,20 +141,24 @@ def audit(
             changes,
             tuple(dict.fromkeys(ruled_out)),
             tuple(sorted(findings, key=lambda f: severity_rank(f.severity))),
-            _data_told(contract, data, faults_of_data),
+            _data_told(contract, asked.data, faults_of_data),
         )
 
 
 # -- the state -------------------------------------------------------------------------------------------------------
-def _restored(
-    target: Target, model: Any, plan: Plan, build_with: Any, jobs: int | None, progress: Progress | None
-) -> _State:
+def _restored(target: Target, asked: Asked) -> _State:
     """Restore; a model that computes another function with the same tensors is restored all the same, and told."""
     told: tuple[Finding, ...] = ()
+    model, plan = asked.model, asked.edits
     for attempt in (0, 1):
         try:
             outcome = restore(
-                target.path, model=model, plan=plan, build_with=build_with, jobs=jobs, progress=progress
+                target.path,
+                model=model,
+                plan=plan,
+                build_with=asked.build_with,
+                jobs=asked.jobs,
+                progress=asked.progress,
             )
         except RestoreRefused as refusal:
             errors = [f for f in refusal.findings if f.severity == "error"]

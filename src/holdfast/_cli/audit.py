@@ -64,8 +64,7 @@ def command(
       holdfast audit runs/bert/step-00001200 train:evaluate --model train:make
       holdfast audit best.pt train:audit --metric val_loss=0.31
     """
-    from .._audit.audit import audit
-    from .._render import render
+    from .. import _api
     from .._render.document import SCHEMA_VERSION, finding_document
     from .._render.plain import plain
 
@@ -73,7 +72,7 @@ def command(
     logged = _numbers(metrics)
     if logged:
         parts["metrics"] = {**dict(parts.get("metrics") or {}), **logged}
-    report = audit(checkpoint, allow=allow, loaded=loaded, steps=steps, **parts)
+    report = _api.audit(checkpoint, allow=allow, loaded=loaded, steps=steps, **parts)
     kept = [f for f in report.findings if settings.wanted(f)]
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -81,11 +80,7 @@ def command(
         **plain(report.as_document()),
         "findings": [finding_document(f) for f in kept],
     }
-    settings.write(
-        render(
-            document, settings.format, page=settings.page(), quiet=settings.quiet, verbose=settings.verbose
-        )
-    )
+    settings.show(document)
     click.get_current_context().exit(int(settings.fails(kept)))
 
 

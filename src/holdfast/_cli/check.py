@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -63,7 +63,6 @@ def command(
       holdfast check old.pt train:make --allow 'keep-live:head.*' --write-plan plan.toml
     """
     from .._examine.check import check
-    from .._render import render
     from .._render.document import report_document
     from .factory import keywords, load_factory, parts_of
     from .reports import known_codes
@@ -91,20 +90,7 @@ def command(
     if write_plan is not None:
         _write_plan(report.checkpoints[0].attributes.get("plan", ()), path, factory, write_plan, settings)
     if write_plan != "-":
-        rules: Sequence[Any] = ()
-        if settings.format == "sarif":
-            from .._rules.registry import rules as registered
-
-            rules = registered()
-        text = render(
-            report_document(report),
-            settings.format,
-            page=settings.page(),
-            rules=rules,
-            quiet=settings.quiet,
-            verbose=settings.verbose,
-        )
-        settings.write(text)
+        settings.show(report_document(report))
     click.get_current_context().exit(int(settings.fails(report.findings)))
 
 

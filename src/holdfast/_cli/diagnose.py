@@ -43,12 +43,11 @@ def command(
     """
     from .. import _api
     from .._diagnose.logs import excerpt
-    from .._render import render
     from .._render.version import SCHEMA_VERSION
 
     if text is not None and file is not None:
         raise UsageError("a file and --text together", found=file)
-    folder = None
+    folder, left_out = None, ""
     if text is None:
         if file is None and sys.stdin.isatty():
             raise UsageError(
@@ -56,7 +55,7 @@ def command(
                 remedy="`holdfast diagnose log.txt`, or paste it: `holdfast diagnose -`, then Ctrl-D.",
             )  # fmt: skip
         if file in (None, "-"):
-            text = excerpt(sys.stdin.buffer)
+            text, left_out = excerpt(sys.stdin.buffer)
         else:
             assert file is not None
             place = Path(file)
@@ -66,14 +65,11 @@ def command(
                 )  # fmt: skip
             try:
                 with place.open("rb") as stream:
-                    text = excerpt(stream)
+                    text, left_out = excerpt(stream)
             except FileNotFoundError as error:
                 raise CheckpointNotFound("no such file", file=file) from error
             folder = place.parent if any(place.parent.parts) else None
     found = _api.diagnose(text, checkpoint=checkpoints or None, folder=folder, files=not no_files)
     document = {"schema_version": SCHEMA_VERSION, "command": "diagnose", **found.as_document()}
-    settings.write(
-        render(
-            document, settings.format, page=settings.page(), quiet=settings.quiet, verbose=settings.verbose
-        )
-    )
+    document["left_out"] = left_out or found.left_out
+    settings.show(document)

@@ -36,7 +36,6 @@ def command(a: str, b: str, plan: str | None, most: int | None, settings: Settin
       holdfast diff model.keras export.safetensors --plan plan.toml
     """
     from .. import _api
-    from .._render import render
     from .._render.delta_text import MOST
     from .._render.delta_view import delta_view
     from .._render.document import delta_document
@@ -59,15 +58,5 @@ def command(a: str, b: str, plan: str | None, most: int | None, settings: Settin
         settings.write(plain(delta.plan.to_toml()))
     else:
         limit = MOST if most is None else most or None
-        page = settings.page()
-        settings.write(
-            render(
-                document,
-                settings.format,
-                page=page,
-                quiet=settings.quiet,
-                verbose=settings.verbose,
-                most=limit,
-            )
-        )
+        settings.show(document, most=limit)
     click.get_current_context().exit(int(bool(document["differences"]) and settings.fail_on != "never"))

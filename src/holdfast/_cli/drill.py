@@ -68,7 +68,6 @@ def command(
     import shlex
 
     from .._drill.drill import drill
-    from .._render import render
     from .._render.document import SCHEMA_VERSION, finding_document
     from .._render.plain import plain
 
@@ -89,10 +88,7 @@ def command(
         **plain(report.as_document()),
         "findings": [finding_document(f) for f in kept],
     }
-    page = settings.page()
-    settings.write(
-        render(document, settings.format, page=page, quiet=settings.quiet, verbose=settings.verbose)
-    )
+    settings.show(document)
     code = report.exit_code
     if code != 2:
         code = int(settings.fails(kept))

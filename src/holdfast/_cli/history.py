@@ -45,7 +45,6 @@ def command(run: str, step: str | None, code: bool, report: str | None, settings
       holdfast history runs/bert --html report.html
       holdfast history runs/bert --format json
     """
-    from .._render import render
     from .._vault.history.documents import history_document, is_step, look_at_run
 
     if step is None and is_step(run):
@@ -64,11 +63,7 @@ def command(run: str, step: str | None, code: bool, report: str | None, settings
         document = history_document(looked)
     if report is not None:
         document |= _reported(looked, document, report, settings)
-    settings.write(
-        render(
-            document, settings.format, page=settings.page(), quiet=settings.quiet, verbose=settings.verbose
-        )
-    )
+    settings.show(document)
 
 
 def _reported(looked: Any, document: dict[str, Any], file: str, settings: Settings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,6 @@ def command(
       holdfast inspect model.pt --filter 'encoder/*' --depth full
     """
     from .._layouts.opening import open_target, the_one
-    from .._render import render
     from .._render.document import inspect_document
 
     target = the_one(path)
@@ -77,17 +77,12 @@ def command(
             names=names,
             stats=_scan(catalog, names, settings) if settings.depth == "full" else None,
         )
-    settings.write(
-        render(
-            document,
-            "json" if as_json else settings.format,
-            page=settings.page(),
-            verbose=settings.verbose,
-            quiet=settings.quiet,
-            table=not tree if tree is not None else sort not in (None, "order"),
-            fold=not no_fold,
-            everything=everything,
-        )
+    shown = replace(settings, format="json") if as_json else settings
+    shown.show(
+        document,
+        table=not tree if tree is not None else sort not in (None, "order"),
+        fold=not no_fold,
+        everything=everything,
     )
 
 

@@ -73,7 +73,6 @@ def command(
       holdfast isolate train:model --save keras
     """
     from .._isolate.process import isolate_elsewhere
-    from .._render import render
     from .._render.document import SCHEMA_VERSION
     from .._render.plain import plain
     from .factory import keywords
@@ -105,9 +104,5 @@ def command(
         "command": "isolate",
         **plain(report.as_document()),
     }
-    settings.write(
-        render(
-            document, settings.format, page=settings.page(), quiet=settings.quiet, verbose=settings.verbose
-        )
-    )
+    settings.show(document)
     click.get_current_context().exit(report.exit_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,6 +70,19 @@ class Settings:
             beside.replace(target)
         finally:
             beside.unlink(missing_ok=True)
+
+    def show(self, document: Mapping[str, Any], **how: Any) -> None:
+        """Render a document of :mod:`holdfast._render.document` as asked for, and put it out. ``how``: what :func:`render` takes
+        beside."""
+        from .._render import render
+
+        if self.format == "sarif":
+            from .._rules.registry import rules
+
+            how["rules"] = rules()
+        self.write(
+            render(document, self.format, page=self.page(), quiet=self.quiet, verbose=self.verbose, **how)
+        )
 
     def fails(self, findings: Iterable[Finding]) -> bool:
         """Whether any finding is at or above ``fail_on``."""

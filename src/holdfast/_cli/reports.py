@@ -6,14 +6,12 @@ import difflib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import click
 
 from .._core.errors import CheckpointNotFound, HoldfastError, UsageError
 from .._core.fault import Progress
 from .._core.finding import CheckpointReport, Report
-from .._render import render
 from .._render.document import error_document, report_document
 from .errors import complain, debugging
 from .group import COMMANDS
@@ -59,22 +57,7 @@ def run(name: str, paths: Sequence[str], settings: Settings, look: Look) -> None
 def _print(report: Report, failures: list[tuple[str, Exception]], settings: Settings) -> None:
     if not report.checkpoints and settings.format == "text":
         return
-    document = report_document(report, errors=[error_document(error, path) for path, error in failures])
-    rules: Sequence[Any] = ()
-    if settings.format == "sarif":
-        from .._rules.registry import rules as registered
-
-        rules = registered()
-    settings.write(
-        render(
-            document,
-            settings.format,
-            page=settings.page(),
-            rules=rules,
-            quiet=settings.quiet,
-            verbose=settings.verbose,
-        )
-    )
+    settings.show(report_document(report, errors=[error_document(error, path) for path, error in failures]))
 
 
 def _once(checkpoints: Sequence[CheckpointReport]) -> list[CheckpointReport]:

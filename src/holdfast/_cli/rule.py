@@ -32,7 +32,7 @@ class _Difference:
 
 def known() -> list[RuleLike]:
     """All that a code can stand for: rules, and kinds of difference."""
-    from .._core.difference import DIFFERENCES
+    from .._core.difference_kinds import DIFFERENCES
     from .._rules.registry import rules
 
     kinds = [_Difference(k.code, k.slug, k.cause, k.doc) for k in DIFFERENCES.values()]

@@ -120,7 +120,7 @@ def command(
 
 def _check_codes(texts: tuple[str, ...]) -> None:
     """Raises :class:`UsageError` for a code that no rule and no kind of difference has."""
-    from .._core.difference import DIFFERENCES
+    from .._core.difference_kinds import DIFFERENCES
     from .._core.errors import UsageError
     from .._rules.registry import rules
 

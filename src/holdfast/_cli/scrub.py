@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -34,9 +33,8 @@ def command(run: str, budget: str | None, settings: Settings) -> None:
       holdfast scrub runs/bert --budget 60s
       holdfast scrub runs/bert --budget 10GB --format json
     """
-    from .._render import render
     from .._render.document import report_document
-    from .._storage.sink import LocalSink
+    from .._storage.local_sink import LocalSink
     from .._vault.folder.names import MANIFEST
     from .._vault.folder.steps import Steps
     from .._vault.operating.scrub import scrub
@@ -62,19 +60,5 @@ def command(run: str, budget: str | None, settings: Settings) -> None:
         ),
     )
     document = {**report_document(report), "left": list(report.left)}
-    rules: tuple[Any, ...] = ()
-    if settings.format == "sarif":
-        from .._rules.registry import rules as registered
-
-        rules = tuple(registered())
-    settings.write(
-        render(
-            document,
-            settings.format,
-            page=settings.page(),
-            rules=rules,
-            quiet=settings.quiet,
-            verbose=settings.verbose,
-        )
-    )
+    settings.show(document)
     click.get_current_context().exit(int(settings.fails(report.findings)))

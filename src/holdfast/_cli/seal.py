@@ -53,7 +53,6 @@ def command(
       holdfast seal runs/bert/ckpt-1200 --seal-file /safe/place/ckpt-1200.json
     """
     from .._integrity.seal import seal_path
-    from .._render import render
     from .._render.document import SCHEMA_VERSION, error_document
     from .errors import complain, debugging
     from .progress import ByteProgress
@@ -92,7 +91,7 @@ def command(
         "seals": sealed,
         "errors": [error_document(error, path) for path, error in failures],
     }
-    settings.write(render(document, settings.format, page=settings.page(), quiet=settings.quiet))
+    settings.show(document)
     for _, failure in failures:
         complain(failure)
     click.get_current_context().exit(2 if failures else 0)

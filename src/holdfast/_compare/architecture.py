@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from .._core.difference import Difference
 from .._core.modules import ModuleSpec
+from .._facts.keras_config import KERAS_OFF
 from .._facts.keras_layers import MODELS
-from .._facts.module_config import KERAS_OFF, SEVERITY, Effect, class_effect, effect_of, kernel_decides
+from .._facts.setting_effects import SEVERITY, Effect, class_effect, effect_of, kernel_decides
 from .module_match import Path, Side, match_modules
 
 __all__ = ["architecture_differences"]

@@ -26,9 +26,10 @@ from .keras_places import match_places
 from .layouts import axes_between
 from .match import match
 from .names import leaf, segments
-from .optimizers import belongs_to_optimizer, match_slots, optimizer_differences, slot_differences
+from .optimizers import belongs_to_optimizer, optimizer_differences
 from .pairwise import look_at, name_difference, pair_differences
 from .pool import Pair, Pool
+from .slots import match_slots, slot_differences
 from .swaps import crossed
 from .ties import cover_tied, tie_differences
 

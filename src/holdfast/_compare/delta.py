@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from .._core.difference import DIFFERENCES, Difference
+from .._core.difference import Difference
+from .._core.difference_kinds import DIFFERENCES
 from .._core.drafts import draft_of
 from .._core.plan import Plan
 from .._core.words import plural

@@ -8,7 +8,6 @@ parts may follow one another (``"my layer."*``), and only bare ones glob.
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any
 
@@ -242,12 +241,11 @@ class _Reader:
             if not rest.isidentifier():
                 raise self.fail("checkpoint, live or a JSON value") from None
             value = rest
-        if (
-            isinstance(value, float)
-            and not math.isfinite(value)
-            and rest not in ("NaN", "Infinity", "-Infinity")
-        ):
-            raise self.fail("a number that float64 holds")
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            if rest not in ("Infinity", "-Infinity"):
+                raise self.fail("numbers that float64 holds; NaN is none") from None
         self.at = len(self.text)
         return value
 

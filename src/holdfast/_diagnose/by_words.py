@@ -1,7 +1,9 @@
 """What people tell of a save or a load, weighed word by word where no known sentence is found in it.
 
 Each group of words speaks for some causes. Heard only where nothing else speaks, only in prose about something that is saved or
-loaded, and softly.
+loaded, and softly. It speaks in 45 of some 3,700 labelled texts: with it the first cause is right in 31 of them, one of the first
+three in 42; with :mod:`holdfast._diagnose.by_reports` alone, learned from the other threads, in 28 and 35. That is why there are
+both.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterable
+from dataclasses import replace
 
-from .by_reports import by_reports, like_a_checkpoint_failure, like_something_else
+from .by_reports import like_a_checkpoint_failure, like_something_else, ranked
 from .diagnosis import DiagnosedCause, Diagnosis
 from .elsewhere import told_elsewhere
 from .reading import Reading, read_text
@@ -34,17 +35,23 @@ def diagnose(
 ) -> Diagnosis:
     """See :func:`holdfast.diagnose`."""
     reading = read_text(text_of(given) if isinstance(given, BaseException) else given)
+    found = _diagnosed(reading, _named(checkpoint), folder, files)
+    return replace(found, left_out=reading.left_out) if reading.left_out else found
+
+
+def _diagnosed(
+    reading: Reading, named: tuple[str, ...], folder: str | os.PathLike[str] | None, files: bool
+) -> Diagnosis:
     guesses = [guess for guess in weighed(reading) if guess.confidence >= 0.2][:_MOST]
     failed = _failed(reading)
     likely = bool(guesses) and guesses[0].confidence >= SURE and not like_something_else(reading, guesses)
-    named = _named(checkpoint)
     elsewhere = "" if likely else told_elsewhere(reading)
     concerned = likely or (
         not elsewhere and (concerns_checkpoints(reading) or like_a_checkpoint_failure(reading))
     )
     if not concerned and not named:
         return Diagnosis(False, (), failed, note=elsewhere or ELSE)
-    guesses += by_reports(reading, guesses)
+    guesses = ranked(reading, guesses)
     looked: tuple[str, ...] = ()
     if not files and not named:
         causes = [DiagnosedCause.of(guess) for guess in guesses]

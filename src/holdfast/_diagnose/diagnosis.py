@@ -51,7 +51,7 @@ class Diagnosis:
 
     ``is_checkpoint_failure``; ``causes``, best first; ``failed``: the exception that ended the program, as printed; ``note``:
     what else to know, as where nothing is known; ``similar``: known causes that are nearest where none fits; ``paths``:
-    checkpoints that were looked at.
+    checkpoints that were looked at; ``left_out``: a sentence on what of a long text was not read, else empty.
     """
 
     is_checkpoint_failure: bool
@@ -60,6 +60,7 @@ class Diagnosis:
     note: str = ""
     similar: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    left_out: str = ""
 
     @property
     def summary(self) -> str:
@@ -79,6 +80,7 @@ class Diagnosis:
             "note": self.note,
             "similar": list(self.similar),
             "paths": list(self.paths),
+            "left_out": self.left_out,
             "causes": [
                 {
                     "label": c.label, "confidence": c.confidence, "status": c.status, "why": c.why, "remedy": c.remedy,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ADAPTER", "COUNTED", "NOT_SAVED_NOW", "PACKED", "WHOLE", "WRAPPER"]
+__all__ = ["ADAPTER", "ADDED_BESIDE", "COUNTED", "NOT_SAVED_NOW", "PACKED", "WHOLE", "WRAPPER"]
 
 NOT_SAVED_NOW = (
     "position_ids", "num_batches_tracked", "attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "inv_freq",
@@ -12,6 +12,8 @@ NOT_SAVED_NOW = (
 )  # fmt: skip
 """Buffers that libraries began or ceased to save (transformers 4.31 and others; ``num_batches_tracked``: torch 0.4.1; fairseq's
 ``version``; torchmetrics' LPIPS)."""
+ADDED_BESIDE = ("decoder.bias", "predictions.bias", "lm_head.bias", "final_logits_bias")
+"""Ties that the same versions began to list."""
 PACKED = (
     "absmax", "quant_map", "quant_state", "nested_absmax", "qweight", "qzeros", "g_idx", "weight_scale", "scales",
     "weight_packed", "_packed_params", "zero_point", "SCB", "weight_format", "activation_post_process",
@@ -22,6 +24,7 @@ WHOLE = frozenset(
     {
         "state_dict", "model", "optimizer", "epoch", "model_state_dict", "net", "args", "lr_scheduler", "optimizer_state_dict",
         "scheduler", "config", "state", "param_groups", "best_acc", "step", "global_step", "hyper_parameters", "module", "ema",
+        "params", "params_ema", "state_dict_ema", "generator", "weights", "network", "model_state", "student", "teacher",
     }
 )  # fmt: skip
 """What a training checkpoint's entries are called."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -18,6 +18,7 @@ from typing import Any
 
 from .._facts.causes import cause_of
 from .reading import Reading
+from .searching import compiled, nearby
 from .surroundings import Around, around
 
 __all__ = [
@@ -64,7 +65,7 @@ class Look:
     @property
     def around(self) -> Around:
         """What goes on around the error: a save, a load, something else."""
-        return _around(self.reading)
+        return around(self.reading)
 
     def facts(self) -> dict[str, str]:
         """The pattern's named groups that matched; ``path2`` is another place for ``path``."""
@@ -76,11 +77,6 @@ class Look:
 
 
 Weigh = Callable[[Look], "list[Guess]"]
-
-
-@lru_cache(maxsize=4)
-def _around(reading: Reading) -> Around:
-    return around(reading)
 
 
 def ranked(*rows: tuple[str, float] | tuple[str, float, str]) -> Weigh:
@@ -103,7 +99,7 @@ def loading_where(*words: str) -> Weigh:
 
     def weigh(look: Look) -> list[Guess]:
         said = look.match[0].lower()
-        if any(word in said for word in words) and not _around(look.reading).loading:
+        if any(word in said for word in words) and not around(look.reading).loading:
             return []
         return [look.entry.guess(look)]
 
@@ -148,19 +144,21 @@ class Entry:
 
     def look(self, reading: Reading) -> list[Guess]:
         """What this entry makes of a text."""
-        if not any(word in reading.lower for word in self.has):
+        there = [word for word in self.has if reading.holds(word)]
+        if not there:
             return []
         if self.only_in and not (
-            reading.calls.intersection(self.calls) or any(word in reading.lower for word in self.context)
+            reading.calls.intersection(self.calls) or any(map(reading.holds, self.context))
         ):
             return []
-        if self.where is not None and not self.where(_around(reading)):
+        if self.where is not None and not self.where(around(reading)):
             return []
-        match = _compiled(self.pattern).search(reading.flat)  # compiling costs most: only now
+        pattern = compiled(self.pattern)  # costs most: only now
+        match = nearby(pattern, reading, there)
         if match is None:
             return []
         over = _over(reading, match.start())
-        if over and (later := _compiled(self.pattern).search(reading.flat, over)) is not None:
+        if over and (later := nearby(pattern, reading, there, over)) is not None:
             match, over = later, 0
         look = Look(reading, match, self)
         guesses = self.weigh(look) if self.weigh is not None else [self.guess(look)]
@@ -171,7 +169,7 @@ class Entry:
             more += 0.05
         if self.calls and reading.calls.intersection(self.calls):
             more += 0.04
-        if reading.last is not None and match[0][:40] in re.sub(r"\s*\n\s*", " ", reading.last.message):
+        if reading.last is not None and match[0][:40] in reading.last_said:
             more += 0.03
         if over:
             more = -0.5
@@ -227,18 +225,13 @@ def _over(reading: Reading, at: int) -> int:
     """Where the traceback begins, if what stands at ``at`` was over when the program failed, of something else (a warning
     above a whole traceback); else 0."""
     start = reading.flat.find("Traceback (most recent call last)")
-    return start if at < start and reading.frames and not _around(reading).storing else 0
+    return start if at < start and reading.frames and not around(reading).storing else 0
 
 
 def _more(guess: Guess, more: float) -> Guess:
     from dataclasses import replace
 
     return replace(guess, confidence=max(0.05, min(0.99, guess.confidence + more)))
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
 
 
 LITERALS = Path(__file__).parent / "causes" / "literals.tsv"
@@ -258,7 +251,7 @@ def entries_for(reading: Reading) -> Iterator[Entry]:
     import all of them takes longer than to read a text."""
     words = dict(line.split("\t", 1) for line in LITERALS.read_text("utf-8").splitlines())
     for module in _modules():
-        if module not in words or any(word in reading.lower for word in words[module].split("\t")):
+        if module not in words or any(map(reading.holds, words[module].split("\t"))):
             yield from _of_module(module)
 
 

@@ -7,13 +7,14 @@ are kept. Of many hits the first ones and the last ones stay.
 from __future__ import annotations
 
 from collections import deque
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-__all__ = ["excerpt"]
+__all__ = ["BLOCK", "Excerpt", "excerpt"]
 
-_BLOCK = 4 << 20
 _SMALL = 1 << 20
 """Up to here a text is taken whole."""
+BLOCK = _SMALL + 1
+"""Bytes that are searched at a time: few enough to stay in the processor's cache."""
 _BEFORE, _AFTER = 16 << 10, 24 << 10
 _MOST = 12
 """Excerpts kept from the beginning, and as many from the end."""
@@ -23,32 +24,45 @@ _ELSE = (b"OP_REQUIRES failed at ", b"WARNING:tensorflow:", b"Error: ", b"Except
 """Looked for too where the log can be read once only; else where there is no traceback."""
 
 
-def excerpt(stream: BinaryIO) -> str:
+class Excerpt(NamedTuple):
+    """``text``: what was kept of a log. ``left_out``: a sentence on what was not; empty where it is whole."""
+
+    text: str
+    left_out: str = ""
+
+
+def excerpt(stream: BinaryIO) -> Excerpt:
     """The text of ``stream``, or of a long one what stands around its failures and at its end. Never keeps more than some
     megabytes; a file without a traceback is read twice."""
-    head = stream.read(_SMALL + 1)
+    head = stream.read(BLOCK)
     if len(head) <= _SMALL:
-        return head.decode("utf-8", "replace")
+        return Excerpt(head.decode("utf-8", "replace"))
     again = stream.seekable()
-    parts, end = _around(stream, head, _FIRST if again else _FIRST + _ELSE)
+    parts, end, size = _around(stream, head, _FIRST if again else _FIRST + _ELSE)
     if not parts and again:
         stream.seek(0)
-        parts, end = _around(stream, b"", _ELSE)
-    return "\n...\n".join(part.decode("utf-8", "replace") for part in (*parts, end))
+        parts, end, size = _around(stream, b"", _ELSE)
+    text = "\n...\n".join(part.decode("utf-8", "replace") for part in (*parts, end))
+    return Excerpt(
+        text,
+        f"Of {size / 1e6:,.1f} MB the end was read, and what stands around the first {_MOST} failures and the last {_MOST}.",
+    )
 
 
-def _around(stream: BinaryIO, block: bytes, words: tuple[bytes, ...]) -> tuple[list[bytes], bytes]:
-    """What stands around the words, and the end of the log. One buffer serves all blocks: fresh memory for each would cost
-    more than the search."""
+def _around(stream: BinaryIO, block: bytes, words: tuple[bytes, ...]) -> tuple[list[bytes], bytes, int]:
+    """What stands around the words, the end of the log, and its size. One buffer serves all blocks: fresh memory for each would
+    cost more than the search."""
+    whole = 0
     first: list[bytes] = []
     last: deque[bytes] = deque(maxlen=_MOST)
-    buffer = bytearray(_BLOCK)
+    buffer = bytearray(BLOCK)
     buffer[: len(block)] = block
     size = len(block) or _filled(stream, buffer)
     # the end of the block before, and how much of this one belongs to an excerpt of that
     before, wanted = b"", 0
     seam = max(map(len, words))
     while size:
+        whole += size
         if wanted:
             _keep(first, last, bytes(buffer[: min(wanted, size)]))
         reach, wanted = wanted, 0
@@ -64,7 +78,7 @@ def _around(stream: BinaryIO, block: bytes, words: tuple[bytes, ...]) -> tuple[l
             (before + buffer[:size])[-_BEFORE:] if size < _BEFORE else bytes(buffer[size - _BEFORE : size])
         )
         size = _filled(stream, buffer)
-    return [*first, *last], before
+    return [*first, *last], before, whole
 
 
 def _filled(stream: BinaryIO, buffer: bytearray) -> int:

@@ -3,21 +3,24 @@
 Texts come as people paste them: cut off, in colours, with the prefixes of launchers (``[rank1]:``), of Ray
 (``(pid=123, ip=...)``), of IPython's numbered source lines, of log timestamps, with several ranks interleaved, with
 TensorFlow's C++ log lines (``W tensorflow/core/...cc:1152] Not found: ...``). Nothing is lost: what is not understood stays in
-``text``.
+``text``, up to some hundred thousand characters (:mod:`holdfast._diagnose.folding`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
-__all__ = ["Frame", "Raised", "Reading", "read_text"]
+from .folding import GAP, MOST, shortened, stays
 
-_MOST = 1 << 20
-"""Characters that are looked at; of a longer text its end, where the failure stands, and its beginning."""
+__all__ = ["Frame", "Raised", "Reading", "on_one_line", "read_text"]
 
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|\x1b\][^\x07]*(?:\x07|\x1b\\)")
+_SHORT = 1 << 14
+"""A text of fewer characters is searched as it is for each literal word."""
+
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|\x1b\][^\x07]{0,4000}(?:\x07|\x1b\\)")
 _PREFIX = re.compile(
     r"^(?:"
     r"\[(?:rank|default|r)?\s?\d+\](?:\[rank\d+\])?:?\s?"  # torchrun, torch.distributed
@@ -34,11 +37,14 @@ _NOTEBOOK = re.compile(
 )
 _NAMES = r"(?:Error|Exception|Warning|Interrupt|Exit|Failure|Fault|Timeout|Refused|Warn)"
 _RAISED = re.compile(
-    r"^\s*`?(?P<type>(?:[A-Za-z_][\w]*\.)*(?:[A-Z_]\w*" + _NAMES + r"\w*|KeyboardInterrupt|SystemExit))"
+    r"^\s*`?(?P<type>(?:[A-Za-z_]\w{0,80}\.){0,20}(?:[A-Z_]\w{0,120}"
+    + _NAMES
+    + r"\w{0,80}|KeyboardInterrupt|SystemExit))"
     r"(?:\s*\(see above for traceback\))?\s*(?::\s?(?P<message>.*)|$)"
 )
 _INSIDE = re.compile(
-    r"(?P<type>\b(?:[a-z_][\w]*\.)*[A-Z]\w*(?:Error|Exception))(?:\s*\(see above for traceback\))?\s?: (?P<message>\S.*)"
+    r"(?P<type>\b(?:[a-z_]\w{0,80}\.){0,20}[A-Z]\w{0,120}(?:Error|Exception))"
+    r"(?:\s*\(see above for traceback\))?\s?: (?P<message>\S.*)"
 )
 _CHAINED = (
     ("cause", "The above exception was the direct cause of the following exception"),
@@ -48,7 +54,7 @@ _CPP = re.compile(r"^\s*(?:\d{4}-\d\d-\d\d [\d:.]+:? )?[WEFI] \S+\.(?:cc|h|cpp):
 _PATH = re.compile(
     r"""(?:(?<=['"\s=(\[`,:])|^)((?:[A-Za-z]:)?(?:~|\.{1,2})?[\\/][^\s'"`,;:()\[\]{}<>|*?]+|(?:s3|gs|hdfs|hf)://[^\s'"`,;()<>]+)"""
     r"""|['"`]([^'"`\n]{1,300}\.(?:pt|pth|ckpt|bin|h5|hdf5|keras|safetensors|index|npz|msgpack|pkl|tar)[\w.-]*)['"`]"""
-    r"""|(?<![\w/.])([\w.-]+(?:/[\w.-]+)*\.(?:pt|pth|ckpt(?:-\d+)?|h5|hdf5|keras|safetensors)(?:-\d+)?)(?![\w/])"""
+    r"""|(?<![\w/.])([\w.-]{1,255}(?:/[\w.-]{1,255}){0,60}\.(?:pt|pth|ckpt(?:-\d+)?|h5|hdf5|keras|safetensors)(?:-\d+)?)(?![\w/])"""
 )
 
 
@@ -81,23 +87,44 @@ class Reading:
     """A text and what was found in it.
 
     ``text``: without colours and prefixes. ``raised``: all exceptions in the order of the text; the last is what ended the
-    program, unless several ranks speak. ``log``: messages of C++ log lines.
+    program, unless several ranks speak. ``log``: messages of C++ log lines. ``given``: how many characters were given, where not
+    all were read, else 0.
     """
 
-    def __init__(self, text: str, raised: tuple[Raised, ...], log: tuple[str, ...]) -> None:
+    def __init__(self, text: str, raised: tuple[Raised, ...], log: tuple[str, ...], given: int = 0) -> None:
         self.text = text
         self.raised = raised
         self.log = log
+        self.given = given
 
     @cached_property
     def flat(self) -> str:
         """All on one line, so that a message that was wrapped reads on."""
-        return re.sub(r"\s*\n\s*", " ", self.text)
+        return on_one_line(self.text)
 
     @cached_property
     def lower(self) -> str:
         """:attr:`flat` in small letters."""
         return self.flat.lower()
+
+    @cached_property
+    def holds(self) -> Callable[[str], bool]:
+        """Whether a literal word (small letters) stands in :attr:`lower`. A long text is not searched for words of which some
+        four characters stand nowhere in it: thousands are asked for, and few are there."""
+        lower = self.lower
+        if len(lower) < _SHORT:
+            return lower.__contains__
+        fours = {lower[at : at + 4] for at in range(len(lower) - 3)}
+        known: dict[str, bool] = {}
+
+        def holds(word: str) -> bool:
+            there = known.get(word)
+            if there is None:
+                there = fours.issuperset(word[at : at + 4] for at in range(len(word) - 3)) and word in lower
+                known[word] = there
+            return there
+
+        return holds
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -137,11 +164,33 @@ class Reading:
         """What ended the program."""
         return self.raised[-1] if self.raised else None
 
+    @cached_property
+    def last_said(self) -> str:
+        """The message of :attr:`last` on one line."""
+        return on_one_line(self.last.message) if self.last is not None else ""
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on what of a long text was not read; empty where all was."""
+        if not self.given:
+            return ""
+        return (
+            f"Of {self.given:,} characters {len(self.text):,} were read: the beginning, the end, the first and the last failure, "
+            "what is repeated once or twice, and of the rest the failures nearest to the end."
+        )
+
+
+def on_one_line(text: str) -> str:
+    """``text`` with a space in place of each line break and the white space around it."""
+    first, *others = text.split("\n")
+    if not others:
+        return text
+    middle = (line for line in map(str.strip, others[:-1]) if line)
+    return " ".join([first.rstrip(), *middle, others[-1].lstrip()])
+
 
 def read_text(text: str) -> Reading:
     """Read a pasted text. Never raises."""
-    if len(text) > _MOST:
-        text = text[: _MOST // 4] + "\n...\n" + text[-3 * _MOST // 4 :]
     text = _COLOURS.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).replace("\x00", "")
     return _Reader(text).reading()
 
@@ -157,6 +206,9 @@ class _Reader:
             rank = _RANK.search(prefix[0]) if prefix else None
             self.ranks.append(int(rank[1]) if rank else -1)
             self.lines.append(line[prefix.end() :] if prefix else line)
+        self.given = 0
+        if len(text) > MOST:
+            self._fold(len(text))
         self.raised: list[Raised] = []
         self.log: list[str] = []
         self.frames: dict[int, list[Frame]] = {}
@@ -168,11 +220,27 @@ class _Reader:
             self._line(number, line, self.ranks[number])
         if not self.raised:  # a message in the middle of a line: a log, a sentence
             for line in self.lines:
-                for match in _INSIDE.finditer(line):
-                    self.raised.append(Raised(match["type"], match["message"]))
-        return Reading("\n".join(self.lines), tuple(self.raised), tuple(self.log))
+                if "Error" in line or "Exception" in line:
+                    self.raised += (
+                        Raised(found["type"], found["message"]) for found in _INSIDE.finditer(line)
+                    )
+        return Reading("\n".join(self.lines), tuple(self.raised), tuple(self.log), self.given)
+
+    def _fold(self, given: int) -> None:
+        """Leave out of a long text what need not be read closely."""
+        lines = [shortened(line) for line in self.lines]
+        ranks, self.lines, self.ranks, self.given = self.ranks, [], [], given
+        for numbers in stays(lines):
+            if numbers.start:
+                self.lines.append(GAP)
+                self.ranks.append(-1)
+            self.lines += lines[numbers.start : numbers.stop]
+            self.ranks += ranks[numbers.start : numbers.stop]
 
     def _line(self, number: int, line: str, rank: int) -> None:
+        if self.given and line == GAP:
+            self.open.clear()  # what follows is no part of a message
+            return
         if (cpp := _CPP.match(line)) is not None:
             self.log.append(cpp["message"])
             return

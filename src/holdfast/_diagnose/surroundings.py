@@ -7,6 +7,7 @@ loading goes through, files of such code, and words of the log around it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from .reading import Raised, Reading
@@ -97,9 +98,9 @@ _TOLD = (
 )
 """Words without which what people tell is of something else."""
 _PRINTED = (
-    r"(?m)(?:Error|Exception|Warning)\b|^\s*(?:Traceback|File \"|WARNING|INFO|ERROR|\[[\w :.\-]+\])|\w\.(?:weight|bias|kernel"
-    r"|running_mean)\b"
-    r"|[{}]|\w/\w+/\w|torch\.Size|==>|\bat 0x|^\s*(?:import |from \w+ import )"
+    r"(?m)(?:Error|Exception|Warning)\b|^[^\S\n]*(?:Traceback|File \"|WARNING|INFO|ERROR|\[[\w :.\-]+\])"
+    r"|\w\.(?:weight|bias|kernel|running_mean)\b"
+    r"|[{}]|\w/\w+/\w|torch\.Size|==>|\bat 0x|^[^\S\n]*(?:import |from \w+ import )"
 )
 """What programs print."""
 
@@ -143,6 +144,7 @@ def files_of(raised: Raised | None) -> str:
     )
 
 
+@lru_cache(maxsize=4)
 def around(reading: Reading) -> Around:
     """What goes on around the error of ``reading``."""
     lower = _told(reading)

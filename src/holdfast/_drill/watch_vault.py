@@ -17,7 +17,7 @@ _DIES_AT = 4
 
 def watch_vault(trace: Trace, saves: Saves, patches: Patches) -> None:
     """Put the watchers in place."""
-    from .._storage.sink import LocalSink
+    from .._storage.local_sink import LocalSink
     from .._vault.vault import Vault
 
     dying: dict[str, int] = {}

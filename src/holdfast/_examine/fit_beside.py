@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .._core.difference import DIFFERENCES, Difference
+from .._core.difference import Difference
+from .._core.difference_kinds import DIFFERENCES
 from .._core.finding import Finding, Place
 from .._core.pattern import escape
 from .fit import Fit, uncovered
 from .fit_making import framework_does, of_kind, ruled
-from .fit_words import names_text
 from .settings import Decision, shown
+from .told import names_text
 
 __all__ = [
     "container",

@@ -25,7 +25,8 @@ from .fit_beside import (
 )
 from .fit_making import finding_of
 from .fit_roots import another_model, by_optimizer_class, counters, not_built, without_followers
-from .fit_words import TELLERS, Teller, Told, plainly, spelt
+from .fit_words import TELLERS, Teller, plainly, spelt
+from .told import Told
 
 __all__ = ["fit_findings"]
 

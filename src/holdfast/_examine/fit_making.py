@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._core.difference import DIFFERENCES, Difference
+from .._core.difference import Difference
+from .._core.difference_kinds import DIFFERENCES
 from .._core.finding import Finding, Place
 from .._rules.registry import rule_named
 from .fit import Fit
-from .fit_words import Told, shape_text
+from .told import Told, shape_text
 
 __all__ = ["finding_of", "framework_does", "of_kind", "ruled"]
 

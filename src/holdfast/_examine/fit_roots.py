@@ -12,7 +12,7 @@ from .._core.pattern import escape
 from .._core.plan import Edit
 from .fit import Fit
 from .fit_making import ruled
-from .fit_words import names_text
+from .told import names_text
 
 __all__ = ["another_model", "by_optimizer_class", "counters", "not_built", "without_followers"]
 

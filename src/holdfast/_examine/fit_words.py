@@ -4,7 +4,6 @@ of difference, each giving severity, sentence and the edit that settles it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,10 @@ from .._core.errors import HoldfastError
 from .._core.pattern import escape, matches
 from .._core.plan import Edit
 from .fit import Fit
+from .fit_optimizer_words import groups, no_optimizer, optimizer_not_wanted, order, other_class, other_slots
+from .told import Told, is_or_are, many, names_text, shape_text
 
-__all__ = ["TELLERS", "Teller", "Told", "names_text", "plainly", "shape_text", "spelt"]
+__all__ = ["TELLERS", "Teller", "plainly", "spelt"]
 
 _ASIDE = frozenset({"rng", "data-position", "metric", "other", "hyperparameter"})
 """Roles that a restore does not insist on."""
@@ -27,30 +28,6 @@ _WIDER = {
     ("int16", "int64"), ("int32", "int64"), ("uint8", "int32"), ("uint8", "int64"), ("float32", "complex64"),
 }  # fmt: skip
 """Casts that lose nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A finding in the making: several differences of one kind told as one."""
-
-    severity: str
-    message: str
-    edit: str | None = None
-    lossless: bool | None = None
-    remedy: str | None = None
-
-
-def _many(same: Sequence[Difference], pattern: str) -> str:
-    return f"`{same[0].name}`" if len(same) == 1 else f"{len(same)} tensors `{pattern}`"
-
-
-def _is(same: Sequence[Difference]) -> str:
-    return "is" if len(same) == 1 else "are"
-
-
-def shape_text(values: Any) -> str:
-    """A shape in a sentence."""
-    return str(tuple(values)) if values else "scalar"
 
 
 def _missing(same: list[Difference], pattern: str, found: Fit) -> Told | None:
@@ -63,14 +40,14 @@ def _missing(same: list[Difference], pattern: str, found: Fit) -> Told | None:
         return None
     if role in _ASIDE:
         keep = "keeps" if len(same) == 1 else "keep"
-        text = f"{_many(same, pattern)} ({role}) {_is(same)} not in the checkpoint and {keep} the live value"
+        text = f"{many(same, pattern)} ({role}) {is_or_are(same)} not in the checkpoint and {keep} the live value"
         return Told("note", text)
     detail = ""
     if len(same) == 1:
         detail = f", {shape_text(same[0].evidence.get('shape'))} {same[0].evidence.get('dtype')},"
     return Told(
         "error",
-        f"{_many(same, pattern)}{detail} {_is(same)} in the {what} and not in the checkpoint",
+        f"{many(same, pattern)}{detail} {is_or_are(same)} in the {what} and not in the checkpoint",
         f"keep-live:{pattern}",
     )
 
@@ -82,7 +59,7 @@ def _left_over(same: list[Difference], pattern: str, found: Fit) -> Told | None:
     whose = "optimizer" if role in ("slot", "counter") else "model"
     return Told(
         "error",
-        f"{_many(same, pattern)} {_is(same)} in the checkpoint and not in the {whose}",
+        f"{many(same, pattern)} {is_or_are(same)} in the checkpoint and not in the {whose}",
         f"drop:{pattern}",
         False,
     )
@@ -104,7 +81,7 @@ def _other_shape(same: list[Difference], pattern: str, found: Fit) -> Told:
         )
     return Told(
         "error",
-        f"{_many(same, pattern)} {_is(same)} {shape_text(one.evidence.get('a'))} in the checkpoint and "
+        f"{many(same, pattern)} {is_or_are(same)} {shape_text(one.evidence.get('a'))} in the checkpoint and "
         f"{shape_text(one.evidence.get('b'))} in the model",
         edit,
         False,
@@ -115,7 +92,7 @@ def _other_shape(same: list[Difference], pattern: str, found: Fit) -> Told:
 def _other_dtype(same: list[Difference], pattern: str, found: Fit) -> Told:
     a, b = str(same[0].evidence.get("a")), str(same[0].evidence.get("b"))
     edit = None if same[0].edit is None else _with_pattern(same[0].edit, pattern)
-    text = f"{_many(same, pattern)} {_is(same)} {a} in the checkpoint and {b} in the model"
+    text = f"{many(same, pattern)} {is_or_are(same)} {a} in the checkpoint and {b} in the model"
     beyond = [] if (a, b) in _WIDER else list(_beyond(same, b, found))
     if beyond:
         name, worst = max(beyond, key=lambda item: item[1].largest)
@@ -190,7 +167,7 @@ def _transposed(same: list[Difference], pattern: str, found: Fit) -> Told:
     edit = None if one.edit is None else _with_pattern(one.edit, pattern)
     return Told(
         "error",
-        f"{_many(same, pattern)} {_is(same)} transposed: {shape_text(one.evidence.get('a'))} in the checkpoint, "
+        f"{many(same, pattern)} {is_or_are(same)} transposed: {shape_text(one.evidence.get('a'))} in the checkpoint, "
         f"{shape_text(one.evidence.get('b'))} in the model",
         edit,
         True,
@@ -259,12 +236,6 @@ def _ambiguous(same: list[Difference], pattern: str, found: Fit) -> Told:
     )
 
 
-def names_text(names: Sequence[str]) -> str:
-    """The first names of several, in a sentence."""
-    text = ", ".join(f"`{n}`" for n in names[:3])
-    return text + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _fused(same: list[Difference], pattern: str, found: Fit) -> Told:
     one = same[0]
     parts, whole = (one.candidates_a, one.b) if one.code == "T214" else (one.candidates_b, one.a)
@@ -280,7 +251,7 @@ def _fused(same: list[Difference], pattern: str, found: Fit) -> Told:
 def _role(same: list[Difference], pattern: str, found: Fit) -> Told:
     return Told(
         "note",
-        f"{_many(same, pattern)} {_is(same)} a {same[0].evidence.get('a')} in the checkpoint and a "
+        f"{many(same, pattern)} {is_or_are(same)} a {same[0].evidence.get('a')} in the checkpoint and a "
         f"{same[0].evidence.get('b')} in the model",
     )
 
@@ -288,80 +259,7 @@ def _role(same: list[Difference], pattern: str, found: Fit) -> Told:
 def _trainable(same: list[Difference], pattern: str, found: Fit) -> Told:
     words = ("frozen", "trainable")
     a, b = (words[bool(same[0].evidence.get(side))] for side in ("a", "b"))
-    return Told("note", f"{_many(same, pattern)} {_is(same)} {a} in the checkpoint and {b} in the model")
-
-
-def _no_optimizer(same: list[Difference], pattern: str, found: Fit) -> Told:
-    count = same[0].evidence.get("tensors", 0)
-    return Told(
-        "error",
-        f"the checkpoint holds no optimizer state; the live optimizer wants {count} tensors of it",
-        "reset-slots:*",
-        False,
-        "Training goes on with fresh moments and step count if that is meant: allow `reset-slots:*`, or leave "
-        "optimizer= out.",
-    )
-
-
-def _optimizer_not_wanted(same: list[Difference], pattern: str, found: Fit) -> Told:
-    count = same[0].evidence.get("tensors", 0)
-    classes = ", ".join(str(c) for c in same[0].evidence.get("classes", ()) if c) or "an optimizer"
-    return Told(
-        "error",
-        f"the checkpoint holds the state of {classes} ({count} tensors); the live optimizer keeps none",
-        f"drop:{escape('optimizer')}/*" if all(n.startswith("optimizer/") for n in same[0].related) else None,
-        False,
-    )
-
-
-def _other_class(same: list[Difference], pattern: str, found: Fit) -> Told:
-    one = same[0]
-    if any(e.kind == "map-slots" for e in found.plan):
-        return Told("note", f"{one.message} (allowed by map-slots)")
-    return Told(
-        "error",
-        f"the optimizer is {one.evidence.get('a')} in the checkpoint and {one.evidence.get('b')} now",
-        "reset-slots:*",
-        False,
-        "Allow `reset-slots:*` to start the new optimizer's state afresh (with `drop:` for slots that it does "
-        "not know), or `map-slots:*->*` to keep the slots that both have.",
-    )
-
-
-def _other_slots(same: list[Difference], pattern: str, found: Fit) -> Told:
-    one = same[0]
-    here = one.b is None
-    slot = one.evidence.get("slot")
-    count = f"{len(same)} weight{'s' if len(same) > 1 else ''}"
-    owners = list(dict.fromkeys(str(d.evidence.get("owner")) for d in same if d.evidence.get("owner")))
-    told = f" ({names_text(owners)})" if owners else ""
-    if here:
-        return Told(
-            "error",
-            f"the checkpoint has the slot `{slot}` of {count}{told}, which the live optimizer does not keep",
-            f"drop:{pattern}",
-            False,
-        )
-    owner_pattern = escape(owners[0]) if len(owners) == 1 else "*"
-    return Told(
-        "error",
-        f"the live optimizer keeps the slot `{slot}` of {count}{told}, which the checkpoint does not have",
-        f"reset-slots:{owner_pattern}",
-        False,
-    )
-
-
-def _groups(same: list[Difference], pattern: str, found: Fit) -> Told:
-    one = same[0]
-    accepted = any(e.kind == "map-slots" for e in found.plan)
-    return Told(
-        "note" if accepted else "error",
-        one.message.replace(" in A", " in the checkpoint").replace(" in B", " now"),
-        None if accepted else "map-slots:*->*",
-        None,
-        "State goes by weight where the owners are known; with other groups the hyperparameters of each are "
-        "the live ones. Allow it with `map-slots:*->*`.",
-    )
+    return Told("note", f"{many(same, pattern)} {is_or_are(same)} {a} in the checkpoint and {b} in the model")
 
 
 def _function(same: list[Difference], pattern: str, found: Fit) -> Told:
@@ -377,10 +275,6 @@ def _function(same: list[Difference], pattern: str, found: Fit) -> Told:
     if severity != "note":
         remedy = f"Build the model as it was, or allow `{edit}` if the change is meant."
     return Told(severity, text, edit, None, remedy)
-
-
-def _order(same: list[Difference], pattern: str, found: Fit) -> Told:
-    return Told("note", "the optimizers list the same weights in another order; state goes by weight")
 
 
 def plainly(same: list[Difference], pattern: str, found: Fit) -> Told:
@@ -412,11 +306,11 @@ TELLERS: Mapping[str, Teller] = {
     "T216": _wrapped,
     "T218": _function,
     "T219": _function,
-    "O201": _no_optimizer,
-    "O202": _optimizer_not_wanted,
-    "O203": _other_class,
-    "O204": _other_slots,
-    "O205": _other_slots,
-    "O206": _groups,
-    "O209": _order,
+    "O201": no_optimizer,
+    "O202": optimizer_not_wanted,
+    "O203": other_class,
+    "O204": other_slots,
+    "O205": other_slots,
+    "O206": groups,
+    "O209": order,
 }

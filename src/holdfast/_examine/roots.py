@@ -10,7 +10,9 @@ from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.fault import JUNK, Fault
 from .._core.words import plural
-from .._formats.junk import begun_members, classify, crlf_copy
+from .._formats.broken_zip import begun_members
+from .._formats.junk import classify
+from .._formats.text_copies import crlf_copy
 from .._integrity.bitflip import FlippedBit, flipped_bit
 from .._layouts.target import Target
 

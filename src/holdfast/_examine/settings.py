@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .._compare.optimizers import HYPER_WORDS, SILENT_SETTINGS, same_setting, told
+from .._compare.hyperparameters import HYPER_WORDS, SILENT_SETTINGS, same_setting, told
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError, PlanError
 from .._core.pattern import matches

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._core.modules import ModuleSpec
+from .keras_config import is_layer, keras_module_config
 from .keras_layers import CHILDREN, MODELS, SUBLAYERS, VARIABLES, WITHOUT_VARIABLES
-from .module_config import is_layer, keras_module_config
 
 __all__ = ["keras_modules"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from .._core.errors import HoldfastError
 from .._storage import Source
-from .._storage.zip_archive import looks_like_zip
+from .._storage.zip_directory import looks_like_zip
 from .foreign_proto import looks_like_graph_def, looks_like_meta_graph, looks_like_onnx
 from .registry import Format
 

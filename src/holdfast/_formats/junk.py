@@ -7,25 +7,14 @@ https://git-lfs.github.com/spec/v1``); the magics are those of the formats thems
 
 from __future__ import annotations
 
-import codecs
 import posixpath
 import re
-from dataclasses import replace
 
-from .._core.errors import HoldfastError
-from .._core.fault import Fault, fault_of
+from .._core.fault import Fault
 from .._storage import Source
-from .._storage.zip_archive import ZipArchive
+from .text_copies import copied_as_text
 
-__all__ = [
-    "UNFINISHED",
-    "begun_members",
-    "broken_zip",
-    "classify",
-    "copied_as_text",
-    "crlf_copy",
-    "unfinished",
-]
+__all__ = ["UNFINISHED", "classify", "unfinished"]
 
 UNFINISHED = (
     ".part",
@@ -43,29 +32,6 @@ UNFINISHED = (
 _STEP = 1 << 20
 _LFS = b"version https://git-lfs.github.com/spec/"
 _AGAIN = "Download it again, and compare its size and hash with the ones published."
-
-# Beginnings of checkpoint files with a byte from 0x80 up, as they look after a text conversion, or that stay
-# as they are.
-_QUESTION = (
-    (re.compile(rb"\?\x02[}\]()cX\x8a?l(]"), "a pickle (PyTorch)"),
-    (re.compile(rb"\?[\x03\x04\x05][?}\]()c]"), "a pickle (PyTorch)"),
-    (re.compile(rb"\?HDF\r?\n\x1a\r?\n"), "an HDF5 file (Keras)"),
-    (re.compile(rb"\?NUMPY[\x01-\x03]"), "a numpy array"),
-    (re.compile(rb"PK\x03\x04"), "a zip (PyTorch, Keras or numpy)"),
-    (re.compile(rb"GGUF[\x01-\x04]\0\0\0"), "a GGUF file"),
-)
-_REPLACED = (
-    (re.compile(rb"\xef\xbf\xbd\x02[}\]()cX\xefl(]"), "a pickle (PyTorch)"),
-    (re.compile(rb"\xef\xbf\xbd[\x03\x04\x05]"), "a pickle (PyTorch)"),
-    (re.compile(rb"\xef\xbf\xbdHDF\r?\n\x1a\r?\n"), "an HDF5 file (Keras)"),
-    (re.compile(rb"\xef\xbf\xbdNUMPY[\x01-\x03]"), "a numpy array"),
-    (re.compile(rb"PK\x03\x04"), "a zip (PyTorch, Keras or numpy)"),
-    (re.compile(rb"GGUF[\x01-\x04]\0\0\0"), "a GGUF file"),
-)
-_CRLF = (
-    (re.compile(rb"\x89HDF\r?\r\n\x1a\r\n"), "an HDF5 file (Keras)"),
-    (re.compile(rb"\x89HDF\n\x1a\n"), "an HDF5 file (Keras)"),
-)
 
 
 def classify(source: Source) -> Fault:
@@ -159,126 +125,6 @@ def _page(source: Source) -> Fault | None:
         "it needs them.",
         0,
         seen=said or None,
-    )
-
-
-def copied_as_text(source: Source) -> Fault | None:
-    """Whether bytes from 0x80 up became ``?`` or U+FFFD, or line ends were converted: a copy made in text
-    mode.
-
-    Certain only with a magic that fits and the whole file to prove it: one byte that is no UTF-8 refutes it
-    (and ends the reading at once).
-    """
-    head = source.head()
-    for magic, what in _CRLF:
-        if magic.match(head):
-            return _text_copy(source, what, "its line ends were converted")
-    for table, mark, how in (
-        (_QUESTION, "?", "every byte from 0x80 up that was no UTF-8 became '?'"),
-        (_REPLACED, "\ufffd", "every byte that was no UTF-8 became EF BF BD"),
-    ):
-        for magic, what in table:
-            if magic.match(head):
-                count = _marks(source, mark)
-                # A question mark is also a byte of its own; of random bytes it would be 1 in 256, of damaged
-                # ones 1 in 2.
-                if count and (mark != "?" or (source.size >= 64 and count * 50 >= source.size)):
-                    return _text_copy(source, what, how, count)
-    return None
-
-
-def broken_zip(source: Source) -> Fault | None:
-    """A file that begins as a zip and of which no member is known: its directory does not read.
-
-    Nothing tells any more which framework wrote it. The fault's ``members`` counts the local headers that
-    are still there, ``last`` names the last of them.
-    """
-    try:
-        ZipArchive(source)
-    except HoldfastError as error:
-        fault = fault_of(error)
-        return replace(fault, attributes={**fault.attributes, **begun_members(source)})
-    return None
-
-
-def begun_members(source: Source, most: int = 1 << 30) -> dict[str, object]:
-    """How many members of a zip without directory were begun, and the last one's name, by their local headers
-    (PKWARE APPNOTE.TXT 4.3.7); the first ``most`` bytes are looked at.
-    """
-    count, last, kept, overlap = 0, "", b"", 600
-    end = min(source.size, most)
-    seen = 0
-    for chunk in source.chunks(0, end, step=_STEP):
-        block = kept + bytes(chunk)
-        seen += len(chunk)
-        whole = len(block) if seen == end else max(0, len(block) - overlap)
-        at = block.find(b"PK\x03\x04", 0, whole)
-        while at >= 0:
-            name = _member_name(block[at : at + overlap])
-            if name is not None:
-                count, last = count + 1, name
-            at = block.find(b"PK\x03\x04", at + 4, whole)
-        kept = block[whole:]
-    return {"members_begun": count, "last_member": last} if count else {}
-
-
-def _member_name(header: bytes) -> str | None:
-    """The name in a local header, if it is a plausible one."""
-    length = int.from_bytes(header[26:28], "little")
-    name = header[30 : 30 + length]
-    if not 0 < length <= 512 or len(name) != length or not name.isascii():
-        return None
-    text = name.decode("ascii")
-    return text if text.isprintable() else None
-
-
-def crlf_copy(source: Source) -> Fault | None:
-    """A binary file in which every line feed is preceded by a carriage return: a copy made in text mode.
-
-    Among 32 line feeds of binary data this does not come about by chance (each has 1 in 256).
-    """
-    feeds, zeros, last = 0, False, b""
-    for chunk in source.chunks(step=_STEP):
-        block = last + bytes(chunk)
-        pairs, alone = block.count(b"\r\n"), block.count(b"\n")
-        if pairs != alone - block.startswith(b"\n") * bool(last == b"\n"):
-            return None
-        feeds += pairs
-        zeros = zeros or b"\0" in block
-        last = block[-1:]
-    if feeds < 32 or not zeros:
-        return None
-    return _text_copy(source, "a binary checkpoint", "every line end became CR LF", feeds)
-
-
-def _marks(source: Source, mark: str) -> int:
-    """How often ``mark`` stands in a file that is UTF-8 from end to end and yet binary; 0 where it is not
-    so."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    count, zeros = 0, False
-    try:
-        for chunk in source.chunks(step=_STEP):
-            count += decoder.decode(chunk).count(mark)
-            if count == 0:
-                return 0  # a damaged copy shows it in its first MiB; nothing huge is read to the end
-            zeros |= b"\0" in chunk
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return 0
-    return count if zeros else 0
-
-
-def _text_copy(source: Source, what: str, how: str, count: int | None = None) -> Fault:
-    return _fault(
-        "text-mode-copy",
-        f"this was {what} once, but it was copied as text: {how}. The values are lost",
-        source.name,
-        "Copy it again in binary mode (FTP: `binary`; git: mark the type `binary` in .gitattributes); "
-        "nothing can restore "
-        "this copy.",
-        0,
-        seen=None if count is None else f"{count:,} replaced byte{'s' * (count != 1)}",
-        was=what,
     )
 
 

@@ -19,7 +19,7 @@ from .._core.catalog import Catalog
 from .._core.errors import NotReadable
 from .._core.shell import quote
 from .._storage import Source, Store
-from .._storage.zip_archive import looks_like_zip
+from .._storage.zip_directory import looks_like_zip
 
 __all__ = ["Format", "formats", "recognise", "format_named"]
 

@@ -22,7 +22,8 @@ from .._core.fault import Check, Fault
 from .._core.spec import TensorSpec
 from .._core.words import plural
 from .._storage import Source, Store
-from .junk import broken_zip, classify
+from .broken_zip import broken_zip
+from .junk import classify
 from .registry import Format, recognise
 from .safetensors.header import demand_sane
 from .shard_checks import compare_with_map, look_for_mixture

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, Protocol
 
+from .call_options import LoadOptions, SaveOptions, StepOptions, Told
+
 __all__ = ["Call", "Kind", "Site", "Watcher", "calling_line", "of_a_library", "watched"]
 
 Kind = Literal["read", "assign", "restore", "save", "step", "data"]
@@ -39,6 +41,9 @@ class Site:
         return f"{_short(self.file)}:{self.line}"
 
 
+_LOAD, _SAVE, _STEP = LoadOptions(), SaveOptions(), StepOptions()
+
+
 @dataclass(slots=True)
 class Call:
     """One call of a framework's.
@@ -50,26 +55,8 @@ class Call:
     kind: see :data:`Kind`. path: the file, prefix or folder that is read or written; ``None`` where there is none (a buffer).
     parts: live objects, by the words of :func:`holdfast.check` (``{"model": module}``, ``{"optimizer": optimizer}``).
     state: values in memory: what ``assign`` is given, what ``save`` writes, the target of an Orbax restore.
-    options: arguments that matter to what the call does (``strict=``, ``skip_mismatch=``, ``force=`` ...), and what its hook
-        knows of it beside:
-
-        =============== ================================================================================================
-        ``makes``       part that the result is, or a function from the result to parts
-        ``by_framework`` only the framework reads this format: what came is held against what was asked for
-        ``piece``       a read of some of a file that was looked at when it was opened
-        ``stored``      ``state`` comes out of bytes that were written once, though no file is known
-        ``items``       the tree has the checkpoint's items at its top; ``tree``, ``newest``, ``nothing``: Orbax's and flax's
-                        results, see their states
-        ``deferred``    variables that do not exist yet may be set later; with ``bound`` (what is set by now), ``alive`` (the
-                        parts, as long as they are there), ``by_place`` (a reason), ``unset`` (variables beside the model)
-        ``weights``     the call loads weights, and an optimizer's state only if it can
-        ``crossing``    why values may cross, and what to do; ``because``: why there is nothing to load
-        ``reading``     ``step``: a context in which live values can be read, or ``None``; ``when``: the moment, in words;
-                        ``made``: it is no step yet, variables were made
-        ``told``        (slug, severity, message): the hook itself knows what is wrong
-        ``met``         ``save``: another save was under way; ``skipped``: why nothing was written; ``kept``: what stands;
-                        ``stream``: the file object that is written to
-        =============== ================================================================================================
+    load, save, step: arguments that matter to what a call of that kind does, and what its hook knows of it beside; each has
+        defaults where there is nothing to say. told: the hook itself knows what is wrong.
     movable: ``save`` only: the call may be given another path than ``path`` and then writes the same there.
     site: the program's line. result, error: after the call. finished: for calls that go on in the background, a function
         that waits for the end and raises its error, without taking it from the program (it is called in another thread);
@@ -82,7 +69,10 @@ class Call:
     path: str | None = None
     parts: Mapping[str, Any] = field(default_factory=dict)
     state: Any = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    load: LoadOptions = _LOAD
+    save: SaveOptions = _SAVE
+    step: StepOptions = _STEP
+    told: Told | None = None
     movable: bool = False
     site: Site | None = None
     result: Any = None

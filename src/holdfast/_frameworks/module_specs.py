@@ -16,8 +16,9 @@ from typing import Any
 from blake3 import blake3
 
 from .._core.modules import ModuleSpec
+from .._facts.keras_config import keras_module_config
 from .._facts.keras_modules import keras_modules
-from .._facts.module_config import keras_module_config, object_config
+from .._facts.module_config import object_config
 from .code import callable_digest, code_digest, is_user_code
 
 __all__ = [

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from .call_options import LoadOptions
 from .events import Call, Watcher, watched
 from .patches import Patches
 
@@ -64,7 +65,7 @@ class _Opened:
         self._inner, self._path, self._watcher = inner, path, watcher
 
     def _piece(self, name: str, run: Any) -> Any:
-        call = Call("torch", f"safe_open.{name}", "read", self._path, options={"piece": True})
+        call = Call("torch", f"safe_open.{name}", "read", self._path, load=LoadOptions(piece=True))
         return watched(self._watcher, call, lambda _: run())
 
     def __enter__(self) -> _Opened:

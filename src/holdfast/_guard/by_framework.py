@@ -21,7 +21,7 @@ from .._examine.scan import scan_catalog
 from .._frameworks.events import Call
 from .._layouts.opening import the_one
 from .._layouts.target import Target
-from .._rules.registry import Subject, rule_named
+from .._rules.registry import Subject, told_by
 from .._storage import LocalFolder
 from .loading import Load
 from .seen import Seen
@@ -34,7 +34,7 @@ __all__ = ["ByFramework"]
 
 
 class ByFramework:
-    """The policy for ``restore`` and ``read`` calls with ``options["by_framework"]``."""
+    """The policy for ``restore`` and ``read`` calls with ``load.by_framework``."""
 
     def __init__(self, loads: Loads) -> None:
         self.loads, self.guard = loads, loads.guard
@@ -43,10 +43,10 @@ class ByFramework:
         """Carry the call out; see :class:`Guard`."""
         if call.kind == "read":
             return self._newest(call, run)
-        if call.options.get("nothing"):
+        if call.load.nothing:
             return self._nothing(call, run)
         seen = Seen.of(call)
-        result = self.loads._carry_out(call, run, seen, lambda: self._begun(call))
+        result = self.loads.carry_out(call, run, seen, lambda: self._begun(call))
         with self.guard.looking(seen), ExitStack() as held:
             self._after(call, seen, held)
         self.guard.note(seen)
@@ -79,10 +79,10 @@ class ByFramework:
                 state.after(loaded)
             seen.sentence = loaded.sentence
             seen.facts = facts_of(loaded)
-            seen.findings += self.loads._new(loaded.findings, seen.site)
+            seen.findings += self.loads.new(loaded.findings, seen.site)
             if any(f.code == "T204" and f.severity == "error" for f in loaded.findings):
                 values = [f for f in values if f.slug != "infinite" or not {*f.tensors} <= {*loaded.cast}]
-        seen.findings += self.loads._new(values, call.path)
+        seen.findings += self.loads.new(values, call.path)
         if state.loose:
             self.loads.loose[call.path] = (seen, state.loose)
 
@@ -92,8 +92,6 @@ class ByFramework:
         result = run(call.path)
         seen = Seen.of(call)
         with self.guard.looking(seen):
-            rule = rule_named("nothing-loaded")
-            assert rule is not None
             seen.sentence = "nothing was loaded"
             place = Path(str(call.path))
             empty = not place.exists() or (place.is_dir() and not any(place.iterdir()))
@@ -102,7 +100,7 @@ class ByFramework:
                 if empty
                 else f"{call.path} holds nothing that it takes for a checkpoint"
             )
-            seen.findings += self.loads._new([rule.finding(
+            seen.findings += self.loads.new([told_by("nothing-loaded",
                 f"{call.api} gave the target back as it was: {what}", file=call.path, severity="warning" if empty else None,
             )], seen.site)  # fmt: skip
         self.guard.note(seen)
@@ -115,10 +113,8 @@ class ByFramework:
         with self.guard.looking(seen):
             unseen = unseen_steps(Path(str(call.path)))
             if result is None and unseen:
-                rule = rule_named("nothing-loaded")
-                assert rule is not None
                 seen.sentence = "found no step"
-                seen.findings += self.loads._new([rule.finding(
+                seen.findings += self.loads.new([told_by("nothing-loaded",
                     f"{call.api} found no checkpoint in {call.path}, and there is {unseen}: what trains on now "
                     "begins at the initial values", file=call.path,
                     remedy="Look whether the step's name or prefix is another than the manager's, and whether its save ended.",

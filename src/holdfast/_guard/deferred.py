@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from .._core.finding import Finding
 from .._core.words import plural
 from .._frameworks import live_catalog
-from .._rules.registry import rule_named
+from .._rules.registry import told_by
 from .loading import HELD, OF_STATE
 from .seen import Seen
 
 if TYPE_CHECKING:
     from .guard import Guard
-    from .loading import Load, Loaded
+    from .loaded import Loaded
+    from .loading import Load
 
 __all__ = ["Deferred", "Open"]
 
@@ -124,11 +125,10 @@ def _shown(load: Load, name: str) -> str:
 
 
 def _told(one: Open, load: Load, loaded: Loaded, wrong: list[str], when: str) -> Iterable[Finding]:
-    rule = rule_named("restore-still-open")
-    assert rule is not None
     put_off = f"the restore of {one.seen.site} was put off until the variables exist, and {when} "
     if not wrong:
-        yield rule.finding(
+        yield told_by(
+            "restore-still-open",
             f"{put_off}there are still none: nothing was restored into {', '.join(loaded.pending[:3])}",
             severity="warning",
         )
@@ -139,7 +139,8 @@ def _told(one: Open, load: Load, loaded: Loaded, wrong: list[str], when: str) ->
         shown += f"; {crossed} holds the values of {loaded.other[crossed]}"
     if one.by_place and any(load.live[n].optimizer is not None for n in wrong):
         shown += f": {one.by_place}"
-    yield rule.finding(
+    yield told_by(
+        "restore-still-open",
         f"{put_off}{len(wrong)} of {plural(loaded.total, 'tensor')} "
         f"{'does' if len(wrong) == 1 else 'do'} not hold the checkpoint's values: {shown}",
         tensors=tuple(wrong),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.errors import HoldfastError
 from .._core.finding import Finding, severity_rank
+from .._frameworks.call_options import Told
 from .._frameworks.events import Call
 from .._frameworks.hooks import install_hooks
 from .._frameworks.patches import Patches
@@ -78,8 +79,8 @@ class Guard:
             self._guarding, "inside", False
         ):  # our own reading and comparing is no call of the program's
             return run(call.path)
-        if "told" in call.options:
-            return self._told(call, run)
+        if call.told is not None:
+            return self._told(call, call.told, run)
         if call.kind == "data":
             return self.arrays.around(call, run)
         if self._passes(call):
@@ -111,16 +112,13 @@ class Guard:
 
         return Files(self.options)
 
-    def _told(self, call: Call, run: Callable[[str | None], Any]) -> Any:
-        """A call of which its hook knows what is wrong: ``options["told"]`` has the rule's slug, the severity, the message."""
-        from .._rules.registry import rule_named
+    def _told(self, call: Call, told: Told, run: Callable[[str | None], Any]) -> Any:
+        """A call of which its hook knows what is wrong."""
+        from .._rules.registry import told_by
 
         result = run(call.path)
-        slug, severity, message = call.options["told"]
-        rule = rule_named(slug)
-        assert rule is not None
         seen = Seen.of(call)
-        seen.findings.append(rule.finding(message, severity=severity))
+        seen.findings.append(told_by(told.slug, told.message, severity=told.severity))
         self.note(seen)
         return result
 
@@ -193,12 +191,11 @@ class Guard:
 
 
 def _internal(bug: Exception, api: str) -> Finding:
-    from .._rules.registry import rule_named
+    from .._rules.registry import told_by
 
-    rule = rule_named("H000")
-    assert rule is not None
     last = traceback.extract_tb(bug.__traceback__)[-1]
-    return rule.finding(
+    return told_by(
+        "H000",
         f"Holdfast could not watch {api}: {type(bug).__name__}: {bug} ({last.name}, line {last.lineno}); the program's call was "
         "not touched",
         severity="warning",

@@ -6,13 +6,13 @@ import os
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._core.errors import HoldfastError
 from .._core.words import plural
 from .._frameworks.events import Call
 from .._layouts.shards import SHARD
-from .._rules.registry import rule_named
+from .._rules.registry import rule_named, told_by
 from .mutation import Moved, Still
 from .protecting import Aside
 from .seals import Seals
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .._core.finding import CheckpointReport, Finding
     from .guard import Guard
 
-__all__ = ["Judging", "Save", "has_others", "has_prefix", "state_of_file", "told_by"]
+__all__ = ["Judging", "Save", "has_others", "has_prefix", "state_of_file"]
 
 _VALUES = "N"
 """Family of rules on values: what they find was in memory before it was in the file."""
@@ -267,10 +267,3 @@ def state_of_file(place: str) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return about.st_ino, about.st_size, about.st_mtime_ns
-
-
-def told_by(slug: str, message: str, **more: Any) -> Finding:
-    """A finding of the rule ``slug``; ``severity`` where it is not the rule's own, the rest as :meth:`Rule.finding` takes it."""
-    rule = rule_named(slug)
-    assert rule is not None
-    return rule.finding(message, **more)

@@ -46,7 +46,7 @@ class Lines:
         """
         if call.kind not in ("read", "save") or call.path is None or call.site is None:
             return False
-        if call.finished is not None or "stream" in call.options:
+        if call.finished is not None or call.save.stream is not None:
             return False
         row = self._rows.setdefault((call.api, call.site.file, call.site.line), _Row())
         if call.path in row.paths:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .._core.catalog import Catalog
-from .._core.difference import DIFFERENCES
+from .._core.difference_kinds import DIFFERENCES
 from .._core.errors import HoldfastError
 from .._core.finding import CheckpointReport, Finding, Place
 from .._diagnose.explaining import explained
@@ -18,13 +17,16 @@ from .._frameworks.events import Call, Site
 from .._integrity.architecture import called_by, modules_of
 from .._integrity.seal import find_seal
 from .._layouts.opening import the_one, try_open
-from .._rules.registry import rule_named
+from .._rules.registry import told_by
 from .by_framework import ByFramework
 from .deferred import Deferred, Open
-from .loading import Load, Loaded
+from .done import Done, reference
+from .loaded import Loaded
+from .loading import Load
 from .origins import Origins
 from .seen import STOPS, Seen, first_line
 from .states import State, also_told, state_of
+from .steps import Steps
 
 if TYPE_CHECKING:
     from .guard import Guard
@@ -35,29 +37,6 @@ Line = tuple[str, Site | None, type, int]
 """A call, where it stands in the program, into what, of how many values."""
 
 
-_NO_ERROR = frozenset({"O207", "N101", "N102", "N108"})
-"""Findings on a load that make no step raise: a hyperparameter, values."""
-
-
-@dataclass(slots=True)
-class _Done:
-    """A load that was made: what was seen of it, and into what."""
-
-    seen: Seen
-    parts: Mapping[str, Callable[[], Any]]
-    path: str | None
-    passed_over: tuple[str, ...] = ()
-    """State of an optimizer in the checkpoint that the call did not load, as the optimizer had no variables yet."""
-
-    def touches(self, thing: Any) -> bool:
-        return any(thing is one for known in self.parts.values() for one in single(known()))
-
-    @property
-    def alive(self) -> dict[str, Any]:
-        """The objects, by part, of those that still are."""
-        return {part: thing for part, known in self.parts.items() if (thing := known()) is not None}
-
-
 class Loads:
     """The policy for calls of the kinds ``read``, ``assign``, ``restore`` and ``step``."""
 
@@ -66,7 +45,8 @@ class Loads:
         self.origins = Origins()
         self.files = guard.files
         self.by_framework = ByFramework(self)
-        self._done: list[_Done] = []
+        self.steps = Steps(self)
+        self.done: list[Done] = []
         self.deferred = Deferred(guard, self._from_file)
         self._told: set[tuple[str, str]] = set()
         self._copies: set[Line] = set()
@@ -74,22 +54,25 @@ class Loads:
 
     def around(self, call: Call, run: Callable[[str | None], Any]) -> Any:
         """Carry the call out; see :class:`Guard`."""
-        return {"read": self._read, "assign": self._assign, "restore": self._restore, "step": self._step}[
-            call.kind
-        ](call, run)
+        return {
+            "read": self._read,
+            "assign": self._assign,
+            "restore": self._restore,
+            "step": self.steps.around,
+        }[call.kind](call, run)
 
     # -- a file's content comes into memory ------------------------------------------------------------------------
     def _read(self, call: Call, run: Callable[[str | None], Any]) -> Any:
-        if call.options.get("by_framework"):
+        if call.load.by_framework:
             return self.by_framework.around(call, run)
-        if call.options.get("piece"):  # of a file that was looked at when it was opened
+        if call.load.piece:  # of a file that was looked at when it was opened
             result = run(call.path)
             if call.path is not None:
                 self.origins.note(result, self.files.place(call.path))
             return result
         seen = Seen.of(call)
         self._look_at_file(call, seen)
-        result = self._carry_out(call, run, seen)
+        result = self.carry_out(call, run, seen)
         with self.guard.looking(seen):
             if call.path is not None:
                 self.origins.note(result, self.files.place(call.path))
@@ -106,14 +89,14 @@ class Loads:
             if report is None:
                 return None
             seen.sentence = self.files.sentence(report)
-            seen.findings += self._new(report.findings, call.path)  # of a file once
+            seen.findings += self.new(report.findings, call.path)  # of a file once
             return report
         return None
 
     # -- values in memory are put into live objects ---------------------------------------------------------------
     def _assign(self, call: Call, run: Callable[[str | None], Any]) -> Any:
         line = line_of(call)
-        stored = call.options.get("stored")  # out of bytes that were written once
+        stored = call.load.stored  # out of bytes that were written once
         if line in self._copies and not stored and self.origins.of(call.state) is None:
             return run(call.path)  # copies in memory, in a loop: the first of them was looked at
         seen, load, state, held = Seen.of(call), None, None, ExitStack()
@@ -142,7 +125,7 @@ class Loads:
 
     # -- a file is put into live objects in one call ---------------------------------------------------------------
     def _restore(self, call: Call, run: Callable[[str | None], Any]) -> Any:
-        if call.options.get("by_framework"):
+        if call.load.by_framework:
             return self.by_framework.around(call, run)
         seen, load, held = Seen.of(call), None, ExitStack()
         self._look_at_file(call, seen)
@@ -168,13 +151,13 @@ class Loads:
 
     def _without_path(self, call: Call, run: Callable[[str | None], Any], seen: Seen) -> Any:
         """``restore(None)``: frameworks take it for "there is nothing to restore"."""
-        result = self._carry_out(call, run, seen)
-        rule = rule_named("nothing-loaded")
-        assert rule is not None
+        result = self.carry_out(call, run, seen)
         seen.sentence = "nothing was loaded"
-        why, severity = call.options.get("because", ("", None))
+        why, severity = call.load.because
         message = f"{call.api} was given no checkpoint (None): everything keeps its initial values"
-        seen.findings.append(rule.finding(f"{message}; {why}" if why else message, severity=severity))
+        seen.findings.append(
+            told_by("nothing-loaded", f"{message}; {why}" if why else message, severity=severity)
+        )
         self.guard.note(seen)
         return result
 
@@ -191,32 +174,30 @@ class Loads:
     ) -> Any:
         """``copy``: the line of a load from memory alone, of no file; where that is right, nothing is told of it."""
         with held:
-            result = self._carry_out(call, run, seen, load)
+            result = self.carry_out(call, run, seen, load)
             if load is None and call.kind == "restore" and not call.parts:  # it has made the objects itself
                 with self.guard.looking(seen):
                     if call.path is not None and (made := made_by(call, result)):
                         load = self._from_file(call.path, made, held)
             parts = {**call.parts, **made_by(call, result)}
-            done = _Done(seen, {part: reference(thing) for part, thing in parts.items()}, call.path)
+            done = Done(seen, {part: reference(thing) for part, thing in parts.items()}, call.path)
             if load is not None:
                 with self.guard.looking(seen):
-                    deferring = bool(call.options.get("deferred"))
+                    deferring = call.load.deferred
                     loaded = load.after(
-                        made_by(call, result) or None,
-                        deferring=deferring,
-                        weights=bool(call.options.get("weights")),
+                        made_by(call, result) or None, deferring=deferring, weights=call.load.weights
                     )
                     if state is not None and state.after is not None:
                         state.after(loaded)
                     seen.sentence = loaded.sentence
-                    seen.findings += self._new(with_reason(loaded.findings, call), seen.site)
-                    seen.findings += self._new(map(not_there, call.options.get("unset", ())), seen.site)
-                    seen.findings += self._new(also_told(call, call.parts, made_by(call, result)), seen.site)
+                    seen.findings += self.new(with_reason(loaded.findings, call), seen.site)
+                    seen.findings += self.new(map(not_there, call.load.unset), seen.site)
+                    seen.findings += self.new(also_told(call, call.parts, made_by(call, result)), seen.site)
                     seen.facts = facts_of(loaded)
                     if deferring and (loaded.pending or loaded.later or loaded.unmade or loaded.unused):
                         self._put_off(call, done, loaded)
                     done.passed_over = loaded.passed_over
-        self._done.append(done)
+        self.done.append(done)
         if copy is not None:
             self._copies.add(copy)
             if seen.worst not in ("error", "warning"):
@@ -224,23 +205,21 @@ class Loads:
         self.guard.note(seen)
         return result
 
-    def _put_off(self, call: Call, done: _Done, loaded: Loaded) -> None:
+    def _put_off(self, call: Call, done: Done, loaded: Loaded) -> None:
         """What has no variables yet is looked at again once it has."""
         known = frozenset((*loaded.restored, *loaded.left, *loaded.other))
-        alive = call.options.get("alive") or (
-            lambda: done.alive if len(done.alive) == len(done.parts) else None
-        )
+        alive = call.load.alive or (lambda: done.alive if len(done.alive) == len(done.parts) else None)
         if call.path is not None:
-            by_place = call.options.get("by_place", "")
-            self.deferred.add(Open(done.seen, call.path, alive, known, call.options.get("bound"), by_place))
+            self.deferred.add(Open(done.seen, call.path, alive, known, call.load.bound, call.load.by_place))
 
-    def _carry_out(
+    def carry_out(
         self,
         call: Call,
         run: Callable[[str | None], Any],
         seen: Seen,
         load: Load | Callable[[], Load | None] | None = None,
     ) -> Any:
+        """Run the call; one that raises is told, with what stood against ``load``."""
         try:
             call.result = run(call.path)
         except BaseException as error:
@@ -251,7 +230,7 @@ class Loads:
                 seen.error = f"{type(error).__name__}: {first_line(error)}"
                 begun = load() if callable(load) else load
                 if begun is not None:
-                    seen.findings += self._new(begun.misfits, seen.site)
+                    seen.findings += self.new(begun.misfits, seen.site)
                 found = explained(error, seen.path)
                 if found is not None and found.causes:
                     cause, grave = found.causes[0], [f for f in seen.findings if f.severity != "note"]
@@ -264,7 +243,7 @@ class Loads:
             raise
         return call.result
 
-    def _new(self, findings: Iterable[Finding], of: str) -> list[Finding]:
+    def new(self, findings: Iterable[Finding], of: str) -> list[Finding]:
         """Those that were not told of this file, or of this line of the program, before."""
         found = []
         for finding in findings:
@@ -276,75 +255,17 @@ class Loads:
 
     def _known_models(self) -> list[Any]:
         """Objects that were loaded before, each once, the earliest first."""
-        return [*{id(thing): thing for done in self._done for thing in done.alive.values()}.values()]
+        return [*{id(thing): thing for done in self.done for thing in done.alive.values()}.values()]
 
-    # -- the step after ----------------------------------------------------------------------------------------------
-    def _step(self, call: Call, run: Callable[[str | None], Any]) -> Any:
-        reading = call.options.get("reading", nullcontext)
-        if self.deferred and reading is not None:
-            with reading():
-                self.deferred.settle(call.options.get("when", "at the first step"))
-        if not call.options.get("made"):
-            self._goes_on(call)
-        try:
-            return run(None)
-        except Exception as error:
-            seen = Seen.of(call)
-            with self.guard.looking(seen):
-                self._linked(call, error, seen)
-            if seen.findings or seen.sentence:
-                self.guard.note(seen)
-            raise
-
-    def _linked(self, call: Call, error: Exception, seen: Seen) -> None:
-        """The error of a step, linked back to what the load before it left wrong."""
-        seen.error = f"{type(error).__name__}: {first_line(error)}"
-        optimizer = next(iter(call.parts.values()), None)
-        for done in reversed(self._done):
-            wrong = [f for f in done.seen.findings if f.severity != "note" and f.code not in _NO_ERROR]
-            named = any(name in str(error) for f in wrong for name in f.tensors)
-            if wrong and (done.touches(optimizer) or optimizer is None or named):
-                source = f" from {done.seen.path}" if done.seen.path else ""
-                seen.sentence = (
-                    f"this comes from {done.seen.api} at {done.seen.site}{source}: {wrong[0].message}"
-                )
-                seen.facts = {"load": done.seen.site, "codes": [f.code for f in wrong]}
-                error.__dict__.setdefault("__notes__", []).append(f"holdfast: {seen.sentence}")
-                return
-
-    def _goes_on(self, call: Call) -> None:
-        """An optimizer steps whose state was in a checkpoint, and was not loaded."""
-        optimizer = call.parts.get("optimizer")
-        for done in reversed(self._done if optimizer is not None else ()):
-            if not done.touches(optimizer):
-                continue
-            if done.passed_over:
-                rule = rule_named("restore-still-open")
-                assert rule is not None
-                seen = Seen.of(call)
-                seen.findings.append(
-                    rule.finding(
-                        f"{done.seen.api} at {done.seen.site} passed over the optimizer's state in {done.path} (it loads one "
-                        "only where the format has it and the optimizer is built, with as many variables): the optimizer starts "
-                        "anew here",
-                        severity="warning", tensors=done.passed_over,
-                        remedy="Build the optimizer before the load: optimizer.build(model.trainable_variables).",
-                    )
-                )  # fmt: skip
-                done.passed_over = ()
-                self.guard.note(seen)
-            return
-
+    # -- at the end ------------------------------------------------------------------------------------------------
     def close(self) -> None:
         """What is still open when the program ends."""
         self.deferred.settle("at the program's end", end=True)
         for read, model in self.loose.values():
             seen = Seen(read.api, "restore", read.site, read.path)
-            rule = rule_named("nothing-loaded")
-            assert rule is not None
             seen.sentence = "at the program's end: loaded into copies"
             seen.findings.append(
-                rule.finding(
+                told_by("nothing-loaded",
                     f"{read.api} at {read.site} filled tensors that are no model's own, and no load_state_dict put them into "
                     f"{model}, whose names they bear: it kept its values", severity="warning",
                     remedy="Put them in: model.load_state_dict(...), or set_state_dict; or load into model.state_dict() itself.",
@@ -366,46 +287,23 @@ def try_open_path(path: str) -> Catalog:
     return open_path(path)
 
 
-def reference(thing: Any) -> Callable[[], Any]:
-    """A weak reference where the object allows it; nothing is kept alive for us. Of a dict one of all that is in it."""
-    if type(thing) is dict:
-        inner = {name: reference(item) for name, item in thing.items()}
-
-        def all_of_it() -> Any:
-            found = {name: known() for name, known in inner.items()}
-            return None if any(item is None for item in found.values()) else found
-
-        return all_of_it
-    try:
-        return weakref.ref(thing)
-    except TypeError:
-        return lambda: None
-
-
-def single(thing: Any) -> Iterable[Any]:
-    """The objects in a part: several by their names, or the one."""
-    return thing.values() if type(thing) is dict else (thing,)
-
-
 def made_by(call: Call, result: Any) -> dict[str, Any]:
-    """Live objects that a call gives as its result (``load_model``; JAX's trees), by part; ``options["makes"]`` is the part's
-    word, or a function that takes the result apart."""
-    made = call.options.get("makes")
+    """Live objects that a call gives as its result (``load_model``; JAX's trees), by part; ``load.makes`` is the part's word,
+    or a function that takes the result apart."""
+    made = call.load.makes
     if callable(made):
         return dict(made(result)) if result is not None else {}
     return {made: result} if made is not None and result is not None else {}
 
 
 def with_reason(findings: Iterable[Finding], call: Call) -> Iterator[Finding]:
-    """The findings; where values have crossed, with what the framework goes by, as its hook says it: ``options["crossing"]`` is
-    the reason and the remedy."""
+    """The findings; where values have crossed, with what the framework goes by, as its hook says it: ``load.crossing`` is the
+    reason and the remedy."""
     for finding in findings:
-        if finding.code == "T231" and "crossing" in call.options:
-            reason, remedy = call.options["crossing"]
+        if finding.code == "T231" and call.load.crossing is not None:
+            reason, remedy = call.load.crossing
             yield replace(finding, message=f"{finding.message}: {reason}", remedy=remedy)
-        elif finding.code in ("T201", "T203") and (
-            call.options.get("skip_mismatch") or call.options.get("by_name")
-        ):
+        elif finding.code in ("T201", "T203") and (call.load.skip_mismatch or call.load.by_name):
             yield replace(finding, severity="note")  # as was asked for
         else:
             yield finding

@@ -18,7 +18,7 @@ from .._core.finding import Finding
 from .._frameworks import LiveCatalog
 
 if TYPE_CHECKING:
-    from .loading import Loaded
+    from .loaded import Loaded
 
 __all__ = ["pass_over", "without_optimizer"]
 

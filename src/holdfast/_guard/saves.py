@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from .._diagnose.explaining import explained
 from .._facts.savers import saver_of
 from .._frameworks.events import Call, of_a_library
+from .._rules.registry import told_by
 from .._storage.probe import room
 from .background import Background
 from .framework_log import opened, shut
-from .judging import Judging, Save, has_others, has_prefix, state_of_file, told_by
+from .judging import Judging, Save, has_others, has_prefix, state_of_file
 from .mutation import Still
+from .open_files import OpenFiles
 from .protecting import Aside, movable_to, put_right
-from .seen import STOPS, Seen, first_line
+from .seen import LATER, STOPS, Seen, first_line
 from .swallowed import Failed, Swallowed
 from .writers import Other, Writers
 
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
     from .guard import Guard
 
 __all__ = ["Saves"]
-
-_LATER = "afterwards"
-"""Kind of what is told of a save when its call is over: it is no call of its own."""
 
 
 class Saves:
@@ -41,10 +40,9 @@ class Saves:
         self.writers = Writers()
         self.swallowed = Swallowed(self._died)
         self.judge = Judging(guard)
-        self._streams: list[tuple[Callable[[], Any], str, Seen]] = []
+        self.open_files = OpenFiles(self.judge)
         self._latest: dict[str, Seen] = {}
         self._background: list[Background] = []
-        self._lock = threading.Lock()
         if hasattr(os, "register_at_fork"):
             known = weakref.ref(self)
             os.register_at_fork(after_in_child=lambda: _unlock(known()))
@@ -53,7 +51,7 @@ class Saves:
         """Carry the call out; see :class:`Guard`."""
         save = Save(call, Seen.of(call))
         with self.guard.looking(save.seen):
-            self._settle_streams()
+            self.open_files.settle()
             self.judge.seals.tidy()
             save.handled = self.swallowed.retried()
             self._before(save)
@@ -84,17 +82,17 @@ class Saves:
 
     def close(self, code: int | None = None) -> None:
         """At the end: streams that are closed by now, background saves that are not done, saves that failed unseen."""
-        self._settle_streams(at_end=True)
+        self.open_files.settle(at_end=True)
         for task in self._background:
             task.at_end(self._not_in_time)
         self._background.clear()
         for failed in self.swallowed.close(code):
             self._tell_swallowed(failed)
-        nothing = Seen("save", _LATER, "")
+        nothing = Seen("save", LATER, "")
         with self.guard.looking(nothing):
             self.judge.seals.tidy()
             for writing, other in self.writers.later():
-                ranks = Seen(writing.api, _LATER, writing.site, writing.place)
+                ranks = Seen(writing.api, LATER, writing.site, writing.place)
                 self._second_writer(ranks, writing.place, writing.place, other, protected=False)
                 if ranks.findings:
                     self.guard.note(ranks)
@@ -115,10 +113,10 @@ class Saves:
         self._latest[place] = save.seen
         save.writing = self.writers.begin(place, save.seen.site, call.api, inner)
         file = Path(place)
-        if file.is_file() and "stream" not in call.options:  # a file that was opened for it is empty already
+        if file.is_file() and call.save.stream is None:  # a file that was opened for it is empty already
             save.before, save.state = file.stat().st_size, state_of_file(place)
             save.others = has_others(file, save.before)
-        elif call.options.get("force") and file.is_dir():  # a folder that is deleted first
+        elif call.save.force and file.is_dir():  # a folder that is deleted first
             save.before = 0
             save.others = sum(1 for one in file.parent.iterdir() if one.is_dir()) > 1
         save.still = Still(call)
@@ -205,20 +203,19 @@ class Saves:
         if call.finished is not None:
             self._goes_on(save)
             return
-        if (why := call.options.get("skipped")) is not None:
+        if (why := call.save.skipped) is not None:
             seen.sentence = "nothing was written"
             seen.findings += self.judge.once(call.api, told_by("save-skipped", why))
         if place is None and call.path is not None:
             # the call has made the folder, or has found the name only now
             place = save.place = movable_to(call.path)
         written = save.aside.path if save.aside is not None else place
-        stream = call.options.get("stream")
+        stream = call.save.stream
         self.judge.moved(save, written if stream is None else None)
         try:
             if place is not None:
                 if stream is not None and not getattr(stream, "closed", True):
-                    known = weakref.ref(stream)  # whoever lets go of a file closes it
-                    self._streams.append((known, place, seen))
+                    self.open_files.add(stream, place, seen)
                     seen.sentence = "wrote to an open file"
                 elif save.aside is not None:
                     self.judge.publish(save, place, save.aside)
@@ -259,7 +256,7 @@ class Saves:
 
     # -- other writers -------------------------------------------------------------------------------------------------
     def _writers_told(self, save: Save) -> None:
-        if met := save.call.options.get("met"):
+        if met := save.call.save.met:
             told = (
                 f"{save.call.path} was saved while another thread was in {save.call.api} of the same folder, at "
                 f"{met[0].site}: both count on, and name the newest, in one state file; a checkpoint may be missing, or an "
@@ -293,25 +290,6 @@ class Saves:
                 place, told_by("second-writer-seen", told, severity="warning", file=shown)
             )
 
-    # -- files that the program opened -----------------------------------------------------------------------------------
-    def _settle_streams(self, at_end: bool = False) -> None:
-        """Saves into open files: judged when the program has closed them."""
-        with self._lock:
-            rows, self._streams = self._streams, []
-        for known, place, seen in rows:
-            is_open = not getattr(known(), "closed", True)
-            if not os.path.lexists(place):  # a temporary file, or one that was renamed as it should
-                continue
-            if is_open and not at_end:
-                self._streams.append((known, place, seen))
-            if is_open:
-                continue
-            later = Seen(seen.api, _LATER, seen.site, seen.path)
-            with self.guard.looking(later):
-                self.judge.look(later, place, seen.path or place)
-            if later.findings:
-                self.guard.note(later, raising=False)
-
     # -- saves that go on in the background -----------------------------------------------------------------------------
     def _goes_on(self, save: Save) -> None:
         self.judge.moved(save, None)
@@ -328,7 +306,7 @@ class Saves:
 
     def _ended_behind(self, save: Save, error: BaseException | None) -> None:
         call = save.call
-        later = Seen(call.api, _LATER, save.seen.site, call.path)
+        later = Seen(call.api, LATER, save.seen.site, call.path)
         with self.guard.looking(later):
             if save.writing is not None:
                 save.writing.others += self.writers.end(save.writing)
@@ -343,7 +321,7 @@ class Saves:
                 self.judge.publish(replace(save, seen=later), save.place, save.aside)
             elif save.place is not None:
                 self.judge.look(later, save.place, call.path or save.place)
-                kept = call.options.get("kept")
+                kept = call.save.kept
                 if self._latest.get(save.place, save.seen) is not save.seen or (
                     kept is not None and not kept()
                 ):
@@ -361,7 +339,7 @@ class Saves:
         """A background save that was not done when the program was. ``ended``: the interpreter waited for it."""
         if failed:  # that is told by itself
             return
-        later = Seen(save.call.api, _LATER, save.seen.site, save.call.path)
+        later = Seen(save.call.api, LATER, save.seen.site, save.call.path)
         told = "the program's last line had run, and this save was still being written"
         if ended:
             told += "; the interpreter waited for it, which a kill would not have done"
@@ -380,7 +358,7 @@ class Saves:
         self._tell_swallowed(failed)
 
     def _tell_swallowed(self, failed: Failed) -> None:
-        seen = Seen(failed.api, _LATER, failed.site, failed.shown)
+        seen = Seen(failed.api, LATER, failed.site, failed.shown)
         how = "was left where nobody asked" if failed.behind else "was caught"
         how = f"died in the thread {failed.thread!r}" if failed.thread else how
         seen.findings.append(
@@ -396,5 +374,5 @@ class Saves:
 def _unlock(saves: Saves | None) -> None:
     """In a forked child: a thread that held a lock is not there to release it."""
     if saves is not None:
-        for owner in (saves, saves.writers, saves.swallowed, saves.judge, saves.judge.seals):
+        for owner in (saves.open_files, saves.writers, saves.swallowed, saves.judge, saves.judge.seals):
             owner._lock = threading.Lock()

@@ -10,7 +10,10 @@ from typing import Any
 from .._core.finding import Finding, severity_rank
 from .._frameworks.events import Call
 
-__all__ = ["STOPS", "Seen", "first_line"]
+__all__ = ["LATER", "STOPS", "Seen", "first_line"]
+
+LATER = "afterwards"
+"""Kind of what is told of a save when its call is over: it is no call of its own."""
 
 STOPS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """What ends a program on purpose. Whatever else a call raises is its failure: PyTorch's ``CheckpointException`` is no

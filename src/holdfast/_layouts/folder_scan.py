@@ -10,8 +10,10 @@ from functools import lru_cache
 
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
-from .._formats.junk import UNFINISHED, broken_zip, classify, copied_as_text, unfinished
+from .._formats.broken_zip import broken_zip
+from .._formats.junk import UNFINISHED, classify, unfinished
 from .._formats.registry import Format, formats, recognise, suffix_of
+from .._formats.text_copies import copied_as_text
 from .._storage import Source, Store
 from .._storage.source import Entry
 from . import tf_targets

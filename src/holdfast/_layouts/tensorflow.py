@@ -1,8 +1,6 @@
-"""TensorFlow's folders: bundles and their parts, the ``checkpoint`` state file, SavedModels, leftovers of
-saves.
+"""TensorFlow's folders: bundles and their parts, SavedModels, leftovers of saves.
 
-Sources: naming.cc for the parts; tensorflow/python/training/checkpoint_state.proto and
-checkpoint_management.py for the state file; tensorflow/core/kernels/save_restore_v2_ops.cc and
+Sources: naming.cc for the parts; tensorflow/core/kernels/save_restore_v2_ops.cc and
 python/checkpoint/functional_saver.py for the temporary folder ``<prefix>_temp*/part-…`` of a save that was
 not finished; tensor_bundle.cc for ``.tempstate<number>``.
 """
@@ -11,31 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple
 
-from .._core.errors import CheckpointNotFound, DamagedCheckpoint, HoldfastError
+from .._core.errors import CheckpointNotFound, HoldfastError
 from .._core.fault import Fault
 from .._formats.tensorflow.entries import parse_header
 from .._formats.tensorflow.shards import shard_name
 from .._formats.tensorflow.table import Table
-from .._storage import Source, Store
+from .._storage import Store
+from .state_file import STATE_FILE, by_age, is_empty, state_faults, state_of
 
-__all__ = [
-    "Bundle",
-    "CheckpointState",
-    "Found",
-    "find_bundles",
-    "leftovers",
-    "locate",
-    "part_of",
-    "read_state_file",
-    "state_faults",
-]
+__all__ = ["Bundle", "Found", "find_bundles", "leftovers", "locate", "part_of"]
 
-STATE_FILE = "checkpoint"
 _PART = re.compile(r"(?P<prefix>.+)\.(?:index|data-(?P<shard>\d{5,7})-of-(?P<count>\d{5,7}))")
-_STATE_LIMIT = 16 << 20
 _MANY = 1 << 16
 
 
@@ -49,16 +34,6 @@ class Bundle:
     index: str | None
     present: tuple[str, ...]
     missing: tuple[str, ...]
-
-
-class CheckpointState(NamedTuple):
-    """A state file: the newest checkpoint, all that are kept (oldest first), and when they were saved
-    (seconds).
-    """
-
-    model_checkpoint_path: str
-    all_paths: tuple[str, ...] = ()
-    timestamps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,125 +117,6 @@ def _shards_of(store: Store, index: str) -> int | None:
 def _newest_first(prefix: str) -> tuple[int, str]:
     numbers = re.findall(r"\d{1,18}", prefix)
     return (-int(numbers[-1]) if numbers else 1, prefix)
-
-
-# -- the state file ----------------------------------------------------------------------------------------
-_TOKEN = re.compile(
-    rb"""\s*(?:\#[^\n]*(?:\n\s*|\Z))*(?P<name>[A-Za-z_]\w*)\s*:\s*
-    (?:(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<number>[-+.\w]+))\s*[,;]?""",
-    re.VERBOSE,
-)
-_BLANK = re.compile(rb"[ \t\r\n]*")
-_COMMENTS = re.compile(rb"\s*(?:\#[^\n]*(?:\n\s*|\Z))*")
-_LOOKED_UP = 2000  # newest paths of a state file that are looked for on disk
-_ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
-_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
-
-
-def _unquoted(raw: bytes) -> str:
-    """A quoted text-format string: C escapes, octal for what is not ASCII."""
-
-    def plain(match: re.Match[bytes]) -> bytes:
-        if match[1]:
-            return bytes([int(match[1], 8) & 0xFF])
-        if match[2]:
-            return bytes([int(match[2], 16)])
-        return _LETTERS.get(match[3], match[3])
-
-    return _ESCAPE.sub(plain, raw[1:-1]).decode("utf-8", "backslashreplace")
-
-
-def read_state_file(source: Source) -> CheckpointState:
-    """A ``checkpoint`` file: ``CheckpointState`` in protobuf's text format.
-
-    Raises :class:`DamagedCheckpoint` for anything else (other things are called ``checkpoint`` too: a
-    msgpack file of flax, a folder of an Orbax run).
-    """
-    if source.size > _STATE_LIMIT:
-        raise DamagedCheckpoint("too long for a state file", file=source.name, found=f"{source.size} bytes")
-    data = source.read(0, source.size)
-    latest: str | None = None
-    paths: list[str] = []
-    stamps: list[float] = []
-    at = _BLANK.match(data, 0).end()  # type: ignore[union-attr]
-    while at < len(data):
-        match = _TOKEN.match(data, at)
-        if match is None:
-            if _COMMENTS.fullmatch(data, at):
-                break
-            raise DamagedCheckpoint(
-                "not a TensorFlow state file", file=source.name, offset=at, found=repr(data[at : at + 40])
-            )
-        name, value = match["name"], match["text"]
-        if name == b"model_checkpoint_path" and value:
-            latest = _unquoted(value)
-        elif name == b"all_model_checkpoint_paths" and value:
-            paths.append(_unquoted(value))
-        elif name == b"all_model_checkpoint_timestamps" and match["number"]:
-            try:
-                stamps.append(float(match["number"]))
-            except ValueError:
-                raise DamagedCheckpoint(
-                    "a timestamp that is no number", file=source.name, offset=at
-                ) from None
-        at = _BLANK.match(data, match.end()).end()  # type: ignore[union-attr]
-    if latest is None:
-        raise DamagedCheckpoint("a state file that names no checkpoint", file=source.name)
-    return CheckpointState(latest, tuple(paths), tuple(stamps))
-
-
-def _here(store: Store, path: str) -> str | None:
-    """The prefix in ``store`` that a state file's path means, if it is that of a bundle there (relative
-    paths too).
-    """
-    plain = path.replace("\\", "/")
-    for name in ([] if _absolute(plain) else [plain]) + [plain.rsplit("/", 1)[-1]]:
-        if name and ".." not in name.split("/") and (store.exists(f"{name}.index") or store.exists(name)):
-            return name
-    return None
-
-
-def _absolute(path: str) -> bool:
-    return path.startswith("/") or bool(re.match(r"[A-Za-z]:|\w+://", path))
-
-
-def state_faults(store: Store, state: CheckpointState, name: str = STATE_FILE) -> list[Fault]:
-    """What a state file says that is not so: names a checkpoint that is not there, or paths of another place.
-
-    Slugs ``state-file-dangling`` (``attributes["latest"]`` tells whether it is the newest) and
-    ``state-file-moved``.
-    """
-    faults = []
-    file = store.shown(name)
-    home = Path(store.path or ".").absolute().as_posix()
-    moved: list[str] = []
-    for path in dict.fromkeys((state.model_checkpoint_path, *state.all_paths[-_LOOKED_UP:])):
-        latest = path == state.model_checkpoint_path
-        if _here(store, path) is None:
-            faults.append(
-                Fault(
-                    "state-file-dangling",
-                    "the state file names a checkpoint that is not there",
-                    file,
-                    seen=path,
-                    expected="a checkpoint in this folder",
-                    attributes={"latest": latest},
-                )
-            )
-        elif _absolute(path) and path.replace("\\", "/").rpartition("/")[0] != home:
-            moved.append(path)
-    if moved:
-        faults.append(
-            Fault(
-                "state-file-moved",
-                "the state file holds paths of another place; the files themselves are here",
-                file,
-                seen=moved[0],
-                expected=f"{home}/{moved[0].rpartition('/')[2]}",
-                attributes={"paths": tuple(moved), "latest": state.model_checkpoint_path in moved},
-            )
-        )
-    return faults
 
 
 # -- leftovers --------------------------------------------------------------------------------------------
@@ -352,25 +208,6 @@ def _folder(store: Store) -> list[Found]:
     return [Found("", "savedmodel", "saved_model.pb", tuple(parts), missing)]
 
 
-def _state_of(store: Store) -> CheckpointState | None:
-    """The folder's state file; ``None`` where there is none, or another thing of that name."""
-    if not store.exists(STATE_FILE) or store.is_folder(STATE_FILE):
-        return None
-    try:
-        source = store.open(STATE_FILE)
-        try:
-            return read_state_file(source)
-        finally:
-            source.close()
-    except HoldfastError:
-        return None
-
-
-def _is_empty(store: Store) -> bool:
-    """Whether the state file is there and has no bytes."""
-    return any(e.name == STATE_FILE and not e.is_folder and e.size == 0 for e in store.entries())
-
-
 def _by_state(store: Store) -> list[Found]:
     """All bundles of a folder; what the state file calls the newest comes first.
 
@@ -378,8 +215,8 @@ def _by_state(store: Store) -> list[Found]:
     """
     bundles = find_bundles(store)
     faults: list[Fault] = []
-    state = _state_of(store)
-    if state is None and bundles and _is_empty(store):
+    state = state_of(store)
+    if state is None and bundles and is_empty(store):
         faults = [
             Fault(
                 "state-file-dangling",
@@ -393,8 +230,7 @@ def _by_state(store: Store) -> list[Found]:
         ]
     if state is not None:
         faults = state_faults(store, state)
-        told = [state.model_checkpoint_path, *reversed(state.all_paths[-_LOOKED_UP:])]
-        order = [here for path in told if (here := _here(store, path)) is not None]
+        order = by_age(store, state)
         place = {prefix: i for i, prefix in reversed(list(enumerate(order)))}
         bundles.sort(key=lambda bundle: place.get(bundle.prefix, len(order)))
     left = leftovers(store)

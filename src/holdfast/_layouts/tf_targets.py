@@ -14,8 +14,9 @@ from .._formats.junk import classify
 from .._formats.registry import format_named, recognise
 from .._storage import Store
 from .._storage.source import Entry
+from .state_file import STATE_FILE, CheckpointState, read_state_file, state_faults
 from .target import Target
-from .tensorflow import STATE_FILE, CheckpointState, Found, locate, part_of, read_state_file, state_faults
+from .tensorflow import Found, locate, part_of
 
 __all__ = ["for_file", "for_prefix", "in_folder"]
 

@@ -21,6 +21,8 @@ def draw(document: Mapping[str, Any], page: Page, *, verbose: bool = False, quie
     """Write a ``diagnose`` document onto ``page``."""
     if document["failed"] and not quiet:
         page.wrapped(document["failed"][:400], label="Failed:", hang=9, style="dim")
+    if document["left_out"] and not quiet:
+        page.wrapped(document["left_out"], label="", hang=0, style="dim")
     if not document["is_checkpoint_failure"]:
         page.wrapped(f"This is no checkpoint failure: {document['note']}.", label=("·", "dim"), hang=2)
         return

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import words
+from .finding_text import draw_finding
 from .page import Page
-from .report_text import draw_finding
 
 __all__ = ["draw", "draw_call"]
 

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from .._compare.edited import Entry
-from .._compare.optimizers import same_setting
-from .._compare.steps import joined
-from .._core.dtypes import carrier
 from .._core.errors import ChecksumMismatch, HoldfastError, RestoreRefused, UsageError
 from .._core.fault import Progress
 from .._core.finding import Finding
 from .._core.pattern import escape, matches
 from .._core.plan import Edit, Plan
-from .._core.spec import TensorSpec
 from .._examine.check import next_step, readiness_findings
 from .._examine.examine import examine_target, run_rules
 from .._examine.fit import Fit, as_plan, fit
 from .._examine.scan import scan_catalog
-from .._frameworks import LiveCatalog, Variable, live_catalog
+from .._frameworks import LiveCatalog, live_catalog
 from .._frameworks.keeping import structure
 from .._frameworks.pending import settle
 from .._integrity.architecture import called_by, modules_of
@@ -31,15 +24,13 @@ from .._integrity.seal import find_seal
 from .._layouts.opening import the_one, try_open
 from .._layouts.target import Target
 from .._rules.registry import Subject
+from .decided import reset_state, set_values
 from .journal import Journal, room_for, signals_held, undoing
 from .outcome import Outcome
-from .reading import Transfer, Transferred, live_digest, transfer
+from .reading import Transferred, live_digest, transfer
+from .transfers import join_staged, must_fit, source_of, transfers_of
 
 __all__ = ["restore"]
-
-_PART = " (part)"
-_LATER = frozenset({"hyperparameter"})
-"""Roles that are set by decision, not by copying."""
 
 
 def restore(
@@ -142,8 +133,8 @@ def _carry(
 ) -> _Carried:
     """Everything that can fail first; then, signals held, the assignment; then the proof."""
     live = found.live
-    direct, staged = _transfers(found)
-    _bound(found)
+    direct, staged = transfers_of(found)
+    must_fit(found)
     nbytes = _touched_bytes(found)
     seal = find_seal(where)
     room = room_for(nbytes) if rollback or rollback is None else None
@@ -174,9 +165,9 @@ def _carry(
         done.moved.bytes += stage.bytes
         done.moved.verified_bytes += stage.verified_bytes
         _finite(found, where, done.moved.nonfinite + stage.nonfinite)
-        _join_staged(found, staged, journal)
-        _reset(found, journal)
-        _set_values(found, journal, done)
+        join_staged(found, staged, journal)
+        reset_state(found, journal)
+        done.values = set_values(found, journal)
         live.finish()
         _prove(live, parts, done)
         done.ready = tuple(readiness_findings(live_catalog(**{**parts, **live.result()}), None))
@@ -215,8 +206,7 @@ def _finite(found: Fit, where: Target, names: list[str]) -> None:
     meant = [e.name for e in found.plan if e.kind == "nonfinite"]
     sources: dict[str, str] = {}
     for name in names:
-        staged = name.removesuffix(_PART)
-        source = staged if staged != name else found.stored.entries[found.pairs[name]].parts[0].source
+        source = source_of(found, name)
         if not any(matches(pattern, word) for pattern in meant for word in (name, source)):
             sources[source] = name
     if not sources:
@@ -250,161 +240,11 @@ def _restored_names(found: Fit) -> Iterable[str]:
             yield name
 
 
-def _transfers(found: Fit) -> tuple[list[Transfer], list[tuple[Transfer, str]]]:
-    """Tensors that go straight over, and those put together of several, with the live name of the whole."""
-    direct: list[Transfer] = []
-    staged: list[tuple[Transfer, str]] = []
-    shared: set[str] = set()
-    for name, source in found.pairs.items():
-        variable = found.live.variables[name]
-        spec = variable.spec
-        if spec.role in _LATER:
-            continue
-        if spec.shares is not None:
-            if spec.shares in shared:
-                continue
-            shared.add(spec.shares)
-        entry = found.stored.entries[source]
-        if len(entry.parts) > 1:
-            staged += [(_staging(found, part.source), name) for part in entry.parts]
-        else:
-            direct.append(Transfer(name, entry.parts[0].source, variable, _conversion(entry, spec)))
-    return direct, staged
-
-
-def _conversion(entry: Entry, spec: TensorSpec) -> Callable[[np.ndarray], np.ndarray] | None:
-    steps = entry.parts[0].steps
-    if not steps and entry.spec.shape == spec.shape:
-        return None
-
-    def convert(values: np.ndarray) -> np.ndarray:
-        for step in steps:
-            values = step(values)
-        # a scalar with or without an axis is one value all the same
-        return values.reshape(spec.shape) if values.size == 1 and values.shape != spec.shape else values
-
-    return convert
-
-
-def _staging(found: Fit, source: str) -> Transfer:
-    """A transfer into memory of our own, for a part of a tensor."""
-    spec = found.stored.base[source]
-    array = np.empty(spec.shape, carrier(spec.dtype))
-
-    def write(values: np.ndarray) -> None:
-        array[...] = values
-
-    variable = Variable(spec, lambda: array, write, lambda: array)
-    return Transfer(f"{source}{_PART}", source, variable)
-
-
-def _join_staged(found: Fit, staged: list[tuple[Transfer, str]], journal: Journal) -> None:
-    parts: dict[str, list[np.ndarray]] = {}
-    for one, name in staged:
-        assert one.variable.read is not None
-        parts.setdefault(name, []).append(one.variable.read())
-    for name, arrays in parts.items():
-        entry = found.stored.entries[found.pairs[name]]
-        made = []
-        for part, values in zip(entry.parts, arrays, strict=True):
-            for step in part.steps:
-                values = step(values)
-            made.append(values)
-        variable = found.live.variables[name]
-        assert variable.write is not None
-        journal.tensor(name)
-        variable.write(np.ascontiguousarray(joined(made, entry.axis or 0)).reshape(variable.spec.shape))
-
-
-def _bound(found: Fit) -> None:
-    """Every tensor has a way to be set, and fits; nothing has changed yet."""
-    for name, source in found.pairs.items():
-        variable, entry = found.live.variables[name], found.stored.entries[source]
-        if variable.spec.role in _LATER:
-            continue
-        if variable.write is None:
-            raise UsageError(
-                "this live tensor cannot be set",
-                tensor=name,
-                remedy="A read-only array or a constant: copy it first.",
-            )
-        a, b = entry.spec, variable.spec
-        scalars = int(np.prod(a.shape)) == int(np.prod(b.shape)) == 1
-        if (a.dtype != b.dtype and not {a.dtype, b.dtype} <= {"string", "object"}) or (
-            a.shape != b.shape and not scalars
-        ):
-            raise UsageError(
-                "a tensor does not fit after the edits", tensor=name,
-                expected=f"{b.dtype}{list(b.shape)}", found=f"{a.dtype}{list(a.shape)}",
-            )  # fmt: skip
-
-
-def _reset(found: Fit, journal: Journal) -> None:
-    """Optimizer state that starts anew, and state that the checkpoint does not have."""
-    for name in (*found.reset, *found.cleared):
-        variable = found.live.variables[name]
-        if variable.virtual:
-            continue
-        journal.tensor(name)
-        if variable.clear is not None:
-            variable.clear()
-        elif variable.write is not None:
-            spec = variable.spec
-            variable.write(np.full(spec.shape, spec.attributes.get("initial", 0), carrier(spec.dtype)))
-
-
-def _set_values(found: Fit, journal: Journal, done: _Carried) -> None:
-    for decision in found.decisions:
-        if decision.take not in ("checkpoint", "given"):
-            continue
-        if decision.setting is not None:
-            value = _as_written(decision.setting.key, decision.key, decision.value, decision.setting.read())
-            if same_setting(value, decision.setting.read()) and type(value) is type(decision.setting.read()):
-                continue
-            journal.value(decision.setting)
-            before = decision.setting.read()
-            decision.setting.write(value)
-            done.values[decision.name] = (before, value)
-        elif decision.variable is not None:
-            variable = found.live.variables[decision.variable]
-            if variable.write is None or variable.virtual:
-                continue
-            spec = variable.spec
-            exact = _stored_value(found, decision.variable) if decision.take == "checkpoint" else None
-            new = np.full(spec.shape, decision.value, carrier(spec.dtype)) if exact is None else exact
-            journal.tensor(decision.variable)
-            variable.write(np.ascontiguousarray(new).reshape(spec.shape))
-            done.values[decision.name] = (decision.live, decision.value)
-
-
-def _stored_value(found: Fit, name: str) -> np.ndarray | None:
-    """The stored tensor of a hyperparameter, bit for bit, where there is one of the live dtype."""
-    source = found.pairs.get(name)
-    if source is None:
-        return None
-    values = np.asarray(found.stored.read(source))
-    spec = found.live.variables[name].spec
-    return (
-        values.reshape(spec.shape) if values.size == 1 and found.stored[source].dtype == spec.dtype else None
-    )
-
-
-def _as_written(word: str, key: str, value: Any, now: Any) -> Any:
-    """A value in the form that the live side keeps: one of ``betas``, a tuple rather than a list."""
-    if word == "betas" and key in ("beta_1", "beta_2"):
-        pair = list(now)
-        pair[key == "beta_2"] = value
-        value = pair
-    if isinstance(now, tuple) and isinstance(value, list):
-        return tuple(value)
-    return value
-
-
 def _prove(live: LiveCatalog, parts: Mapping[str, Any], done: _Carried) -> None:
     """Live values against what was read. Raises :class:`ChecksumMismatch`.
 
     Looked at afresh: what the restore made (a slot before the first step) or replaced has no place in the
-    catalog from before.
+    catalog from before. A value that is the very memory that was read to has been hashed there.
     """
     rest = {
         name: digest
@@ -417,6 +257,9 @@ def _prove(live: LiveCatalog, parts: Mapping[str, Any], done: _Carried) -> None:
     again = live_catalog(**{**parts, **live.result()})
     for name, digest in rest.items():
         variable = again.variables[name]
+        place = done.moved.places.get(name)
+        if place is not None and variable.read is not None and variable.read().ctypes.data == place:
+            continue
         now = live_digest(variable)
         if now != digest:
             raise ChecksumMismatch(

@@ -37,7 +37,10 @@ from .warmth import is_cold
 
 __all__ = ["Transfer", "Transferred", "live_digest", "transfer"]
 
-_SCRATCH = 64 << 20
+_SCRATCH = (
+    96 << 20
+)  # lent beyond the largest tensor: enough that what arrives can be handed over several at a time
+_WHOLE = 64 << 20  # tensors up to here are decoded in one
 _MOST_JOBS = 8
 
 
@@ -63,6 +66,7 @@ class Transferred:
     ``digests``: live name -> digest (hex) of the values as set, as :func:`live_digest` gives it for the live tensor.
     ``bytes``: stored bytes of all tensors; ``verified_bytes``: those of them that agree with evidence. ``proof``:
     ``sealed``, ``checksums``, ``partial`` or ``structure-only``. ``faults``: evidence that could not be used.
+    ``places``: live name -> address of the memory that was read to, hashed there, and made the value without a copy.
     ``nonfinite``: live names whose stored values hold a NaN or an infinity.
     """
 
@@ -71,6 +75,7 @@ class Transferred:
     verified_bytes: int = 0
     proof: Proof = "structure-only"
     faults: list[Fault] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
     nonfinite: list[str] = field(default_factory=list)
 
 
@@ -98,7 +103,7 @@ def transfer(
     Raises :class:`ChecksumMismatch` (tensor, file, offset) or :class:`Truncated` at the first disagreement; then
     nothing further is written, and exactly the tensors that ``before`` was told of may have changed. Raises
     :class:`PlanError` where values do not fit the live tensor, before anything changes unless ``convert`` made them.
-    Extra memory: the largest tensor (twice, where ``convert`` makes another of it) and about 64 MiB.
+    Extra memory: the largest tensor (twice, where ``convert`` makes another of it) and about 96 MiB.
     """
     work = _Work(catalog, target, transfers, jobs, progress, before)
     try:
@@ -181,7 +186,7 @@ class _Work:
             for item in self.decoded:
                 self.expected[item.name] = self._digest_stored(item, evidence)
             cold = is_cold([(run.source, run.offset, run.length) for run in self.runs])
-        self.scratch.limit = max([_SCRATCH, *(run.length for run in self.runs if not run.direct)])
+        self.scratch.limit = _SCRATCH + max((run.length for run in self.runs if not run.direct), default=0)
         bring(
             self.runs,
             jobs=self.jobs,
@@ -246,18 +251,19 @@ class _Work:
 
     # -- values that pass through scratch ----------------------------------------------------------------------------
     def _lend(self, run: Run) -> bool:
-        """Give a run memory to be read to: the framework's own where it takes that over, else scratch."""
+        """Give a run memory to be read to: the framework's own where it takes that over, else scratch. ``False`` where
+        what is lent must come back first."""
         item: Transfer = run.item
-        stopped = self.shared.stop.is_set
         if item.convert is None and item.variable.fresh is not _no_memory:
-            if not self.scratch.reserve(run.length, stopped):
+            if not self.scratch.reserve(run.length):
                 return False
             made = item.variable.fresh()
             if made is not None and made[0].nbytes == run.length:
                 run.buffer, run.commit = as_bytes(made[0]), made[1]
+                self.done.places[item.name] = made[0].ctypes.data
                 return True
             self.scratch.release(run.length)
-        run.scratch = self.scratch.take(run.length, stopped)
+        run.scratch = self.scratch.take(run.length)
         if run.scratch is None:
             return False
         run.buffer = run.scratch.data[: run.length]
@@ -325,7 +331,7 @@ class _Work:
             return self.catalog.read(spec.name)
         kind = carrier(spec.dtype)
         count = int(np.prod(spec.shape, dtype=np.int64))
-        if kind.hasobject or count * kind.itemsize <= _SCRATCH:
+        if kind.hasobject or count * kind.itemsize <= _WHOLE:
             return self.catalog.read(spec.name)
         whole, at = aligned(count * kind.itemsize).view(kind), 0
         for piece in self.catalog.pieces(spec.name):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
@@ -32,52 +30,29 @@ def aligned(nbytes: int) -> np.ndarray:
 
 class Scratch:
     """Buffers of ``limit`` bytes together at most (or one larger one); the one given back last is lent first, while
-    the processor's cache still holds it."""
+    the processor's cache still holds it. For one thread; where there is no room, something lent must come back first."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._free: list[np.ndarray] = []
         self._held = 0
         self._lent = 0
-        self._change = threading.Condition()
 
-    def take(self, nbytes: int, stopped: Callable[[], bool]) -> np.ndarray | None:
-        """A buffer of at least ``nbytes``; waits until there is room, and gives ``None`` once ``stopped()``."""
-        with self._change:
-            while not stopped():
-                for at in range(len(self._free) - 1, -1, -1):
-                    if nbytes <= len(self._free[at]) <= 2 * nbytes:
-                        self._lent += 1
-                        return self._free.pop(at)
-                if self._room(nbytes):
-                    return aligned(nbytes)
-                self._change.wait(0.2)
-        return None
+    def take(self, nbytes: int) -> np.ndarray | None:
+        """A buffer of at least ``nbytes``; ``None`` where there is no room."""
+        for at in range(len(self._free) - 1, -1, -1):
+            if nbytes <= len(self._free[at]) <= 2 * nbytes:
+                self._lent += 1
+                return self._free.pop(at)
+        return aligned(nbytes) if self.reserve(nbytes) else None
 
     def give(self, buffer: np.ndarray) -> None:
         """Hand a buffer back."""
-        with self._change:
-            self._lent -= 1
-            self._free.append(buffer)
-            self._change.notify()
+        self._lent -= 1
+        self._free.append(buffer)
 
-    def reserve(self, nbytes: int, stopped: Callable[[], bool]) -> bool:
-        """Count memory that comes from elsewhere; waits like :meth:`take`."""
-        with self._change:
-            while not stopped():
-                if self._room(nbytes):
-                    return True
-                self._change.wait(0.2)
-        return False
-
-    def release(self, nbytes: int) -> None:
-        """Undo :meth:`reserve`."""
-        with self._change:
-            self._lent -= 1
-            self._held -= nbytes
-            self._change.notify()
-
-    def _room(self, nbytes: int) -> bool:
+    def reserve(self, nbytes: int) -> bool:
+        """Count memory that comes from elsewhere; whether there is room."""
         if self._held + nbytes > self.limit and self._free:
             self._held -= sum(map(len, self._free))
             self._free.clear()
@@ -86,3 +61,8 @@ class Scratch:
             self._lent += 1
             return True
         return False
+
+    def release(self, nbytes: int) -> None:
+        """Undo :meth:`reserve`."""
+        self._lent -= 1
+        self._held -= nbytes

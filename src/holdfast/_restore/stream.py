@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
@@ -24,6 +25,7 @@ __all__ = ["bring", "survey"]
 _AHEAD = 16  # leaves that the sequential reader may be ahead of the hashing: 64 MiB
 _ASKED = 64 << 20  # bytes that the disk is asked for ahead of the reader
 _AT_ONCE = 2 << 20  # and of these in one call
+_FEW = 6  # parts: with so few left, what has arrived is handed over, and memory lent for more
 
 
 def survey(runs: Iterable[Run], *, jobs: int, shared: Shared, cold: bool) -> None:
@@ -32,9 +34,11 @@ def survey(runs: Iterable[Run], *, jobs: int, shared: Shared, cold: bool) -> Non
     From a disk one thread does both: it keeps up, and needs no memory beside its window.
     """
     runs = list(runs)
-    parts = (part for run in runs for part in run.parts())
-    ahead = _Ahead(runs) if cold else None
-    _Crew(parts, jobs=1 if cold else jobs, shared=shared, cold=False, dry=True, ahead=ahead).work(None)
+    line = _Line(_Ahead(runs) if cold else None)
+    line.add(part for run in runs for part in run.parts())
+    line.close()
+    crew = _Crew(line, jobs=1 if cold else jobs, shared=shared, cold=False, dry=True)
+    crew.work(feed=lambda: None, landed=lambda run: None)
 
 
 def bring(
@@ -49,8 +53,10 @@ def bring(
 ) -> None:
     """Read runs, in the order given, to their buffers, comparing what is read with its claims.
 
-    ``lend(run)`` sets the buffer of a run that is not direct when its turn comes; it may wait for memory to come free,
-    and gives ``False`` where everything stops.
+    ``lend(run)`` sets the buffer of a run that is not direct, some way before its turn, and gives ``False`` where
+    another run must arrive first. It is called in the calling thread, like ``arrive``: beside the reading and hashing,
+    which never wait for a framework to hand out or take over memory, and so that memory which an assignment lets go of
+    goes to the next run (an allocator keeps what a thread freed for that thread; new pages cost as much as the reading).
     ``begin(run)`` is called before the first byte of a direct run's buffer changes, never twice at once, and not
     always from the calling thread. ``arrive(run)`` is called in the calling thread once a run that is not direct was
     read and compared. Raises :class:`ChecksumMismatch`, :class:`Truncated` or what a callback raised, when all
@@ -67,14 +73,16 @@ def bring(
                     begin(run)
                     run.begun = True
 
-    def parts() -> Iterator[Part]:
-        for run in runs:
-            if not run.direct and not lend(run):
-                return
-            yield from run.parts()
+    line = _Line(_Ahead(runs) if cold else None)
+    waiting = deque(runs)
 
-    ahead = _Ahead(runs) if cold else None
-    _Crew(parts(), jobs=jobs, shared=shared, cold=cold, dry=False, start=start, ahead=ahead).work(arrive)
+    def feed() -> None:
+        while waiting and (waiting[0].direct or lend(waiting[0])):
+            line.add(waiting.popleft().parts())
+        if not waiting:
+            line.close()
+
+    _Crew(line, jobs=jobs, shared=shared, cold=cold, dry=False, start=start).work(feed, arrive)
 
 
 class _Ahead:
@@ -111,31 +119,82 @@ class _Ahead:
                 os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
 
+class _Line:
+    """Parts that can be read, in the order in which they are to be taken."""
+
+    def __init__(self, ahead: _Ahead | None) -> None:
+        self._ahead = ahead
+        self.low: Callable[[], None] = lambda: None  # called each time that few are left
+        self._parts: deque[Part] = deque()
+        self._closed = False
+        self._change = threading.Condition()
+
+    def add(self, parts: Iterable[Part]) -> None:
+        """More of them."""
+        with self._change:
+            self._parts.extend(parts)
+            self._change.notify_all()
+
+    @property
+    def is_low(self) -> bool:
+        """Whether few are left."""
+        return len(self._parts) <= _FEW
+
+    def close(self) -> None:
+        """No more will come."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    def take(self, stopped: Callable[[], bool]) -> Part | None:
+        """The next one; waits for it, and gives ``None`` where all were taken, or once ``stopped()``."""
+        with self._change:
+            while not stopped():
+                if self._parts:
+                    part = self._parts.popleft()
+                    if len(self._parts) == _FEW:
+                        self.low()
+                    if self._ahead is not None:
+                        self._ahead.taken(part)
+                    return part
+                if self._closed:
+                    return None
+                self._change.wait(0.2)
+        return None
+
+
 class _Crew:
     """The threads of one pass."""
 
     def __init__(
         self,
-        parts: Iterator[Part],
+        line: _Line,
         *,
         jobs: int,
         shared: Shared,
         cold: bool,
         dry: bool,
         start: Callable[[Part], None] = lambda part: None,
-        ahead: _Ahead | None = None,
     ) -> None:
-        self._parts, self._jobs, self._shared = parts, max(1, jobs), shared
-        self._cold, self._dry, self._start, self._ahead = cold, dry, start, ahead
-        self._lock = threading.Lock()
+        self._line, self._jobs, self._shared = line, max(1, jobs), shared
+        self._cold, self._dry, self._start = cold, dry, start
         self._filled: queue.Queue[Part | None] = queue.Queue(_AHEAD)
-        self._landed: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        # runs that were read and compared; True: few parts are left to take, False: a thread has ended
+        self._landed: queue.SimpleQueue[Run | bool] = queue.SimpleQueue()
+        line.low = lambda: self._landed.put(True)
         self._failures: list[BaseException] = []
 
-    def work(self, landed: Callable[[Run], None] | None) -> None:
-        """Start the threads and serve what they bring until all have ended."""
+    def work(self, feed: Callable[[], None], landed: Callable[[Run], None]) -> None:
+        """Start the threads and serve them until all have ended: ``landed(run)`` for each run that is not direct, and
+        ``feed()`` for more parts, before the first and after those.
+
+        Runs that land wait for their turn while there are parts enough to take: a framework's calls, which find
+        nothing of theirs left in the processor's cache by the time a tensor has passed through it, then cost half.
+        """
         if self._cold:
-            hashers = self._jobs  # the reader mostly waits for the disk
+            hashers = max(
+                1, self._jobs - 1
+            )  # the reader keeps a processor busy: it copies what the disk brings
             tasks = [lambda: self._read(hashers), *[self._hash] * hashers]
         else:
             tasks = [self._both] * self._jobs
@@ -146,17 +205,24 @@ class _Crew:
         for thread in threads:
             thread.start()
         left = len(threads)
+        arrived: list[Run] = []
         try:
+            feed()
             while left:
-                run = self._next()
-                if run is None:
+                told = self._next()
+                if told is False:
                     left -= 1
-                elif landed is not None and not self._shared.stop.is_set():
-                    landed(run)
+                elif told is not True:
+                    arrived.append(told)
+                if (self._line.is_low or not left) and not self._shared.stop.is_set():
+                    for run in arrived:
+                        landed(run)
+                    arrived.clear()
+                    feed()
         except BaseException:
             self._shared.stop.set()
             while left:
-                left -= self._next() is None
+                left -= self._next() is False
             raise
         finally:
             for thread in threads:
@@ -164,7 +230,7 @@ class _Crew:
         if self._failures:
             raise self._failures[0]
 
-    def _next(self) -> Run | None:
+    def _next(self) -> Run | bool:
         while True:
             try:
                 return self._landed.get(timeout=0.5)  # in slices, so that an interrupt is heard everywhere
@@ -180,14 +246,10 @@ class _Crew:
             self._failures.append(failure)
             self._shared.stop.set()
         finally:
-            self._landed.put(None)
+            self._landed.put(False)
 
     def _take(self) -> Part | None:
-        with self._lock:
-            part = None if self._shared.stop.is_set() else next(self._parts, None)
-            if part is not None and self._ahead is not None:
-                self._ahead.taken(part)
-            return part
+        return self._line.take(self._shared.stop.is_set)
 
     def _both(self) -> None:
         window = memoryview(bytearray(WINDOW)) if self._dry else None

@@ -29,7 +29,7 @@ from .._layouts.target import Target
 if TYPE_CHECKING:
     from .._frameworks.live import LiveCatalog
 
-__all__ = ["DEPTHS", "Subject", "Rule", "rule", "rules", "rule_named", "FAMILIES"]
+__all__ = ["DEPTHS", "Subject", "Rule", "rule", "rules", "rule_named", "told_by", "FAMILIES"]
 
 DEPTHS = ("header", "structure", "full")
 FAMILIES = {
@@ -53,6 +53,7 @@ _MODULES = (
     "junk",
     "tensors",
     "optimizer",
+    "steps",
     "environment",
     "versions",
     "hardware",
@@ -198,3 +199,12 @@ def rules() -> tuple[Rule, ...]:
 def rule_named(text: str) -> Rule | None:
     """The rule with that code or slug, case aside, or ``None``."""
     return next((r for r in rules() if text.lower() in (r.code.lower(), r.slug)), None)
+
+
+def told_by(slug: str, message: str, **more: Any) -> Finding:
+    """A finding of the rule with that slug or code; ``severity`` where it is not the rule's own, the rest as
+    :meth:`Rule.finding` takes it. Raises :class:`LookupError` where no rule is called so."""
+    found = rule_named(slug)
+    if found is None:
+        raise LookupError(f"no rule is called {slug}")
+    return found.finding(message, **more)

@@ -6,7 +6,7 @@ from math import prod
 
 from .._core.spec import TensorSpec
 
-__all__ = ["FULL", "NOT_NUMBERS", "PER_WEIGHT", "shape_fits", "slot_word"]
+__all__ = ["FULL", "NOT_NUMBERS", "PER_WEIGHT", "STEP_WORDS", "shape_fits", "slot_word"]
 
 FULL = frozenset(
     [
@@ -54,6 +54,9 @@ PER_WEIGHT = frozenset(
     {"step", "steps", "u_product", "mu_product", "eta", "mu", "d", "s", "k", "t", "lr", "RMS"}
 )
 """Scalars kept per weight."""
+
+STEP_WORDS = frozenset({"step", "steps"})
+"""Of these, step counts."""
 
 NOT_NUMBERS = frozenset(
     {

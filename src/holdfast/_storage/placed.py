@@ -13,7 +13,7 @@ from .._core.errors import SaveFailed
 from .direct import BLOCK, set_direct, start_writeback, writeback_known
 
 if TYPE_CHECKING:
-    from .sink import LocalSink
+    from .local_sink import LocalSink
 
 __all__ = ["LocalPlacedFile", "PlacedFile"]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from .._core.errors import HoldfastError, UsageError
 from .._record.metrics import Metrics
 from .._restore.outcome import Outcome
+from .._storage.local_sink import LocalSink
 from .._storage.reading import StepGone
-from .._storage.sink import LocalSink
 from .contents.beside import Beside
 from .contents.given import Given, function_of, given_for_every_save
 from .coordinator import Coordinator

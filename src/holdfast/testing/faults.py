@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from .._storage.direct import BLOCK
-from .._storage.sink import LocalSink
+from .._storage.local_sink import LocalSink
 
 __all__ = ["ACTIONS", "DroppingSink", "FaultySink", "Killed"]
 

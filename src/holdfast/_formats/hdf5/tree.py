@@ -1,4 +1,4 @@
-"""The metadata of an HDF5 file, parsed by ourselves: superblock, object headers, groups, attributes.
+"""The metadata of an HDF5 file, parsed by ourselves: object headers, their attributes, and what is kept in heaps.
 
 Why not the HDF5 library: on damaged files it loops without end, asks for gigabytes, and crashes the
 interpreter. Here
@@ -24,56 +24,14 @@ from typing import Any, NamedTuple
 
 from ..._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
 from ..._storage import Source
+from .superblock import read_superblock
 from .types import BadType, Type, datatype
 
-__all__ = [
-    "SIGNATURE",
-    "Attribute",
-    "Link",
-    "ObjectHeader",
-    "Space",
-    "Superblock",
-    "Tree",
-    "Unsupported",
-    "signature_at",
-]
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_USERBLOCKS = (0, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+__all__ = ["Attribute", "ObjectHeader", "Space", "Tree", "Unsupported", "lenient"]
 
 
 class Unsupported(Exception):
     """A form of HDF5 that this reader does not read; never leaves the HDF5 modules."""
-
-
-def signature_at(source: Source) -> int | None:
-    """Where the HDF5 signature stands (0, or the size of a user block up to 64 KiB), or ``None``."""
-    for offset in _USERBLOCKS:
-        if offset + 8 > source.size:
-            return None
-        head = source.head(8) if offset == 0 else source.read(offset, 8)
-        if head == SIGNATURE:
-            return offset
-    return None
-
-
-class Superblock(NamedTuple):
-    """The head of an HDF5 file.
-
-    ``at``: offset of the signature; ``base``: what addresses count from; ``end``: recorded end of the file;
-    ``flags``: status flags (version 3); ``root``: address of the root group's header; ``wide``: bytes of an
-    address;
-    ``long``: bytes of a length.
-    """
-
-    version: int
-    at: int
-    base: int
-    end: int
-    flags: int
-    root: int
-    wide: int
-    long: int
 
 
 class Space(NamedTuple):
@@ -92,15 +50,6 @@ class Attribute:
     space: Space
     data: bytes
     problem: str | None = None
-
-
-class Link(NamedTuple):
-    """A link: ``hard`` with an address, ``soft`` with a path, or ``external``."""
-
-    name: str
-    kind: str
-    address: int
-    target: str
 
 
 @dataclass(slots=True)
@@ -129,7 +78,7 @@ class Tree:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._budget = source.size // 8 + 256
-        self.superblock = self._superblock()
+        self.superblock = read_superblock(source)
         self.wide, self.long = self.superblock.wide, self.superblock.long
         self.undefined = (1 << 8 * self.wide) - 1
         self._heaps: dict[int, dict[int, tuple[int, int]]] = {}
@@ -155,60 +104,14 @@ class Tree:
         return bytes(self.source.view(self.place(address), length))
 
     def number(self, data: bytes, at: int, width: int) -> int:
+        """The integer of ``width`` bytes at ``at`` of ``data``; raises :class:`Truncated`."""
         if at + width > len(data):
             raise Truncated("an HDF5 structure is cut off", file=self.source.name)
         return int.from_bytes(data[at : at + width], "little")
 
-    def _bad(self, what: str, address: int, **more: Any) -> DamagedCheckpoint:
+    def bad(self, what: str, address: int, **more: Any) -> DamagedCheckpoint:
+        """The error of what is wrong at an HDF5 address."""
         return DamagedCheckpoint(what, file=self.source.name, offset=self.superblock.base + address, **more)
-
-    # -- superblock ------------------------------------------------------------------------------------------
-    def _superblock(self) -> Superblock:
-        source = self.source
-        at = signature_at(source)
-        if at is None:
-            raise DamagedCheckpoint(
-                "no HDF5 signature",
-                file=source.name,
-                offset=0,
-                expected=repr(SIGNATURE),
-                found=repr(source.head(8)),
-            )
-        head = bytes(source.read(at, min(128, source.size - at)))
-        version = head[8] if len(head) > 8 else -1
-        try:
-            if version in (0, 1):
-                wide, long, flags = head[13], head[14], 0
-                self._widths(wide, long, at)
-                place = 24 + (4 if version == 1 else 0)
-                base, _, end, _ = (self.number(head, place + i * wide, wide) for i in range(4))
-                root = self.number(head, place + 5 * wide, wide)
-            elif version in (2, 3):
-                wide, long, flags = head[9], head[10], head[11]
-                self._widths(wide, long, at)
-                base, _, end, root = (self.number(head, 12 + i * wide, wide) for i in range(4))
-            else:
-                raise DamagedCheckpoint(
-                    "an HDF5 superblock of unknown version",
-                    file=source.name,
-                    offset=at + 8,
-                    expected="0 to 3",
-                    found=version,
-                )
-        except IndexError:
-            raise Truncated("the HDF5 superblock is cut off", file=source.name, offset=source.size) from None
-        # The library trusts the place of the signature over the recorded base (H5Fsuper_cache.c).
-        return Superblock(version, at, at if base != at else base, end, flags, root, wide, long)
-
-    def _widths(self, wide: int, long: int, at: int) -> None:
-        if wide not in (2, 4, 8) or long not in (2, 4, 8):
-            raise DamagedCheckpoint(
-                "an impossible width of HDF5 addresses",
-                file=self.source.name,
-                offset=at,
-                expected="2, 4 or 8 bytes",
-                found=f"{wide} and {long}",
-            )
 
     # -- object headers --------------------------------------------------------------------------------------
     def header(self, address: int) -> ObjectHeader:
@@ -226,7 +129,7 @@ class Tree:
         elif start[0] == 1:
             block, small = (address + 16, struct.unpack_from("<I", start, 8)[0]), False
         else:
-            raise self._bad("no HDF5 object header where one is pointed to", address, found=start[:4].hex())
+            raise self.bad("no HDF5 object header where one is pointed to", address, found=start[:4].hex())
         blocks, seen = [block], {block[0]}
         for place, size in blocks:  # grows while it is walked: a header continues in further blocks
             for kind, flags, body, where in self._messages(place, size, small, ordered):
@@ -235,11 +138,11 @@ class Tree:
                     continue
                 place, size = self.number(body, 0, self.wide), self.number(body, self.wide, self.long)
                 if place in seen:
-                    raise self._bad("an HDF5 object header continues in a circle", where)
+                    raise self.bad("an HDF5 object header continues in a circle", where)
                 seen.add(place)
                 if small:
                     if self.bytes_at(place, 4) != b"OCHK":
-                        raise self._bad("no HDF5 continuation block where one is pointed to", place)
+                        raise self.bad("no HDF5 continuation block where one is pointed to", place)
                     place, size = place + 4, max(0, size - 8)
                 blocks.append((place, size))
         return found
@@ -258,7 +161,7 @@ class Tree:
                 kind, length, flags = struct.unpack_from("<HHB", block, at)
             body = block[at + head : at + head + length]
             if len(body) < length:
-                raise self._bad(
+                raise self.bad(
                     "an HDF5 message runs past its header", address + at, expected=length, found=len(body)
                 )
             yield kind, flags, body, address + at + head
@@ -286,92 +189,6 @@ class Tree:
         if other is None:
             raise DamagedCheckpoint("a shared HDF5 message is not where it should be", file=self.source.name)
         return other
-
-    # -- groups ----------------------------------------------------------------------------------------------
-    def links(self, group: ObjectHeader) -> Iterator[Link]:
-        """The links of a group, in the order in which they are kept (by name in symbol tables)."""
-        table = group.first(0x0011)
-        if table is not None:
-            heap = self._local_heap(self.number(table, self.wide, self.wide))
-            yield from self._symbols(self.number(table, 0, self.wide), heap, set(), None)
-        info = group.first(0x0002)
-        if info is not None:
-            at = 2 + (8 if len(info) > 1 and info[1] & 1 else 0)
-            if self.number(info, at, self.wide) != self.undefined:
-                raise Unsupported("a group with dense links (a fractal heap)")
-        for _, body in group.messages.get(0x0006, ()):
-            yield self._link(body)
-
-    def _local_heap(self, address: int) -> bytes:
-        head = self.bytes_at(address, 8 + 2 * self.long + self.wide)
-        if head[:4] != b"HEAP":
-            raise self._bad("no HDF5 local heap where one is pointed to", address)
-        return self.bytes_at(self.number(head, 8 + 2 * self.long, self.wide), self.number(head, 8, self.long))
-
-    def _symbols(self, address: int, heap: bytes, seen: set[int], above: int | None) -> Iterator[Link]:
-        if address in seen:
-            raise self._bad("an HDF5 B-tree runs in a circle", address)
-        seen.add(address)
-        self.spend()
-        head = self.bytes_at(address, 8 + 2 * self.wide)
-        if head[:4] != b"TREE" or head[4] != 0:
-            raise self._bad("no HDF5 B-tree where one is pointed to", address)
-        level, used = head[5], struct.unpack_from("<H", head, 6)[0]
-        if above is not None and level != above - 1:
-            raise self._bad("an HDF5 B-tree of contradictory depth", address, expected=above - 1, found=level)
-        body = self.bytes_at(address + 8 + 2 * self.wide, used * (self.long + self.wide) + self.long)
-        for index in range(used):
-            child = self.number(body, self.long + index * (self.long + self.wide), self.wide)
-            if level:
-                yield from self._symbols(child, heap, seen, level)
-            else:
-                yield from self._symbol_node(child, heap, seen)
-
-    def _symbol_node(self, address: int, heap: bytes, seen: set[int]) -> Iterator[Link]:
-        if address in seen:
-            raise self._bad("an HDF5 symbol table runs in a circle", address)
-        seen.add(address)
-        head = self.bytes_at(address, 8)
-        if head[:4] != b"SNOD":
-            raise self._bad("no HDF5 symbol table where one is pointed to", address)
-        count, width = struct.unpack_from("<H", head, 6)[0], 2 * self.wide + 24
-        body = self.bytes_at(address + 8, count * width)
-        for index in range(count):
-            self.spend()
-            at = index * width
-            name = self._text(heap, self.number(body, at, self.wide), address)
-            where = self.number(body, at + self.wide, self.wide)
-            cached = struct.unpack_from("<I", body, at + 2 * self.wide)[0]
-            if cached == 2:
-                value = struct.unpack_from("<I", body, at + 2 * self.wide + 8)[0]
-                yield Link(name, "soft", 0, self._text(heap, value, address))
-            else:
-                yield Link(name, "hard", where, "")
-
-    def _text(self, heap: bytes, at: int, address: int) -> str:
-        end = heap.find(0, at) if at < len(heap) else -1
-        if end < 0:
-            raise self._bad("an HDF5 name lies outside its heap", address, found=at)
-        return heap[at:end].decode("utf-8", "surrogateescape")
-
-    def _link(self, body: bytes) -> Link:
-        flags = self.number(body, 1, 1)
-        at = 2
-        kind = self.number(body, at, 1) if flags & 8 else 0
-        at += (1 if flags & 8 else 0) + (8 if flags & 4 else 0) + (1 if flags & 16 else 0)
-        width = 1 << (flags & 3)
-        length = self.number(body, at, width)
-        at += width
-        name = body[at : at + length]
-        if len(name) < length:
-            raise Truncated("an HDF5 link is cut off", file=self.source.name)
-        text = name.decode("utf-8", "surrogateescape")
-        at += length
-        if kind == 0:
-            return Link(text, "hard", self.number(body, at, self.wide), "")
-        size = self.number(body, at, 2)
-        target = body[at + 2 : at + 2 + size].decode("utf-8", "surrogateescape")
-        return Link(text, "soft" if kind == 1 else "external", 0, target)
 
     # -- spaces and attributes -------------------------------------------------------------------------------
     def space(self, body: bytes) -> Space:
@@ -435,13 +252,13 @@ class Tree:
             heap = self._heaps[address] = self._global_heap(address)
         found = heap.get(index)
         if found is None or length > found[1]:
-            raise self._bad("a variable-length value is not in its heap", address, expected=f"object {index}")
+            raise self.bad("a variable-length value is not in its heap", address, expected=f"object {index}")
         return self.bytes_at(found[0], length)
 
     def _global_heap(self, address: int) -> dict[int, tuple[int, int]]:
         head = self.bytes_at(address, 8 + self.long)
         if head[:4] != b"GCOL":
-            raise self._bad("no HDF5 global heap where one is pointed to", address)
+            raise self.bad("no HDF5 global heap where one is pointed to", address)
         size = self.number(head, 8, self.long)
         if self.place(address) + size > self.source.size:
             raise Truncated(

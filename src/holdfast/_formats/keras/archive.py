@@ -15,11 +15,13 @@ from ..._core.errors import HoldfastError, LimitExceeded, PartMissing
 from ..._core.fault import Check, Fault
 from ..._facts.keras_modules import keras_modules
 from ..._storage import Source, Store
-from ..._storage.zip_archive import ZipArchive, looks_like_zip
+from ..._storage.zip_archive import ZipArchive
+from ..._storage.zip_directory import looks_like_zip
 from ..hdf5.file import H5File
 from ..registry import Format
+from .catalog import H5Catalog
 from .config import executable, model_attributes, parsed
-from .weights import H5Catalog, WeightsReader
+from .weights import WeightsReader
 
 __all__ = ["FORMATS", "attributes_of", "open_archive", "open_folder", "recognise_archive"]
 

@@ -14,11 +14,14 @@ from ..._core.spec import TensorSpec
 from ..._facts.keras_modules import keras_modules
 from ..._storage import Source, Store
 from ..hdf5.file import H5File
-from ..hdf5.tree import Tree, Unsupported, signature_at
+from ..hdf5.groups import links_of
+from ..hdf5.superblock import signature_at
+from ..hdf5.tree import Tree, Unsupported
 from ..registry import Format
 from .archive import open_folder
+from .catalog import H5Catalog, stored_at
 from .legacy import LegacyReader
-from .weights import H5Catalog, WeightsReader, stored_at
+from .weights import WeightsReader
 
 __all__ = ["FORMATS", "kind_of", "open_hdf5", "open_legacy", "open_weights"]
 
@@ -47,7 +50,7 @@ def _kind(source: Source) -> str:
     try:
         tree = Tree(source)
         root = tree.header(tree.superblock.root)
-        links = {link.name: link.address for link in tree.links(root) if link.kind == "hard"}
+        links = {link.name: link.address for link in links_of(tree, root) if link.kind == "hard"}
         if _LEGACY_GROUPS & links.keys() or _LEGACY_ATTRIBUTES & {a.name for a in tree.attributes(root)}:
             return "keras-h5-legacy"
         return "keras-weights-h5" if "vars" in links or _has_vars(tree, links) else "hdf5"
@@ -71,7 +74,9 @@ def _has_vars(tree: Tree, links: dict[str, int]) -> bool:
         header = tree.header(address)
         if not header.is_group or header.is_dataset:
             continue
-        inner = [link for link, _ in zip(tree.links(header), range(256), strict=False) if link.kind == "hard"]
+        inner = [
+            link for link, _ in zip(links_of(tree, header), range(256), strict=False) if link.kind == "hard"
+        ]
         if any(link.name == "vars" for link in inner):
             return True
         if depth < 5 and len(queue) < 4096:

@@ -22,10 +22,11 @@ from ..._core.spec import OptimizerSpec, Role, TensorSpec
 from ..._facts.keras_layers import role_of
 from ..._facts.optimizers import known_slots
 from ..hdf5.file import Dataset, H5File
+from .catalog import stored_at
 from .config import executable, model_attributes, parsed
 from .names import Weight
 from .slots import Slot, State, optimizer_config, role_of_slot, spec_of, state_of
-from .weights import generation_of, layout_of, stored_at
+from .weights import generation_of, layout_of
 
 __all__ = ["LegacyReader"]
 

@@ -15,8 +15,9 @@ from ..._core.spec import TensorSpec
 from ..._storage import Source, Store
 from ..hdf5.file import H5File
 from ..registry import Format
+from .catalog import H5Catalog
 from .config import parsed
-from .weights import H5Catalog, WeightsReader
+from .weights import WeightsReader
 
 __all__ = ["FORMATS", "open_shards", "recognise_shards"]
 

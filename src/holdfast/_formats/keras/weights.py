@@ -7,84 +7,27 @@ Layout:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..._core.catalog import Catalog
-from ..._core.errors import DamagedCheckpoint, NotStored
-from ..._core.fault import Check, Fault
-from ..._core.spec import OptimizerSpec, Role, Stored, TensorSpec
-from ..._core.words import plural
-from ..._facts.keras_layers import class_of_group, expected_variables, kernel_layout
+from ..._core.errors import DamagedCheckpoint
+from ..._core.fault import Fault
+from ..._core.spec import OptimizerSpec, Role, TensorSpec
+from ..._facts.keras_layers import kernel_layout
 from ..._facts.optimizers import GENERATIONS
 from ..hdf5.file import Dataset, H5File
-from .names import Holder, Weight, holders_of, name_weights
+from .catalog import Place, stored_at
+from .holders import Holder, holders_of
+from .missing import numbers_skipped, short_layers
+from .names import Weight, name_weights
+from .optimizer_names import OptimizerNames, backend_of
 from .slots import State, optimizer_config, spec_of, state_of
 
-__all__ = ["H5Catalog", "Place", "WeightsReader", "generation_of", "layout_of", "stored_at"]
-
-Place = Mapping[str, tuple[str, int]]
-"""Source name -> (file as listed in the catalog, offset of the source in it)."""
+__all__ = ["WeightsReader", "generation_of", "layout_of"]
 
 _OPTIMIZERS = ("optimizer", "_optimizer")
-
-
-class H5Catalog(Catalog):
-    """A catalog whose tensors are datasets of one or several HDF5 files. Reads are safe from several
-    threads.
-    """
-
-    def __init__(
-        self,
-        specs: Iterable[TensorSpec],
-        datasets: Mapping[str, Dataset],
-        opened: Iterable[Any],
-        *,
-        format: str,
-        checks: Iterable[Check] = (),
-        **rest: Any,
-    ) -> None:
-        super().__init__(specs, **rest)
-        self.format = format
-        self._datasets = datasets
-        self._opened = tuple(opened)
-        self._more_checks = tuple(checks)
-
-    def _dataset(self, name: str) -> Dataset:
-        spec = self[name]
-        found = self._datasets.get(spec.key)
-        if found is None:
-            raise NotStored("the tensor is named, but its file is not here", tensor=spec.name)
-        return found
-
-    def read(self, name: str) -> np.ndarray:
-        """The values; zero-copy and read-only for plain datasets. Raises as :meth:`Catalog.read` says."""
-        found = self._dataset(name)
-        return found.file.read(found)
-
-    def pieces(self, name: str, limit: int = 1 << 24) -> Iterator[np.ndarray]:
-        found = self._dataset(name)
-        return found.file.pieces(found, limit)
-
-    def checks(self) -> Iterator[Check]:
-        yield from self._more_checks
-        for file in self._opened:
-            if isinstance(file, H5File):
-                yield from file.checks()
-
-    def close(self) -> None:
-        for item in self._opened:
-            item.close()
-
-
-def stored_at(dataset: Dataset, places: Place) -> tuple[Stored, ...]:
-    """Where a dataset's bytes lie, in a file that the catalog lists."""
-    file, shift = places.get(dataset.file.source.name, (dataset.file.source.name, 0))
-    if shift < 0 or dataset.offset is None:  # inside a compressed member, or chunked
-        return (Stored(file, None, dataset.stored),)
-    return (Stored(file, dataset.offset + shift, dataset.nbytes),)
 
 
 def generation_of(version: str | None) -> int | None:
@@ -114,6 +57,7 @@ class WeightsReader:
         prefix: str = "",
     ) -> None:
         self.files, self.places, self.prefix = files, places, prefix
+        self._first = files[0].source.name if files else ""
         self.config, self.compiled = config, compiled
         self.faults: list[Fault] = [fault for file in files for fault in file.faults]
         self.datasets: dict[str, Dataset] = {}
@@ -128,7 +72,7 @@ class WeightsReader:
                 self.datasets[key] = dataset
         self.groups = groups
         self.holders, self.stray = holders_of(groups, self.datasets, self._label)
-        self._look_for_gaps()
+        self.faults += numbers_skipped(self.holders.values(), self._first)
         self.generation = generation_of(version) or self._generation()
         self.specs: list[TensorSpec] = []
         self.optimizers: list[OptimizerSpec] = []
@@ -145,63 +89,6 @@ class WeightsReader:
                 expected=self.datasets[key].file.source.name,
             )
         )
-
-    def _look_for_gaps(self) -> None:
-        """Keras numbers an object's variables from 0 without gaps (``save_own_variables``): a number that is
-        skipped was stored once, or was to be.
-        """
-        for holder in self.holders.values():
-            lacking = [i for i in range(max(holder.variables, default=-1)) if i not in holder.variables]
-            lacking = lacking[:1000]
-            if lacking:
-                group = f"{holder.path}/vars" if holder.path else "vars"
-                self._absent(
-                    group,
-                    lacking,
-                    f"{group} holds variable {max(holder.variables)}, and not "
-                    f"{', '.join(map(str, lacking[:5]))}{' ...' if len(lacking) > 5 else ''}",
-                )
-
-    def _absent(self, group: str, lacking: list[int], message: str) -> None:
-        self.faults.append(
-            Fault(
-                "tensor-missing",
-                message,
-                file=self.files[0].source.name,
-                seen=f"{group} without {lacking[:20]}",
-                expected="numbers from 0 on without a gap",
-                tensors=tuple(f"{group}/{i}" for i in lacking),
-            )
-        )
-
-    def _look_for_short_layers(self) -> None:
-        """Layers whose configuration asks for more variables than are stored, in a file that holds others'."""
-        for holder in self.holders.values():
-            have = len(holder.variables)
-            config, class_name = holder.config, holder.class_name
-            if self.config is None and have == 0 and holder.segments[-2:-1] == ("layers",):
-                # Without a configuration only the class in the group's name speaks, and only where all is gone.
-                config, class_name = {}, class_of_group(holder.segments[-1])
-            elif not config or not holder.bound:  # every layer that Keras wrote has a configuration
-                continue
-            if config is None or class_name is None:
-                continue
-            if sorted(holder.variables) != list(range(have)):
-                continue  # told as a gap
-            if have == 0 and any(
-                path.startswith(holder.path + "/") and not path.startswith(holder.path + "/vars")
-                for path in self.groups
-            ):
-                continue
-            wanted = expected_variables(class_name, config)
-            if wanted is not None and have < len(wanted):
-                names = ", ".join(wanted)
-                self._absent(
-                    f"{holder.path}/vars",
-                    list(range(have, len(wanted))),
-                    f"the layer {holder.name or holder.path} ({class_name}) has {plural(len(wanted), 'variable')} "
-                    f"({names}), {have} of them stored",
-                )
 
     def _label(self, group: str) -> str | None:
         for file in self.files:
@@ -245,7 +132,9 @@ class WeightsReader:
     def _build(self) -> None:
         weights = name_weights(self.groups, self.holders, self.config, self.generation)
         if any(w.role == "weight" for w in weights):
-            self._look_for_short_layers()
+            self.faults += short_layers(
+                self.holders.values(), self.groups, self.config is not None, self._first
+            )
         _part_namesakes(weights)
         order = 0
         for weight in weights:
@@ -317,7 +206,7 @@ class WeightsReader:
             return
         class_name, config = optimizer_config((self.compiled or {}).get("optimizer"))
         module = ((self.compiled or {}).get("optimizer") or {}) if isinstance(self.compiled, dict) else {}
-        backend = _backend(module.get("module") if isinstance(module, dict) else None, self.compiled)
+        backend = backend_of(module.get("module") if isinstance(module, dict) else None, self.compiled)
         inner = next((h for p, h in self.holders.items() if p.startswith(outer.path + "/")), None)
         generation = {3: GENERATIONS[0], 2: GENERATIONS[1]}.get(self.generation or 0)
         if class_name == "LossScaleOptimizer" and isinstance(config, dict):
@@ -330,7 +219,7 @@ class WeightsReader:
         wrapper = (
             outer.label if inner is not None and outer.label else "loss_scale_optimizer" if inner else None
         )
-        naming = _Naming(self.generation, label, class_name or state.class_likely, wrapper, backend)
+        naming = OptimizerNames(self.generation, label, class_name or state.class_likely, wrapper, backend)
         name = naming.optimizer
         taken: set[str] = set()
         for slot in state.slots:
@@ -351,7 +240,7 @@ class WeightsReader:
         self,
         dataset: Dataset,
         slot: Any,
-        naming: _Naming,
+        naming: OptimizerNames,
         optimizer: str,
         taken: set[str],
         state: State,
@@ -392,7 +281,7 @@ class WeightsReader:
         class_name: str | None,
         config: Mapping[str, Any] | None,
         generation: str | None,
-        naming: _Naming,
+        naming: OptimizerNames,
         outer: State,
     ) -> None:
         """A loss scale optimizer's file holds the inner optimizer's variables a second time, under its own
@@ -404,69 +293,6 @@ class WeightsReader:
             if slot.slot and slot.role in ("counter", "hyperparameter"):
                 slot.slot = "inner/" + slot.slot.removeprefix("inner/")
             self._slot(slot.dataset, slot, naming, naming.optimizer, set(), state, copy=True)
-
-
-class _Naming:
-    """How an optimizer's variables are called.
-
-    Keras 3: ``<optimizer>/<weight with _ for />_<slot>`` (``base_optimizer.py``,
-    ``add_variable_from_reference``);
-    Keras 2.11-2.15: ``<Class>/<slot>/<weight>`` (``keras/optimizers/optimizer.py``).
-    """
-
-    def __init__(
-        self,
-        generation: int | None,
-        label: str | None,
-        class_name: str | None,
-        wrapper: str | None,
-        backend: str | None,
-    ) -> None:
-        self.generation, self.label, self.wrapper, self.backend = generation, label, wrapper, backend
-        default = (class_name or "optimizer") if generation == 2 else (class_name or "optimizer").lower()
-        self.optimizer = label or default
-
-    def names(self, slot: str | None, owner: str | None, key: str) -> tuple[str, ...]:
-        """The name and the aliases of one variable; its key where the slot is not known."""
-        if slot is None:
-            return (key,)
-        if self.generation == 2:
-            return self._two(slot, owner)
-        if slot == "u_product":
-            return ("optimizer/variable", f"optimizer/{self.optimizer}/u_product")
-        top = (
-            self.wrapper
-            if self.wrapper and not slot.startswith("inner/") and owner is None
-            else self.optimizer
-        )
-        if owner is None:
-            return (f"optimizer/{top}/{slot.removeprefix('inner/')}",)
-        flat = f"{owner.removesuffix(':0').replace('/', '_')}_{slot}"
-        plain = f"optimizer/{self.optimizer}/{flat}"
-        if self.wrapper is None:
-            return (plain,)
-        # On TensorFlow the inner optimizer is built inside the wrapper's name scope.
-        scoped = f"optimizer/{self.wrapper}/{self.optimizer}/{flat}"
-        return (scoped, plain) if self.backend == "tensorflow" else (plain, scoped)
-
-    def _two(self, slot: str, owner: str | None) -> tuple[str, ...]:
-        if owner is None:
-            plain = slot.removeprefix("inner/")
-            return (f"optimizer/{plain}:0", f"optimizer/{plain}")
-        word = slot if slot != "gradient_accumulator" else "gradient_accumulator"
-        name = f"optimizer/{self.optimizer}/{word}/{owner.removesuffix(':0')}"
-        return (name + ":0", name)
-
-
-def _backend(module: Any, compiled: Any) -> str | None:
-    """The backend as far as ``compile_config`` shows it: by the optimizer's module, or because XLA was on by
-    default.
-    """
-    if isinstance(module, str) and ".backend." in module:
-        return module.split(".backend.")[1].split(".")[0]
-    if isinstance(compiled, Mapping) and compiled.get("jit_compile") is True:
-        return "jax"
-    return "tensorflow"
 
 
 def layout_of(weight: Weight) -> str | None:

@@ -18,7 +18,8 @@ from ..._core.effort import most_tensors
 from ..._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, Truncated
 from ..._core.fault import Check, Fault
 from ..._storage import BytesSource, Source, Store
-from ..._storage.zip_archive import Member, ZipArchive, looks_like_zip
+from ..._storage.zip_archive import ZipArchive
+from ..._storage.zip_directory import Member, looks_like_zip
 from ..flat_optax import optax_state
 from ..registry import Format
 from .arrays import NpyArray

@@ -27,6 +27,7 @@ from ..pickles.nodes import (
 )
 from .leaves import Leaf, Optimizer, class_text, key_text, plain
 from .modules import module_spec
+from .optimizer_walk import OptimizerWalk, under
 from .tensors import Reader
 from .views import Tensor
 
@@ -52,11 +53,12 @@ class Walk:
         self.versions: dict[str, dict[str, int]] = {}  # home -> module path -> state_dict version
         self.order: dict[str, list[Leaf]] = {}  # home -> leaves in recorded order
         self.cut: str | None = None  # why the walk stopped before the end
-        self._active: set[int] = set()
+        self.active: set[int] = set()
         self._barren: set[int] = set()
 
     # -- bounds ------------------------------------------------------------------------------------------
-    def _enter(self, node: Any, depth: int) -> bool:
+    def enter(self, node: Any, depth: int) -> bool:
+        """Whether to go into a container: the walk has room, and is not in it already. Counts a visit."""
         if self.cut:
             return False
         self.visits -= 1
@@ -66,7 +68,7 @@ class Walk:
         if depth > _DEEPEST:
             self.cut = f"nested deeper than {_DEEPEST} levels"
             return False
-        return id(node) not in self._active
+        return id(node) not in self.active
 
     def _add(self, leaf: Leaf) -> None:
         if len(self.leaves) >= self.most_tensors:
@@ -89,20 +91,20 @@ class Walk:
             parts = self.reader.parts(node)
             if parts is not None:
                 for suffix, part in parts:
-                    self._tensor(part, name, key, suffix, home, local, depth)
+                    self.add_tensor(part, name, key, suffix, home, local, depth)
                 return
-        if (id(node) in self._barren and not _flat(node)) or not self._enter(node, depth):
+        if (id(node) in self._barren and not _flat(node)) or not self.enter(node, depth):
             return
         before = len(self.leaves)
-        self._active.add(id(node))
+        self.active.add(id(node))
         try:
             self._container(node, name, key, depth)
         finally:
-            self._active.discard(id(node))
+            self.active.discard(id(node))
         if len(self.leaves) == before and not self.cut:
             self._barren.add(id(node))
 
-    def _tensor(
+    def add_tensor(
         self,
         part: Tensor | NumpyArray,
         name: str,
@@ -113,15 +115,16 @@ class Walk:
         depth: int,
         **more: Any,
     ) -> None:
+        """Note a tensor, and those that hang onto it. ``more``: further fields of :class:`Leaf`."""
         self._add(Leaf(name + suffix, key + suffix, part, home, local + suffix, **more))
         attached = part.attached if isinstance(part, Tensor) else None
-        if attached is not None and self._enter(attached, depth) and depth < 20:
+        if attached is not None and self.enter(attached, depth) and depth < 20:
             # What Python code hung onto a tensor: usually nothing, for subclasses the tensors they wrap.
             for word, value in self._attributes(attached):
                 for inner_suffix, inner in (
                     (self.reader.parts(value) or ()) if isinstance(value, (Made, PersistentId)) else ()
                 ):
-                    self._tensor(
+                    self.add_tensor(
                         inner,
                         f"{name}.{word}",
                         f"{key}.{word}",
@@ -168,17 +171,18 @@ class Walk:
                 self._node(node.state, name, key, depth + 1, name, "")
             for word, value in (state or {}).items():
                 if not isinstance(value, (int, float, str, bool)) and value is not None:
-                    self._child(value, word, name, key, depth)
+                    self.child(value, word, name, key, depth)
             for index, argument in enumerate(node.args if isinstance(node.args, tuple) else ()):
                 if (
                     isinstance(argument, (Made, Dict, list, tuple, PersistentId))
                     and function_of(argument) != "_codecs.encode"
                 ):
-                    self._child(argument, str(index), name, key, depth)
+                    self.child(argument, str(index), name, key, depth)
         elif isinstance(node, Global):
             self._value(name, node.text)
 
-    def _child(self, value: Any, word: str, name: str, key: str, depth: int) -> None:
+    def child(self, value: Any, word: str, name: str, key: str, depth: int) -> None:
+        """Walk into a value under ``word``."""
         self._node(
             value, f"{name}/{word}" if name else word, f"{key}/{word}" if key else word, depth + 1, name, word
         )
@@ -186,7 +190,7 @@ class Walk:
     def _mapping(self, node: Any, pairs: list[tuple[Any, Any]], name: str, key: str, depth: int) -> None:
         words = {p[0] for p in pairs if type(p[0]) is str} if len(pairs) < 64 else set()
         if "param_groups" in words and "state" in words:
-            self._optimizer(mapping_of(node) or {}, name, key, depth, None)
+            OptimizerWalk(self, mapping_of(node) or {}, name, key, None).run(depth)
             return
         if isinstance(node, Made) and node.state is not None:
             self._note_versions(node, name)
@@ -236,7 +240,7 @@ class Walk:
             self._module(node, name, "", name, key, depth)
             return True
         if "param_groups" in state and "state" in state:
-            self._optimizer(state, name, key, depth, class_text(node))
+            OptimizerWalk(self, state, name, key, class_text(node)).run(depth)
             return True
         return False
 
@@ -246,7 +250,7 @@ class Walk:
         if state is None:
             return
         self.visits -= len(state)
-        path = _under(name, prefix[:-1]) if prefix else name
+        path = under(name, prefix[:-1]) if prefix else name
         self.specs.append(module_spec(node, state, path, len(self.specs)))
         skipped = {as_text(item) for item in items_of(state.get("_non_persistent_buffers_set")) or ()}
         for field_name, kind in (("_parameters", "parameter"), ("_buffers", "buffer")):
@@ -255,168 +259,14 @@ class Walk:
                     continue
                 local = prefix + word
                 for suffix, part in self.reader.parts(value) or ():
-                    self._tensor(
-                        part, _under(name, local), _under(key, local), suffix, home, local, depth, kind=kind
+                    self.add_tensor(
+                        part, under(name, local), under(key, local), suffix, home, local, depth, kind=kind
                     )
         for word, value in (mapping_of(state.get("_modules")) or {}).items():
-            if value is not None and self._enter(value, depth):
-                self._active.add(id(value))
+            if value is not None and self.enter(value, depth):
+                self.active.add(id(value))
                 self._module(value, home, f"{prefix}{word}.", name, key, depth + 1)
-                self._active.discard(id(value))
-
-    def _optimizer(
-        self, state: dict[str, Any], name: str, key: str, depth: int, class_name: str | None
-    ) -> None:
-        made = Optimizer(name, class_name)
-        made.defaults = {k: plain(v) for k, v in (mapping_of(state.get("defaults")) or {}).items()}
-        index = len(self.optimizers)
-        self.optimizers.append(made)
-        place: dict[Any, int] = {}
-        groups = items_of(state.get("param_groups")) or ()
-        for number, group in enumerate(groups):
-            words = mapping_of(group) or {}
-            members = list(items_of(words.get("params")) or ())
-            made.members.append(members)
-            for member in members:
-                position = len(place)
-                place.setdefault(self._member_key(member), position)
-                tensor = self.reader.tensor(member) if isinstance(member, Made) else None
-                if tensor is not None:
-                    made.parameters[position] = tensor
-            made.groups.append({k: plain(v) for k, v in words.items() if k not in ("params", "param_names")})
-            made.names.append([as_text(n) or "" for n in items_of(words.get("param_names")) or ()])
-            for word, value in words.items():
-                if word != "params" and isinstance(value, (Made, PersistentId)):
-                    for suffix, part in self.reader.parts(value) or ():
-                        self._tensor(
-                            part,
-                            _under(name, f"param_groups/{number}/{word}"),
-                            _under(key, f"param_groups/{number}/{word}"),
-                            suffix,
-                            _under(name, "param_groups"),
-                            word,
-                            depth,
-                            optimizer=index,
-                            hyper=True,
-                        )
-        for raw, slots in pairs_of(state.get("state")) or ():
-            known = place.get(self._member_key(raw))
-            text = str(known) if isinstance(raw, Made) and known is not None else key_text(raw)
-            self._state(made, index, known, text, slots, name, key, depth)
-        for word, value in state.items():
-            if word not in ("state", "param_groups", "defaults") and not word.startswith("_"):
-                self._child(value, word, name, key, depth)
-
-    def _member_key(self, member: Any) -> Any:
-        """What the state's key and the group's member have in common: the number, the text, or the very
-        tensor.
-        """
-        if isinstance(member, Made):
-            tensor = self.reader.tensor(member)
-            return (
-                ("tensor", tensor.identity)
-                if tensor is not None and tensor.storage is not None
-                else ("node", id(member))
-            )
-        if isinstance(member, (int, str)):
-            return member
-        return ("node", id(member))
-
-    def _state(
-        self,
-        made: Optimizer,
-        index: int,
-        position: int | None,
-        text: str,
-        slots: Any,
-        name: str,
-        key: str,
-        depth: int,
-    ) -> None:
-        base = f"state/{text}"
-        if position is not None:
-            made.keys[position] = text
-        parts = self.reader.parts(slots) if isinstance(slots, (Made, PersistentId)) else None
-        if parts is not None:  # a state that is one tensor, without a name for the slot
-            for suffix, part in parts:
-                self._slot(part, made, index, position, base, "", suffix, name, key, depth)
-            return
-        ordinary, most, leaves = self.reader.ordinary, self.most_tensors, self.leaves
-        home, front, raw_front = _under(name, "state"), _under(name, base), _under(key, base)
-        for raw, value in pairs_of(slots) or ():
-            word = raw if type(raw) is str else key_text(raw)
-            if word not in made.slots and len(made.slots) < 64:
-                made.slots.append(word)
-            tensor = ordinary(value) if type(value) is Made and word else None
-            if tensor is not None and len(leaves) < most:  # a plain tensor, as nearly all are
-                leaf = Leaf(
-                    f"{front}/{word}", f"{raw_front}/{word}", tensor, home, f"{base}/{word}", None, index, position, word
-                )  # fmt: skip
-                leaves.append(leaf)
-                self.order.setdefault(home, []).append(leaf)
-                continue
-            self._slot_value(value, made, index, position, base, word, name, key, depth)
-
-    def _slot_value(
-        self,
-        value: Any,
-        made: Optimizer,
-        index: int,
-        position: int | None,
-        base: str,
-        word: str,
-        name: str,
-        key: str,
-        depth: int,
-    ) -> None:
-        if isinstance(value, (Made, PersistentId)):
-            parts = self.reader.parts(value)
-            if parts is not None:
-                for suffix, part in parts:
-                    self._slot(part, made, index, position, base, word, suffix, name, key, depth)
-                return
-        items = items_of(value)
-        if items is None and pairs_of(value) is not None:
-            inner: Iterable[tuple[str, Any]] = ((key_text(k), v) for k, v in pairs_of(value) or ())
-        else:
-            inner = ((str(i), v) for i, v in enumerate(items or ()))
-        if items is None and pairs_of(value) is None:
-            if position is not None and len(made.values) < 100_000:
-                made.values.setdefault(position, {})[word] = plain(value)
-            return
-        if not self._enter(value, depth):
-            return
-        self._active.add(id(value))
-        for segment, item in inner:
-            self._slot_value(item, made, index, position, base, f"{word}/{segment}", name, key, depth + 1)
-        self._active.discard(id(value))
-
-    def _slot(
-        self,
-        part: Tensor | NumpyArray,
-        made: Optimizer,
-        index: int,
-        position: int | None,
-        base: str,
-        word: str,
-        suffix: str,
-        name: str,
-        key: str,
-        depth: int,
-    ) -> None:
-        local = f"{base}/{word}" if word else base
-        self._tensor(
-            part,
-            _under(name, local),
-            _under(key, local),
-            suffix,
-            _under(name, "state"),
-            local,
-            depth,
-            optimizer=index,
-            position=position,
-            slot=word or "state",
-        )
+                self.active.discard(id(value))
 
     # -- values ------------------------------------------------------------------------------------------
     def _value(self, name: str, value: Any) -> None:
@@ -440,7 +290,3 @@ def _flat(node: Any) -> bool:
         and len(items) <= 64
         and all(item is None or type(item) in (int, float, str, bool) for item in items)
     )
-
-
-def _under(base: str, local: str) -> str:
-    return f"{base}/{local}" if base else local

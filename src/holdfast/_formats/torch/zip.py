@@ -19,7 +19,8 @@ from ..._core.collector import collector_paused
 from ..._core.errors import DamagedCheckpoint, HoldfastError
 from ..._core.fault import Check, Fault, Progress
 from ..._storage import Source, Store
-from ..._storage.zip_archive import ZipArchive, directory_bytes, looks_like_zip
+from ..._storage.zip_archive import ZipArchive
+from ..._storage.zip_directory import directory_bytes, looks_like_zip
 from ..pickles.machine import read_pickle
 from ..registry import Format
 from .catalog import Bank, TorchCatalog, open_torch

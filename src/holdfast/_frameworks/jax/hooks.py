@@ -13,6 +13,7 @@ import threading
 from functools import partial
 from typing import Any
 
+from ..call_options import LoadOptions, SaveOptions
 from ..events import Call, Watcher, watched
 from ..patches import Patches
 from .orbax_hooks import Manager, behind, raised, within
@@ -54,7 +55,7 @@ def _serialization(module: Any, watcher: Watcher, patches: Patches) -> None:
     def msgpack_restore(inner: Any, *args: Any, **kwargs: Any) -> Any:
         if _WITHIN.api is not None:  # its tree is told of when it is put into the target
             return inner(*args, **kwargs)
-        call = Call("jax", "flax.serialization.msgpack_restore", "read", options={"tree": True})
+        call = Call("jax", "flax.serialization.msgpack_restore", "read")
         return watched(watcher, call, lambda _: inner(*args, **kwargs))
 
     def from_state_dict(inner: Any, target: Any, state: Any, *args: Any, **kwargs: Any) -> Any:
@@ -62,7 +63,7 @@ def _serialization(module: Any, watcher: Watcher, patches: Patches) -> None:
             return inner(target, state, *args, **kwargs)
         call = Call(
             "jax", _WITHIN.api or "flax.serialization.from_state_dict", "assign", _WITHIN.path,
-            parts={"model": target}, state=state, options={"makes": "model", "stored": _WITHIN.api is not None},
+            parts={"model": target}, state=state, load=LoadOptions(makes="model", stored=_WITHIN.api is not None),
         )  # fmt: skip
         _WITHIN.nodes = _WITHIN.reached = True
         try:
@@ -90,15 +91,15 @@ def _checkpoints(module: Any, watcher: Watcher, patches: Patches) -> None:
         if result is not target or target is None:
             return result
         call = Call(
-            "jax", api, "restore", os.fspath(ckpt_dir), options={"by_framework": True, "nothing": True}
+            "jax", api, "restore", os.fspath(ckpt_dir), load=LoadOptions(by_framework=True, nothing=True)
         )
         return watched(watcher, call, lambda _: result)
 
     def save(inner: Any, ckpt_dir: Any, target: Any, step: Any, *args: Any, **kwargs: Any) -> Any:
         prefix = kwargs.get("prefix", args[0] if args else "checkpoint_")
         path = os.path.join(os.fspath(ckpt_dir), f"{prefix}{step}")  # noqa: PTH118 - as flax joins them
-        options: dict[str, Any] = {"by_framework": True, "force": bool(kwargs.get("overwrite"))}
-        call = Call("jax", "flax checkpoints.save_checkpoint", "save", path, state=target, options=options)
+        options = SaveOptions(force=bool(kwargs.get("overwrite")))
+        call = Call("jax", "flax checkpoints.save_checkpoint", "save", path, state=target, save=options)
 
         def run(_: str | None) -> Any:
             return behind(

@@ -18,6 +18,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from ..call_options import LoadOptions, SaveOptions
 from ..events import Call, Watcher, calling_line, watched
 from ..patches import Patches
 
@@ -55,11 +56,11 @@ def install(orbax: Any, watcher: Watcher, patches: Patches) -> None:
 def _checkpointers(orbax: Any, watcher: Watcher, patches: Patches) -> None:
     def save(inner: Any, self: Any, directory: Any, *args: Any, **kwargs: Any) -> Any:
         outer = _OUTER.call
-        options: dict[str, Any] = {"by_framework": True, "force": bool(kwargs.get("force")) and outer is None}
-        if outer is not None:
-            options["kept"] = outer.kept
+        options = SaveOptions(
+            force=bool(kwargs.get("force")) and outer is None, kept=None if outer is None else outer.kept
+        )
         call = Call(
-            "jax", _api(self, "save"), "save", os.fspath(directory), state=_tree(args, kwargs, "save"), options=options
+            "jax", _api(self, "save"), "save", os.fspath(directory), state=_tree(args, kwargs, "save"), save=options
         )  # fmt: skip
 
         def run(_: str | None) -> Any:
@@ -70,7 +71,7 @@ def _checkpointers(orbax: Any, watcher: Watcher, patches: Patches) -> None:
     def restore(inner: Any, self: Any, directory: Any, *args: Any, **kwargs: Any) -> Any:
         call = Call(
             "jax", _api(self, "restore"), "restore", os.fspath(directory), state=_tree(args, kwargs, "restore"),
-            options={"by_framework": True, "items": _by_item(kwargs.get("args"))},
+            load=LoadOptions(by_framework=True, items=_by_item(kwargs.get("args"))),
         )  # fmt: skip
         return watched(watcher, call, lambda _: inner(self, directory, *args, **kwargs))
 
@@ -170,7 +171,7 @@ def _manager(kind: Any, watcher: Watcher, patches: Patches) -> None:
             return found
         call = Call(
             "jax", f"{type(self).__name__}.latest_step", "read", os.fspath(self.directory),
-            options={"by_framework": True, "newest": True},
+            load=LoadOptions(by_framework=True),
         )  # fmt: skip
         return watched(watcher, call, lambda _: found)
 
@@ -201,12 +202,12 @@ def _told_alone(
     except Exception as error:
         if not manager.reached:
             call = Call(
-                "jax", manager.api, kind, os.fspath(directory), options={"by_framework": True}, site=site
+                "jax", manager.api, kind, os.fspath(directory), load=LoadOptions(by_framework=True), site=site
             )
             return watched(watcher, call, partial(raised, error))
         raise
     if not manager.reached and not result and (why := skipped()) is not None:
-        call = Call("jax", manager.api, kind, None, options={"by_framework": True, "skipped": why}, site=site)
+        call = Call("jax", manager.api, kind, None, save=SaveOptions(skipped=why), site=site)
         return watched(watcher, call, lambda _: result)
     return result
 
@@ -229,7 +230,7 @@ def _first_version(v1: Any, watcher: Watcher, patches: Patches) -> None:
 
             call = Call(
                 "jax", f"ocp.{name}", "save", os.fspath(path), state=given.get("state", given.get("checkpointables")),
-                options={"by_framework": True, "force": bool(kwargs.get("overwrite"))},
+                save=SaveOptions(force=bool(kwargs.get("overwrite"))),
             )  # fmt: skip
             return watched(watcher, call, run)
 
@@ -241,7 +242,7 @@ def _first_version(v1: Any, watcher: Watcher, patches: Patches) -> None:
             target = next((kwargs[w] for w in words if w in kwargs), args[0] if args else None)
             call = Call(
                 "jax", _OUTER.call.api if _OUTER.call is not None else f"ocp.{name}", "restore", os.fspath(path),
-                state=target, options={"by_framework": True, "items": name == "load_checkpointables"},
+                state=target, load=LoadOptions(by_framework=True, items=name == "load_checkpointables"),
             )  # fmt: skip
             if _OUTER.call is not None:
                 _OUTER.call.reached = True

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ..call_options import Told
 from ..events import Call, Watcher, watched
 from ..patches import Patches
 
@@ -66,9 +67,7 @@ def watch_callbacks(keras: Any, watcher: Watcher, patches: Patches, ended_saves:
         result = inner(self, *args, **kwargs)
         for callback in self.callbacks:
             if isinstance(callback, kind) and (told := _came_to(callback, records(callback))) is not None:
-                call = Call(
-                    "keras", "ModelCheckpoint", "save", str(callback.filepath), options={"told": told}
-                )
+                call = Call("keras", "ModelCheckpoint", "save", str(callback.filepath), told=told)
                 watched(watcher, call, lambda _: None)
         return result
 
@@ -79,8 +78,8 @@ def watch_callbacks(keras: Any, watcher: Watcher, patches: Patches, ended_saves:
         patches.wrap(kind, "on_train_batch_end", batch)
 
 
-def _came_to(callback: Any, record: _Record) -> tuple[str, str, str] | None:
-    """Slug, severity and message of what is wrong; ``None`` where nothing is."""
+def _came_to(callback: Any, record: _Record) -> Told | None:
+    """What is wrong; ``None`` where nothing is."""
     if not hasattr(callback, "_save_model"):
         return None
     if record.lacking is not None:
@@ -90,20 +89,20 @@ def _came_to(callback: Any, record: _Record) -> tuple[str, str, str] | None:
             if record.saved
             else "and nothing was saved"
         )
-        return (
+        return Told(
             "save-not-there", "warning" if record.saved else "error",
             f"the best model by {callback.monitor!r} was asked for, and there is no such metric (there is {there}): {then}",
         )  # fmt: skip
     if record.saved:
         return None
     if record.asked:
-        return (
+        return Told(
             "save-not-there", "error",
             f"the training has ended and ModelCheckpoint saved nothing: {callback.monitor!r} was never better than "
             f"{callback.best:g}, from where it was to begin",
         )  # fmt: skip
     if record.batches and callback.save_freq != "epoch":
-        return (
+        return Told(
             "save-not-there", "error",
             f"the training has ended and ModelCheckpoint saved nothing: it saves every {callback.save_freq} batches, and there "
             f"were {record.batches}",

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ..call_options import StepOptions
 from ..events import Call, Watcher, calling_line, watched
 from ..patches import Patches
 
@@ -78,7 +79,7 @@ class FirstSteps:
         waiting[:] = [known for known in waiting if known() not in (None, thing)]
         call = Call(
             "keras", f"{type(thing).__name__}.{method}", "step", parts=parts, site=calling_line(),
-            options={"reading": reading, "when": when, "made": True},
+            step=StepOptions(reading=reading, when=when, made=True),
         )  # fmt: skip
         self.watcher.around(call, lambda _: None)  # in a step, too, which builds the optimizer
 
@@ -100,7 +101,7 @@ class FirstSteps:
         self._told.add(id(optimizer))
         call = Call(
             "keras", f"{type(optimizer).__name__}.apply", "step", parts={"optimizer": optimizer},
-            options={"reading": _reading()},
+            step=StepOptions(reading=_reading()),
         )  # fmt: skip
         return watched(self.watcher, call, lambda _: inner(optimizer, *args, **kwargs))
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from ..call_options import LoadOptions
 from ..events import Call, Watcher, watched
 from ..patches import Patches
 from .callback_hooks import watch_callbacks
@@ -89,10 +90,13 @@ def _saves(keras: Any, watcher: Watcher, patches: Patches) -> Callable[[], int]:
 def _loads(keras: Any, watcher: Watcher, patches: Patches, steps: FirstSteps) -> None:
     def into(api: str) -> Callable[..., Any]:
         def load(inner: Any, self: Any, filepath: Any, *args: Any, **kwargs: Any) -> Any:
-            call = Call(
-                "keras", api, "restore", path_of(filepath), parts=parts_of(self),
-                options={**kwargs, "weights": True, "crossing": _CROSSING},
-            )  # fmt: skip
+            options = LoadOptions(
+                weights=True,
+                crossing=_CROSSING,
+                skip_mismatch=bool(kwargs.get("skip_mismatch")),
+                by_name=bool(kwargs.get("by_name")),
+            )
+            call = Call("keras", api, "restore", path_of(filepath), parts=parts_of(self), load=options)
             try:
                 return watched(watcher, call, lambda _: inner(self, filepath, *args, **kwargs))
             finally:
@@ -101,9 +105,8 @@ def _loads(keras: Any, watcher: Watcher, patches: Patches, steps: FirstSteps) ->
         return load
 
     def made(inner: Any, filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        call = Call(
-            "keras", "keras.models.load_model", "restore", path_of(filepath), options={"makes": parts_of}
-        )
+        options = LoadOptions(makes=parts_of)
+        call = Call("keras", "keras.models.load_model", "restore", path_of(filepath), load=options)
         try:
             return watched(watcher, call, lambda _: inner(filepath, *args, **kwargs))
         finally:

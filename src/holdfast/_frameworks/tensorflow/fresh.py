@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..._core.dtypes import carrier, dtype_of
-from .values import dtype_name, plain, shape_of
+from .values import PLAIN, dtype_name, plain, shape_of
 
 __all__ = ["fresh"]
 
@@ -32,12 +32,17 @@ def fresh(variable: Any) -> tuple[np.ndarray, Callable[[], None]] | None:
         tf.variant,
     ):
         return None
+    shape, wanted = shape_of(variable), carrier(dtype_name(variable))
+    if max(shape, default=0) > np.iinfo(np.int32).max:  # more than the op can say
+        return None
     with tf.device(inner.device):
-        value = tf.raw_ops.Empty(shape=shape_of(variable), dtype=inner.dtype.base_dtype)
+        # a tensor for the shape: of a tuple, this op makes one in Python, at four times the cost of all the rest
+        value = tf.raw_ops.Empty(
+            shape=tf.constant(shape, tf.int32, (len(shape),)), dtype=inner.dtype.base_dtype
+        )
     if not hasattr(value, "_numpy"):
         return None
     array, other = value._numpy(), value._numpy()
-    wanted = carrier(dtype_name(variable))
     if not (
         isinstance(array, np.ndarray)
         and dtype_of(array.dtype) == dtype_of(wanted)
@@ -46,4 +51,6 @@ def fresh(variable: Any) -> tuple[np.ndarray, Callable[[], None]] | None:
         and array.ctypes.data == other.ctypes.data  # the tensor's own memory, no copy of it
     ):
         return None
+    if type(inner).__name__ == PLAIN:  # what assign() does, once it has looked at the shape
+        return array, lambda: tf.raw_ops.AssignVariableOp(resource=inner.handle, value=value)
     return array, lambda: inner.assign(value, read_value=False)

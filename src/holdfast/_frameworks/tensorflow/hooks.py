@@ -14,10 +14,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..._core.finding import Severity
+from ..call_options import LoadOptions, SaveOptions
 from ..events import Call, Site, Watcher, calling_line, of_a_library, watched
 from ..keras.first_steps import first_steps
 from ..overlapping import Overlapping, UnderWay
@@ -117,7 +119,7 @@ def _saves(tf: Any, watcher: Watcher, patches: Patches, asked: _Asked) -> None:
                 except Exception as error:
                     if saving is None or saving.wrote:
                         raise
-                    call = Call("tensorflow", api, "save", path_of(prefix), options={"met": saving.under_way.met},
+                    call = Call("tensorflow", api, "save", path_of(prefix), save=SaveOptions(met=saving.under_way.met),
                                 site=saving.under_way.site)  # fmt: skip
 
                     def fail(_: str | None, error: Exception = error) -> Any:
@@ -144,7 +146,7 @@ def _saves(tf: Any, watcher: Watcher, patches: Patches, asked: _Asked) -> None:
         ):
             call.site = asked.behind  # nobody's line: this is that thread
         if (saving := asked.here) is not None:
-            saving.wrote, call.options = True, {"met": saving.under_way.met}
+            saving.wrote, call.save = True, SaveOptions(met=saving.under_way.met)
         return watched(watcher, call, lambda _: inner(self, file_prefix, *args, **kwargs))
 
     patches.wrap(
@@ -170,14 +172,16 @@ def _restores(tf: Any, watcher: Watcher, patches: Patches, asked: _Asked) -> Non
         def restore(inner: Any, self: Any, save_path: Any, *args: Any, **kwargs: Any) -> Any:
             parts = parts_of(tf, self)
             call = Call("tensorflow", asked.api(api), "restore", path_of(save_path), parts=parts)
-            call.options = {"crossing": crossing(parts), "by_place": BY_PLACE}
+            call.load = LoadOptions(crossing=crossing(parts), by_place=BY_PLACE)
             if save_path is None and asked.nothing_in is not None:
-                call.options = {**call.options, "because": why_none(asked.nothing_in)}
+                call.load = replace(call.load, because=why_none(asked.nothing_in))
 
             def run(_: str | None) -> Any:
                 result = inner(self, save_path, *args, **kwargs)
-                more = {"deferred": True, "bound": bound_by(result), "alive": alive(tf, self, parts)}
-                call.options = {**call.options, **more, "unset": unset(tf, self, parts, bound_by(result))}
+                bound = bound_by(result)
+                call.load = replace(
+                    call.load, deferred=True, bound=bound, alive=alive(tf, self, parts), unset=unset(tf, self, parts, bound)
+                )  # fmt: skip
                 return result
 
             try:
@@ -262,7 +266,7 @@ def path_of(thing: Any) -> str | None:
     return None
 
 
-def why_none(folder: str) -> tuple[str, str]:
+def why_none(folder: str) -> tuple[str, Severity]:
     """Why there is no latest checkpoint in a folder, and how grave that is: a first start finds none, and so does one whose
     checkpoints are not where it looks."""
     place = Path(folder)

@@ -13,16 +13,16 @@ from ..._core.errors import NotStored
 __all__ = ["dtype_name", "read", "shape_of", "write"]
 
 
-_PLAIN = "ResourceVariable"
+PLAIN = "ResourceVariable"
 """The class of a variable that no strategy has made (tensorflow/python/ops/resource_variable_ops.py)."""
 
 
 def plain(variable: Any) -> Any:
     """The ``tf.Variable``, out of a Keras variable where one holds it."""
-    if type(variable).__name__ == _PLAIN:
+    if type(variable).__name__ == PLAIN:
         return variable
     inner = getattr(variable, "_value", None)  # Keras's, past what its scopes make of it
-    if type(inner).__name__ == _PLAIN:
+    if type(inner).__name__ == PLAIN:
         return inner
     return variable if isinstance(variable, tf.Variable) else variable.value
 
@@ -48,7 +48,7 @@ def read(variable: Any) -> np.ndarray:
     averaged on reading, the result). Raises :class:`NotStored` for one that is not initialised."""
     inner = plain(variable)
     try:
-        if type(inner).__name__ == _PLAIN:  # what read_value() does, without its identity op: half the time
+        if type(inner).__name__ == PLAIN:  # what read_value() does, without its identity op: half the time
             value = tf.raw_ops.ReadVariableOp(resource=inner.handle, dtype=inner.dtype)
         else:
             value = inner.read_value()

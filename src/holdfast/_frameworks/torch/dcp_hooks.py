@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ..call_options import LoadOptions
 from ..events import Call, Watcher, watched
 from ..patches import Patches
 
@@ -42,7 +43,7 @@ def install(dcp: Any, watcher: Watcher, patches: Patches) -> None:
             "restore",
             path,
             state=state_dict,
-            options={"by_framework": path is not None, "dcp": True},
+            load=LoadOptions(by_framework=path is not None),
         )
         if path is None:  # a reader of somebody's own
             return inner(state_dict, *args, **kwargs)

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..call_options import LoadOptions, SaveOptions
 from ..events import Call, Watcher, watched
 from ..patches import Patches
 
@@ -41,8 +42,8 @@ def path_of(thing: Any) -> str | None:
 def _files(torch: Any, watcher: Watcher, patches: Patches) -> None:
     def save(inner: Any, obj: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
         movable = isinstance(f, (str, os.PathLike))
-        options = {} if movable else {"stream": f}
-        call = Call("torch", "torch.save", "save", path_of(f), state=obj, movable=movable, options=options)
+        options = SaveOptions(stream=None if movable else f)
+        call = Call("torch", "torch.save", "save", path_of(f), state=obj, movable=movable, save=options)
         return watched(
             watcher,
             call,
@@ -50,10 +51,7 @@ def _files(torch: Any, watcher: Watcher, patches: Patches) -> None:
         )
 
     def load(inner: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
-        options: dict[str, Any] = {
-            k: kwargs[k] for k in ("weights_only", "map_location", "mmap") if k in kwargs
-        }
-        call = Call("torch", "torch.load", "read", path_of(f), options=options)
+        call = Call("torch", "torch.load", "read", path_of(f))
         return watched(watcher, call, lambda _: inner(f, *args, **kwargs))
 
     patches.wrap(torch, "save", save)
@@ -68,7 +66,7 @@ def _states(torch: Any, watcher: Watcher, patches: Patches) -> None:
         assign = kwargs.get("assign", args[1] if len(args) > 1 else False)
         call = Call(
             "torch", "Module.load_state_dict", "assign", parts={"model": self}, state=state_dict,
-            options={"strict": strict, "assign": assign},
+            load=LoadOptions(strict=bool(strict), assign=bool(assign)),
         )  # fmt: skip
         return watched(watcher, call, lambda _: inner(self, state_dict, *args, **kwargs))
 

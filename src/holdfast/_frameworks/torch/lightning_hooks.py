@@ -12,6 +12,7 @@ import os
 import sys
 from typing import Any
 
+from ..call_options import LoadOptions
 from ..events import Call, Watcher, watched
 from ..patches import Patches
 
@@ -53,10 +54,10 @@ def _choosing(watcher: Watcher) -> Any:
         chosen = inner(self, state_fn, ckpt_path, *args, **kwargs)
         if ckpt_path is not None and chosen is None:
             word = getattr(state_fn, "value", state_fn)
-            because = "there is none to be found, and Lightning goes on without it", "warning"
-            call = Call(
-                "torch", f"Trainer.{word}(ckpt_path={ckpt_path!r})", "restore", options={"because": because}
+            options = LoadOptions(
+                because=("there is none to be found, and Lightning goes on without it", "warning")
             )
+            call = Call("torch", f"Trainer.{word}(ckpt_path={ckpt_path!r})", "restore", load=options)
             watched(watcher, call, lambda _: None)
         return chosen
 

@@ -16,7 +16,7 @@ from ..._frameworks import LiveCatalog, live_catalog
 from ..._frameworks.events import Call
 
 if TYPE_CHECKING:
-    from ..loading import Loaded
+    from ..loaded import Loaded
     from ..origins import Origins
 
 __all__ = ["STATES", "State", "also_told", "state_of", "stored_after"]

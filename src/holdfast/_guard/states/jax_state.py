@@ -16,7 +16,7 @@ from .orbax_state import afterwards
 from .trees import apart, described, in_memory, leaves_of
 
 if TYPE_CHECKING:
-    from ..loading import Loaded
+    from ..loaded import Loaded
     from ..origins import Origins
 
 __all__ = ["afterwards", "state", "told_by"]
@@ -30,7 +30,7 @@ def state(call: Call, origins: Origins, models: Sequence[Any]) -> State | None:
         return None
     path = call.path or origins.of(call.state)
     name = path or "the state dict"
-    after = partial(_values, call.state, name, target) if call.options.get("stored") else None
+    after = partial(_values, call.state, name, target) if call.load.stored else None
     return State(
         partial(in_memory, call.state, name, target),
         {"model": target},

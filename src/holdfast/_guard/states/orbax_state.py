@@ -26,7 +26,7 @@ from . import State
 from .trees import SCALARS, Leaves, TreeCatalog, Words, apart, described, kind_of, leaves_of, read
 
 if TYPE_CHECKING:
-    from ..loading import Loaded
+    from ..loaded import Loaded
 
 __all__ = ["afterwards"]
 
@@ -95,7 +95,7 @@ def _items(call: Call) -> Iterator[tuple[str, Path, Any, Any]]:
     if not root.is_dir():
         return
     within = {one.name: one for one in sorted(root.iterdir()) if one.is_dir() and _is_tree(one)}
-    if not call.options.get("items"):
+    if not call.load.items:
         name = next((n for n in ("state", "pytree", "default") if n in within), next(iter(within), None))
         if name is not None:
             yield name, within[name], call.state, call.result

@@ -31,7 +31,7 @@ from ..._rules.registry import rule_named
 from . import State
 
 if TYPE_CHECKING:
-    from ..loading import Loaded
+    from ..loaded import Loaded
 
 __all__ = ["afterwards"]
 

@@ -12,7 +12,7 @@ import torch
 
 from ..._compare.names import canonical
 from ..._compare.scope import scope_of
-from ..._core.difference import DIFFERENCES
+from ..._core.difference_kinds import DIFFERENCES
 from ..._core.dtypes import DTYPES
 from ..._core.errors import HoldfastError
 from ..._core.finding import Finding
@@ -22,13 +22,13 @@ from ..._frameworks.events import Call
 from ..._frameworks.torch.owning import modules_of, parameters_of
 from ..._frameworks.torch.tensors import is_lazy
 from ..._layouts.opening import open_path
-from ..._rules.registry import rule_named
+from ..._rules.registry import told_by
 from . import State
 from .torch_known import LOADED, held
 from .torch_memory import skeleton, state_catalog
 
 if TYPE_CHECKING:
-    from ..loading import Loaded
+    from ..loaded import Loaded
 
 __all__ = ["of_optimizer"]
 
@@ -162,10 +162,9 @@ def _stale(optimizer: Any, models: Sequence[Any]) -> list[Finding]:
             continue
         params = [p for p in model.parameters() if p.requires_grad and not is_lazy(p)]
         if mine and mine == sorted(tuple(p.shape) for p in params):
-            rule = rule_named("foreign-variable")
-            assert rule is not None
             return [
-                rule.finding(
+                told_by(
+                    "foreign-variable",
                     f"{type(optimizer).__name__} holds {plural(len(mine), 'parameter')} that no model holds any more, of the "
                     f"shapes of {type(model).__name__}'s own: the model was replaced after the optimizer was made, and the "
                     "optimizer's steps will not change it",

@@ -16,14 +16,14 @@ from ..._core.words import plural
 from ..._frameworks.events import Call
 from ..._frameworks.torch.owning import holders
 from ..._layouts.opening import open_path
-from ..._rules.registry import rule_named
+from ..._rules.registry import told_by
 from . import State
 from .torch_known import LOADED, held, note_set, own, was_set
 from .torch_memory import skeleton, state_catalog
 from .torch_order import of_optimizer
 
 if TYPE_CHECKING:
-    from ..loading import Loaded
+    from ..loaded import Loaded
     from ..origins import Origins
 
 __all__ = ["afterwards", "state"]
@@ -58,7 +58,7 @@ def afterwards(call: Call) -> State | None:
 def _of_module(call: Call, module: torch.nn.Module, path: str | None) -> State:
     LOADED[module] = skeleton(call.state), path
     before = held(module)
-    assigned = bool(call.options.get("assign"))
+    assigned = call.load.assign
     lent = {id(t): t for t in before.values() if isinstance(t, torch.nn.Parameter)} if assigned else {}
     if any(tensor.device.type == "meta" for tensor in before.values()):
         _FILLING.add(module)
@@ -96,7 +96,7 @@ def _stays_by_right(tensor: torch.Tensor, call: Call, path: str | None) -> bool:
     meant to stay)."""
     if was_set(tensor):
         return True
-    return path is None and not call.options.get("strict", True) and not tensor.requires_grad
+    return path is None and not call.load.strict and not tensor.requires_grad
 
 
 def _in_other_shards(path: str | None) -> frozenset[str]:
@@ -123,7 +123,7 @@ def _front(keys: Sequence[str], file: Catalog) -> str | None:
 def _nothing(call: Call, loaded: Loaded, before: Mapping[str, torch.Tensor]) -> None:
     """``strict=False`` lets pass a state dict of which no name fits."""
     missing = getattr(call.result, "missing_keys", None)
-    if call.options.get("strict", True) or not before or not isinstance(missing, list):
+    if call.load.strict or not before or not isinstance(missing, list):
         return
     mine = own(next(iter(call.parts.values())))
     counts = sum(
@@ -131,13 +131,12 @@ def _nothing(call: Call, loaded: Loaded, before: Mapping[str, torch.Tensor]) -> 
     )  # BatchNorm makes up for one that is not there
     if not call.state.keys().isdisjoint(mine) or len(missing) < len(mine) - counts:
         return
-    rule = rule_named("nothing-loaded")
-    assert rule is not None
     given = [key for key, value in call.state.items() if isinstance(value, torch.Tensor)]
     have = next(iter(before))
     said = f"it has `{given[0]}`, the model `{have}`" if given else "it holds no tensor"
     grave = tuple(f for f in loaded.findings if f.severity == "error")
-    told = rule.finding(
+    told = told_by(
+        "nothing-loaded",
         f"load_state_dict(strict=False) set none of {plural(len(before), 'tensor')}: no name of the state dict is one of the "
         f"model's ({said})",
         remedy="Print what the call returns (missing_keys, unexpected_keys); take the prefix off, or pick the part of the "
@@ -154,9 +153,8 @@ def _left_behind(module: torch.nn.Module, replaced: Mapping[int, torch.Tensor], 
     stale = holders(replaced.keys()) if replaced else []
     if not stale:
         return
-    rule = rule_named("foreign-variable")
-    assert rule is not None
-    told = rule.finding(
+    told = told_by(
+        "foreign-variable",
         f"assign=True replaced {plural(len(replaced), 'parameter')} of the model, and {type(stale[0]).__name__}, made before, "
         "holds the old ones: its steps will not change the model, and nothing will say so",
         severity="error",

@@ -18,7 +18,7 @@ from ..._core.spec import OptimizerSpec, ParamGroup, TensorSpec
 from ..._core.words import plural
 from ..._formats.flat_optax import optax_state
 from ..._frameworks import LiveCatalog
-from ..._rules.registry import rule_named
+from ..._rules.registry import told_by
 
 __all__ = [
     "SCALARS",
@@ -168,14 +168,12 @@ def apart(target: Mapping[Words, Any], given: Mapping[Words, Any]) -> Iterator[F
             shapes.append(("/".join(words), str(asked), str(shape)))
         elif wanted != dtype:
             kinds.append(("/".join(words), wanted, dtype))
-    rule = rule_named("not-as-asked")
-    assert rule is not None
     kind: Severity = "error"
     for rows, what, kind in ((shapes, "shape", "error"), (kinds, "dtype", "warning")):
         if rows:
             name, asked_for, got = min(rows, key=lambda row: ("opt_state" in row[0], rows.index(row)))
             more = f", and {plural(len(rows) - 1, 'other array')} likewise" if len(rows) > 1 else ""
-            yield rule.finding(
+            yield told_by("not-as-asked",
                 f"{name} came back as {got} where the target has {asked_for}{more}: the call ignores the target's {what}",
                 severity=kind, tensor=name, tensors=tuple(row[0] for row in rows),
                 seen=got, expected=asked_for,

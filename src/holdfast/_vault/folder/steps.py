@@ -10,7 +10,8 @@ from ..._core.errors import DamagedCheckpoint, HoldfastError, UsageError
 from ..._integrity.atomic import write_whole
 from ..._record.annotations import annotation_line
 from ..._record.metrics import Metrics, as_metrics, meanings, values_of
-from ..._storage.sink import Sink, save_failed
+from ..._storage.save_errors import save_failed
+from ..._storage.sink import Sink
 from ..events import Annotated
 from .keep import Keep
 from .listing import METRICS, Checkpoint, look_at, newest_of, now, number_of, record_of

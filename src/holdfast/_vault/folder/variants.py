@@ -17,7 +17,7 @@ from typing import Any
 from blake3 import blake3
 
 from ..._core.modules import ModuleSpec
-from ..._facts.module_config import class_effect, effect_of
+from ..._facts.setting_effects import class_effect, effect_of
 from ..._integrity.architecture import modules_of_record
 from ..._record.canonical import canonical_text, plain
 from ..._record.schema import Record

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..._core.errors import SaveFailed, UsageError
-from ..._storage.sink import InFlight, LocalSink, Sink
+from ..._storage.local_sink import InFlight, LocalSink
+from ..._storage.sink import Sink
 from ..handle import SaveHandle
 
 __all__ = ["Deadline"]

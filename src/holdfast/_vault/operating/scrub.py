@@ -23,8 +23,8 @@ from ..._core.finding import CheckpointReport, Finding, Place, Report
 from ..._examine.verifying import verify_path
 from ..._integrity.atomic import write_whole
 from ..._rules.registry import rule_named
+from ..._storage.local_sink import LocalSink
 from ..._storage.reading import ReadLock
-from ..._storage.sink import LocalSink
 from ..folder.listing import Checkpoint
 from ..folder.names import RECORD
 from ..folder.steps import Steps

@@ -11,9 +11,10 @@ from typing import Any
 from ..._core.errors import HoldfastError, SaveFailed, VaultLocked
 from ..._core.fault import Fault
 from ..._facts.file_systems import Mount, file_system, mount_of
+from ..._storage.local_sink import LocalSink
 from ..._storage.memory import Memory
 from ..._storage.probe import longest_names, room
-from ..._storage.sink import LocalSink, Sink
+from ..._storage.sink import Sink
 from ..contents.payload import MODEL, OPTIMIZER, Payload
 from ..folder.keep import Keep
 from ..folder.listing import Checkpoint

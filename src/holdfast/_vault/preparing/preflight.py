@@ -14,9 +14,10 @@ from ..._core.errors import SaveFailed, UsageError, VaultLocked
 from ..._core.fault import Fault
 from ..._core.finding import CheckpointReport, Finding, Report
 from ..._frameworks import LiveCatalog
+from ..._storage.local_sink import LocalSink
 from ..._storage.memory import memory
 from ..._storage.probe import probe
-from ..._storage.sink import LocalSink, Sink
+from ..._storage.sink import Sink
 from ..contents.payload import Payload
 from ..findings import saving_findings
 from ..folder.keep import Keep

@@ -27,7 +27,8 @@ from ..._frameworks import LiveCatalog, live_catalog
 from ..._integrity.digest import digest_array
 from ..._layouts.opening import open_path
 from ..._render.words import size
-from ..._storage.sink import LocalSink, Sink, SinkFile
+from ..._storage.local_sink import LocalSink
+from ..._storage.sink import Sink, SinkFile
 from ..contents.payload import Payload, gather, stored_bytes
 from ..folder.names import PARTIAL, StepName
 from ..freezing.snapshot import Buffers, freeze, give_all

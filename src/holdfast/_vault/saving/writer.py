@@ -16,7 +16,8 @@ from typing import Any
 from ..._core.errors import HoldfastError, SaveFailed
 from ..._core.modules import ModuleSpec
 from ..._storage.lock import Lock
-from ..._storage.sink import Sink, save_failed
+from ..._storage.save_errors import save_failed
+from ..._storage.sink import Sink
 from ..contents.payload import Payload
 from ..coordinator import Coordinator
 from ..events import Dropped, Event

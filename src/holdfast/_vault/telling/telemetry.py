@@ -18,8 +18,9 @@ from ..._core.errors import UsageError
 from ..._core.fault import Progress
 from ..._record.metrics import Metric
 from ..._render.progress import ByteProgress
+from ..._storage.local_sink import LocalSink
 from ..._storage.memory import peak_resident, resident
-from ..._storage.sink import LocalSink, Sink
+from ..._storage.sink import Sink
 from ..events import Committed, Event, Failed, Frozen, SaveStarted, Written
 from ..handle import SaveHandle
 

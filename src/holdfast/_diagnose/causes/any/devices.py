@@ -72,7 +72,7 @@ ENTRIES = (
         "device-mismatch",
         ("deserialize object on", "no cuda gpus are available", "orch not compiled with cuda enabled"),
         r"attempting to deserialize object on (?:a )?(?P<device>[\w ]*?device ?\d*|CUDA device|MPS|HPU"
-        r"|XPU)? ?.{0,40}?but torch\.(?P<kind>\w+)\.(?:is_available\(\) is False"
+        r"|XPU)? ?.{0,40}?but torch\.(?P<kind>\w+(?:\.\w+)*)\.(?:is_available\(\) is False"
         r"|device_count\(\) is (?P<count>\d+))|No CUDA GPUs are available|torch not compiled with CUDA enabled",
         why="the tensors were saved on a device that is not here ({device}; there are {count})",
         remedy="`torch.load(path, map_location='cpu')`, then move the model.",

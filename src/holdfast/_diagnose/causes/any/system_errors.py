@@ -70,7 +70,10 @@ _WINDOWS = {
     112: ("storage", "the disk is full"),
     123: ("storage", _NAME),
     145: ("concurrency", "the folder is not empty: something else writes into it"),
-    183: ("concurrency", "it is there already"),
+    183: (
+        "storage",
+        "the target is there already, which Windows does not let a rename replace (`os.replace` does)",
+    ),
     206: ("storage", _NAME),
     267: ("not-found", "a part of the path is no folder"),
     1117: ("storage", "the disk failed"),

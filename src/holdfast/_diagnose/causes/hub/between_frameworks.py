@@ -41,9 +41,11 @@ ENTRIES = (
             "unable to load weights from h5 file",
             "loading a pytorch model in",
             "unable to convert",
+            "file signature not found",
         ),
         r"there is a file for (?P<got>PyTorch|TensorFlow|Flax) weights|Unable to load weights from h5 file|use `from_(?:pt"
         r"|tf|flax)=True`"
+        r"|load_tf2_\w+_in_pytorch_model.{0,600}?file signature not found"
         r"|please set from_pt=True|unable to convert .{0,60}(?:to Flax|to PyTorch|to TF)"
         r"|'\w+For[A-Z]\w+' object has no attribute '(?:bias|kernel|gamma|global_step)'",
         why="the weights are another framework's than the class that loads them ({got})",

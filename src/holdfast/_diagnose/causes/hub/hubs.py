@@ -13,6 +13,32 @@ from ...where import apart_from_steps, loading_or_alone
 _AGAIN = "Delete it from the cache and download it again; `holdfast FILE` says what is there and how much is missing."
 
 
+def modules_of_the_adapter(look: Look) -> list[Guess]:
+    """Layers that an adapter names: under a wrapper's or a pipeline part's name, in another tool's naming, or simply others."""
+    said = look.match[0]
+    rows = (("missing-tensor", 0.62), ("version-mismatch", 0.57), ("renamed", 0.55), ("format-mismatch", 0.5))
+    if re.search(
+        r"['\"](?:base_model|unet|prior|transformer|text_encoder\w*|module|_orig_mod|diffusion_model)\.", said
+    ):
+        why = "the adapter names its layers under a wrapper or a part of a pipeline, which the base model's names lack"
+        remedy = (
+            "Strip that prefix from the adapter's keys, or load it by the class that saved it (`PeftModel`)."
+        )
+        first = look.entry.guess(look, "renamed", confidence=0.76, why=why, remedy=remedy)
+    elif re.search(r"img_attn_\w+|txt_attn_\w+|img_mod\.|double_blocks|input_blocks|lora_unet_", said):
+        why = "the adapter names its layers as the original code does, and this library names (and cuts) them otherwise"
+        first = look.entry.guess(
+            look, "renamed", confidence=0.74, why=why, remedy="Convert it, or upgrade the library."
+        )
+    else:
+        return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
+    return [
+        first,
+        look.entry.guess(look, "format-mismatch", confidence=0.6),
+        look.entry.guess(look, "version-mismatch", confidence=0.57),
+    ]
+
+
 def which_file(look: Look) -> list[Guess]:
     """Which file is not there: the config (another path), or the weights."""
     name = look.facts().get("name", "").lower()
@@ -326,9 +352,7 @@ ENTRIES = (
         r"Target modules? .{0,300}?not found in the base model",
         why="the adapter names layers that the base model does not have: another base model, or other names",
         remedy="Load the base model that the adapter was trained on (its adapter_config.json names it).",
-        weigh=ranked(
-            ("missing-tensor", 0.62), ("version-mismatch", 0.57), ("renamed", 0.55), ("format-mismatch", 0.5)
-        ),
+        weigh=modules_of_the_adapter,
         example=(
             "ValueError: Target modules {'q_proj'} not found in the base model. Please check the target "
             "modules and try again."

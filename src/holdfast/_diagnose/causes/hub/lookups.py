@@ -44,6 +44,13 @@ def of_a_name(look: Look) -> list[Guess]:
             guess(look, confidence=0.66),
             guess(look, "version-mismatch", confidence=0.56),
         ]
+    if key.endswith(("num_batches_tracked", "position_ids", "inv_freq")):
+        why = f"`{key}` is a buffer that one version of the library saves and another does not"
+        return [
+            guess(look, "version-mismatch", confidence=0.84, why=why),
+            guess(look, "missing-tensor", confidence=0.6, why=why),
+            guess(look, confidence=0.5, why=why),
+        ]
     if "lora_" in key and ".default" in key:
         return []  # an optimizer's state by name: the entry on those tells more
     if "lora" in key:

@@ -34,6 +34,20 @@ def by_the_number(look: Look) -> list[Guess]:
     return found
 
 
+def header_of_another_version(look: Look) -> list[Guess]:
+    """A header that is whole and that this version cannot read: newer number types (8 bits), newer fields."""
+    first = look.entry.guess(look)
+    if "invalidheaderdeserialization" not in look.reading.lower:
+        return [first]
+    why = "the header is whole, and this safetensors does not know a number type (8-bit floats) or a field in it: it is older"
+    return [
+        first,
+        look.entry.guess(
+            look, "version-mismatch", confidence=0.6, why=why, remedy="Upgrade safetensors, and read again."
+        ),
+    ]
+
+
 ENTRIES = (
     Entry(
         "safetensors-system",
@@ -72,6 +86,7 @@ ENTRIES = (
         remedy=_AGAIN,
         confirm="Size and first bytes of the file.",
         also=("incomplete-save", "size-limit", "format-mismatch"),
+        weigh=header_of_another_version,
         weight=0.9,
         types=("SafetensorError",),
         test="whole",

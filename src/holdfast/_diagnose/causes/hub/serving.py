@@ -48,8 +48,8 @@ ENTRIES = (
             "absent from the c++ registry",
             "graph ops missing from the python registry",
         ),
-        r"Op type not registered '(?P<op>\w+)'|NodeDef mentions attr '(?P<attr>\w+)' not in Op"
-        r"|No OpKernel was registered to support Op '(?P<op2>\w+)'"
+        r"Op type not registered '(?P<op>[\w>.:]+)'|NodeDef mentions attr '(?P<attr>\w+)' not in Op"
+        r"|No OpKernel was registered to support Op '(?P<op2>[\w>.:]+)'"
         r"|Graph ops missing from the python registry \(?\{?'(?P<op3>\w+)'|absent from the C\+\+ registry",
         why=(
             "the saved graph uses an operation (or an argument of one) that this build does not know ({op}): another version, "

@@ -115,7 +115,8 @@ ENTRIES = (
             "scaler.pt",
             "latest_checkpointed_iteration",
         ),
-        r"(?:No such file or directory|not found|cannot find|can't find|does not exist|FileNotFound\w*).{0,200}?"
+        r"(?:\bno|without(?: a| any)?|lacks(?: a)?|missing) `?(?P<file2>trainer_state\.json|optimizer\.pt|scheduler\.pt)"
+        r"|(?:No such file or directory|not found|cannot find|can't find|does not exist|FileNotFound\w*).{0,200}?"
         r"(?P<file>trainer_state\.json|scheduler\.(?:pt|bin)|optimizer\.(?:pt|bin)|rng_state\w*(?:\.pth)?|scaler\.pt"
         r"|random_states_\d+\w*)",
         why=(

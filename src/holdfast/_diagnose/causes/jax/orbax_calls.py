@@ -5,10 +5,20 @@ Messages: orbax/checkpoint (handlers, type handlers, metadata, path, multihost, 
 
 from __future__ import annotations
 
-from ...knowledge import Entry, ranked
+from ...knowledge import Entry, Guess, Look, ranked
 from ...where import loading_or_alone, saving_or_alone, storing_or_alone
 
 _TARGET = "Pass a target of `jax.ShapeDtypeStruct` with shardings of the present devices (`StandardRestore(target)`)."
+
+
+def random_keys(look: Look) -> list[Guess]:
+    """Keys of the new kind: a save cannot write them, a load cannot read what is there as such."""
+    first, second = ("dtype-mismatch", "unserialisable")
+    if look.around.saving and not look.around.loading:
+        first, second = second, first
+    rows = ((first, 0.72), (second, 0.68), ("version-mismatch", 0.62))
+    return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
+
 
 ENTRIES = (
     Entry(
@@ -206,7 +216,7 @@ ENTRIES = (
             "version"
         ),
         remedy="Store `jax.random.key_data(key)` and wrap it again (`wrap_key_data`), or a newer Orbax.",
-        weigh=ranked(("dtype-mismatch", 0.72), ("unserialisable", 0.68), ("version-mismatch", 0.62)),
+        weigh=random_keys,
         example="TypeError: Cannot interpret 'key<fry>' as a data type",
     ),
     Entry(
@@ -272,7 +282,7 @@ ENTRIES = (
         "orbax-other",
         "version-mismatch",
         ("orbax", "tensorstore", "ocdbt"),
-        r"(?:orbax[/.]checkpoint|tensorstore|ocdbt).{0,4000}?\w*(?:Error|Exception)\b|\w*(?:Error"
+        r"(?:orbax[/.]checkpoint|tensorstore|ocdbt).{0,4000}?(?:Error|Exception)\b|\w*(?:Error"
         r"|Exception)\b.{0,2000}?(?:orbax|tensorstore|ocdbt)",
         why="Orbax fails in a way that has no known wording: its interface and layout differ between versions",
         remedy=(

@@ -55,6 +55,17 @@ def metadata_differs(look: Look) -> list[Guess]:
     return [look.entry.guess(look), look.entry.guess(look, "format-mismatch", confidence=0.5)]
 
 
+def not_there(look: Look) -> list[Guess]:
+    """A checkpoint that is not there; not a tensor (``conv1/weights``) that is not found in one."""
+    flat = look.reading.flat
+    before, after = flat[: look.match.start()], flat[look.match.end() :]
+    if before.endswith(("/", "_", ".")) or re.match(
+        r" in (?:the |your )?(?:checkpoint|ckpt|graph|model|file)\b", after
+    ):
+        return []
+    return [look.entry.guess(look)]
+
+
 ENTRIES = (
     Entry(
         "tensorstore-metadata",
@@ -80,11 +91,13 @@ ENTRIES = (
             "checkpointhandler",
             "checkpointmanager",
             "unexpected keyword",
+            "metadata' object ",
         ),
         r"Unknown key \"[^\"]+\" in CompositeCheckpointHandler"
         r"|Unable to find registered `Checkpoint\w+`|Expected args of type `?(?:CheckpointArgs"
         r"|Composite)"
         r"|Must provide `args`|could not be restored\. Please provide a `?Checkpoint\w+"
+        r"|'(?:Step|Tree|PyTree|InternalTree|Array|Checkpoint|Composite|Item|Root)\w*Metadata' object (?:is not|has no)"
         r"|'?\w*Checkpoint(?:er|Handler|Manager)\w*'? object has no attribute '\w+'|(?:Checkpoint(?:er"
         r"|Handler|Manager)\w*|restore|save)\(?\)? got an unexpected keyword argument '(?P<key>\w+)'",
         why="the call is in the way of another version of Orbax than is installed (items and handlers, against `args=`)",
@@ -153,6 +166,7 @@ ENTRIES = (
             "checkpoint was not found",
         ),
         "",
+        weigh=not_there,
         why="there is no checkpoint at that path or step",
         remedy="Check path, step and working folder; `holdfast FOLDER` says what is there. Retention may have removed it.",
         where=loading_or_alone,

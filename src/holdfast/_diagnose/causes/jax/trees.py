@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...knowledge import Entry, Guess, Look, ranked
+from ...where import loading_or_alone
 
 
 def jax_layout(look: Look) -> list[Guess]:
@@ -51,8 +52,9 @@ def _same_count(a: str, b: str) -> bool:
 
 def layout_or_size(look: Look) -> list[Guess]:
     """The same numbers in another layout, or another size."""
-    got, want = look.match["got"], look.match["want"]
-    if _same_count(got, want):
+    facts = look.facts()
+    got, want = facts.get("got", ""), facts.get("want", "")
+    if got and _same_count(got, want):
         why = f"the values have the same number of elements in another layout ({got}, {want}): the layer of another flax version"
         return [
             look.entry.guess(look, "version-mismatch", confidence=0.95, why=why),
@@ -87,8 +89,15 @@ ENTRIES = (
     Entry(
         "flax-shapes",
         "shape-mismatch",
-        ("scopeparamshapeerror", "inconsistent shapes between value and initializer"),
-        r"Inconsistent shapes between value and initializer for parameter \"(?P<tensor>\w+)\" in"
+        (
+            "scopeparamshapeerror",
+            "inconsistent shapes between value and initializer",
+            "differs from requested shape",
+            "does not match saved shape",
+        ),
+        r"Existing shape (?P<got2>\([\d, ]*\)) differs from requested shape (?P<want2>\([\d, ]*\))"
+        r"|shape (?P<want3>\([\d, ]*\)) does not match saved shape (?P<got3>\([\d, ]*\))"
+        r"|Inconsistent shapes between value and initializer for parameter \"(?P<tensor>\w+)\" in"
         r" \"(?P<scope>[\w/.]+)\": (?P<got>\([\d, ]*\)), (?P<want>\([\d, ]*\))",
         why="`{tensor}` in `{scope}` has shape {got} in the checkpoint and {want} in the module",
         remedy="Use the version of flax and of the model's code that saved it, or reshape.",
@@ -228,9 +237,16 @@ ENTRIES = (
     Entry(
         "flax-parameter-missing",
         "missing-tensor",
-        ("could not find parameter named", 'tried to access "', "} which are not present in state dict"),
+        (
+            "could not find parameter named",
+            "no parameter named",
+            "no variable named",
+            'tried to access "',
+            "} which are not present in state dict",
+        ),
         (
             r"Could not find parameter named \"(?P<tensor>\w+)\" in scope \"(?P<scope>[\w/.]+)\""
+            r"|No (?:parameter|variable) named \"(?P<tensor2>\w+)\" (?:for collection \"\w+\" )?exists in \"(?P<scope2>[\w/.]*)\""
             r"|Tried to access \"(?P<collection>\w+)\" from collection"
             r"|target dict contains keys (?P<keys>\{[^}]*\}) which are not present in state dict"
         ),
@@ -240,6 +256,19 @@ ENTRIES = (
         also=("renamed", "unexpected-tensor", "optimizer-structure"),
         test="names",
         example='flax.errors.ScopeParamNotFoundError: Could not find parameter named "kernel" in scope "/Dense_1".',
+    ),
+    Entry(
+        "flax-module-looked-up",
+        "missing-tensor",
+        ("keyerror: '",),
+        r"KeyError: '(?P<key>[A-Z]\w*?(?:Conv|ConvTranspose|Dense|DenseGeneral|Norm|Embed|Block|Attention|MLP|Layer|Cell)_\d+"
+        r"|(?:Conv|Dense|Embed|MLP)_\d+)'",
+        why="one side has a module `{key}` (Flax numbers them in the order in which they are made) that the other has not",
+        remedy="Compare both trees (`holdfast inspect PATH`); build the module with the settings that were saved.",
+        where=loading_or_alone,
+        weigh=ranked(("missing-tensor", 0.72), ("renamed", 0.64), ("version-mismatch", 0.56)),
+        test="names",
+        example="    state = checkpoints.restore_checkpoint(folder, state)\nKeyError: 'Dense_7'",
     ),
     Entry(
         "flax-initialiser-shape",

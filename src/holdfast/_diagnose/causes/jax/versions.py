@@ -20,6 +20,8 @@ def keys_of_a_tree(look: Look) -> list[Guess]:
         rows = (("missing-tensor", 0.86), ("optimizer-structure", 0.4), ("version-mismatch", 0.5))
     else:
         rows = (("missing-tensor", 0.84), ("renamed", 0.7), ("version-mismatch", 0.56))
+    if look.match[0].lower().startswith("unknown field"):
+        rows = (("unexpected-tensor", 0.86), ("version-mismatch", 0.66), ("optimizer-structure", 0.5))
     return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
 
 
@@ -246,10 +248,16 @@ ENTRIES = (
     Entry(
         "frozen-dict-expected",
         "version-mismatch",
-        ("expected (frozen)dict", "input is not a dict; it is a", "frozendict", "expected mapping; got"),
+        (
+            "expected (frozen)dict",
+            "input is not a dict; it is a",
+            "frozendict",
+            "expected mapping; got",
+            "'unfreeze'",
+        ),
         r"expected \(frozen\)dict|input is not a dict; it is a"
         r"|FrozenDict[^\n]{0,120}?(?:has no attribute|not|mismatch|expected|got)"
-        r"|expected Mapping; got",
+        r"|expected Mapping; got|'dict' object has no attribute 'unfreeze'",
         why="a tree is of another kind (dict, FrozenDict, dataclass) than this version of flax takes",
         remedy="Turn it with `flax.core.freeze` / `unfreeze`, or a state dict; or the version that saved.",
         where=loading_or_alone,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ...knowledge import Entry, Guess, Look
 
 
@@ -30,6 +32,19 @@ def ending(look: Look) -> list[Guess]:
         look.entry.guess(look, "corrupt", confidence=0.55),
         look.entry.guess(look, confidence=0.5),
     ]
+
+
+def folder_or_checkpoint(look: Look) -> list[Guess]:
+    """A converter that is told by name that its input is a SavedModel: what lies there mostly is another kind of export."""
+    plain = look.entry.guess(look)
+    if (
+        re.search(r"--saved_model_dir|--input_format[= ]\S*saved_model|from_saved_model", look.reading.flat)
+        is None
+    ):
+        return [plain]
+    why = "the converter was told that this is a SavedModel, and the folder holds another kind of export or checkpoint"
+    remedy = "Export a SavedModel from the checkpoint first (`tf.saved_model.save`, the model's export script), and convert that."
+    return [look.entry.guess(look, "format-mismatch", confidence=0.93, why=why, remedy=remedy), plain]
 
 
 ENTRIES = (
@@ -94,6 +109,7 @@ ENTRIES = (
         "not-found",
         ("savedmodel file does not exist",),
         r"SavedModel file does not exist at: ?(?P<path>\S+)",
+        weigh=folder_or_checkpoint,
         why="no SavedModel lies at {path}",
         remedy="Give the folder that holds saved_model.pb; a `.h5` or `.keras` file is loaded by its full name.",
         also=("incomplete-save", "format-mismatch"),

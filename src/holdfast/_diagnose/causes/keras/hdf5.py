@@ -191,10 +191,15 @@ ENTRIES = (
             "bad snod",
             "bad superblock",
             "filter returned failure",
+            "address of object past end",
+            "metadata checksum",
+            "can't deserialize",
+            "link message",
         ),
         r"bad object header(?: version number)?|wrong B-tree signature|bad symbol table node signature|bad (?:local|global) heap"
         r"|addr overflow|inflate\(\) failed|bad heap|object header chunk|wrong fractal heap|bad snod|bad superblock"
-        r"|filter returned failure during read",
+        r"|filter returned failure during read|address of object past end|incorrect metadata checksum"
+        r"|Unable to open object \(can't deserialize|bad link message",
         why="the HDF5 file's inner structure is damaged",
         remedy=_AGAIN,
         also=("incomplete-save", "concurrency"),

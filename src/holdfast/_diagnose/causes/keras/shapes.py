@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...knowledge import Entry, Guess, Look
+from ...where import alone
 
 _CHECK = "`holdfast check FILE module:factory` lists the layers on both sides."
 
@@ -72,6 +73,47 @@ def weight_shapes(look: Look) -> list[Guess]:
     ]
 
 
+_AUTOMATIC = re.compile(
+    r"layer (?:\#\d+ \(named )?['\"]?(?:conv(?:olution)?2d)(?:_\d+)?(?!\w)",
+    re.IGNORECASE,
+)
+_TWO_SHAPES = re.compile(
+    r"(?:has shape|mismatch in shape \(|expects shape) ?(?P<a>\([\d, ]+\))(?:,? but the saved weight has shape"
+    r"| vs|\. Received saved weight with shape) (?P<b>\([\d, ]+\))"
+)
+
+
+def _channels(sizes: list[int]) -> list[int]:
+    """Input and output channels of a square kernel: height, width, in, out; or out, in, height, width."""
+    if len(sizes) != 4:
+        return []
+    if sizes[0] == sizes[1]:
+        return sizes[2:]
+    return [sizes[1], sizes[0]] if sizes[2] == sizes[3] else []
+
+
+def by_name(look: Look) -> list[Guess]:
+    """A layer of the file with another shape. Two kernels that share neither input nor output channels, of layers that Keras
+    named itself, are two different layers: the numbering began anew, or another Keras counts from elsewhere."""
+    plain = look.entry.guess(look)
+    both = _TWO_SHAPES.search(look.reading.flat)
+    if both is None or _AUTOMATIC.search(look.reading.flat) is None:
+        return [plain]
+    one, two = _channels(_sizes(both["a"])), _channels(_sizes(both["b"]))
+    if len(one) != 2 or len(two) != 2 or one[0] == two[0] or one[1] == two[1]:
+        return [plain]
+    why = (
+        "the two kernels have neither input nor output channels in common, and Keras named the layers itself: the names are "
+        "shifted against each other (layers were numbered on, or by another Keras)"
+    )
+    remedy = "Name the layers, or clear the session before building; load in order (`by_name=False`)."
+    return [
+        look.entry.guess(look, "renamed", confidence=0.93, why=why, remedy=remedy),
+        look.entry.guess(look, confidence=0.9),
+        look.entry.guess(look, "version-mismatch", confidence=0.5),
+    ]
+
+
 ENTRIES = (
     Entry(
         "keras-shape",
@@ -106,10 +148,27 @@ ENTRIES = (
         ),
     ),
     Entry(
+        "keras-assigned-shape",
+        "shape-mismatch",
+        (
+            "cannot assign value to variable '",
+            "shape of the target variable and the shape of the target value",
+        ),
+        r"Cannot assign value to variable '[^']*': ?Shape mismatch"
+        r"|shape of the target variable and the shape of the target value .{0,60}must match",
+        why="a value is set to a variable of another shape; in a load the file's layer has another size than the model's",
+        remedy="Build the layer as it was saved. " + _CHECK,
+        where=alone,
+        also=("missing-tensor", "version-mismatch"),
+        weight=0.64,
+        test="names",
+        example="ValueError: Cannot assign value to variable ' out/kernel:0': Shape mismatch. The variable shape (8, 3)",
+    ),
+    Entry(
         "keras-weight-shape",
         "shape-mismatch",
         ("not compatible with provided weight shape", "not compatible with weight shape"),
-        r"(?:weight|layer) shape (?P<a>\([\d, ]*\)) not compatible with (?:provided )?weight shape (?P<b>\([\d, ]*\))",
+        r"(?:weight|layer) shape (?P<a>\([\d, ]*\)) (?:is )?not compatible with (?:provided )?weight shape (?P<b>\([\d, ]*\))",
         why="a weight has shape {b} in what is set and {a} in the layer",
         remedy="Build the layer as it was saved. " + _CHECK,
         weigh=weight_shapes,
@@ -138,6 +197,7 @@ ENTRIES = (
         + _CHECK,
         also=("missing-tensor", "version-mismatch"),
         weight=0.9,
+        weigh=by_name,
         test="names",
         example=(
             "ValueError: Shape mismatch in layer #1 (named c) for weight c/kernel:0. Weight expects shape "

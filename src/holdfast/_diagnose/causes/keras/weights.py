@@ -102,6 +102,22 @@ def objects_not_loaded(look: Look) -> list[Guess]:
             remedy=remedy,
         )
         return [built, look.entry.guess(look, confidence=0.55), replace(missing, confidence=0.5)]
+    if re.search(r"object <(?:[\w.]*optimizers?\.|\w*(?:Adam|SGD|RMSprop|Optimizer)\b)", flat):
+        why = "the optimizer's variables are not those that were saved: another model, other trainable layers, a part not built"
+        return [
+            look.entry.guess(look, "optimizer-structure", confidence=0.84, why=why),
+            replace(missing, confidence=0.56),
+            look.entry.guess(look, "version-mismatch", confidence=0.5),
+        ]
+    if re.search(r"object <\w+Cell\b", flat):
+        why = (
+            "some versions of Keras do not write the weights of a cell within a wrapper (Bidirectional, RNN)"
+        )
+        return [
+            look.entry.guess(look, "version-mismatch", confidence=0.78, why=why),
+            missing,
+            look.entry.guess(look, confidence=0.5),
+        ]
     return [
         missing,
         look.entry.guess(look, confidence=0.62),
@@ -189,12 +205,14 @@ ENTRIES = (
             "expects",
             "element(s) in file",
             "weight(s)",
+            "mismatch in number of weights",
         ),
         r"Weight count mismatch for (?:layer|top-level weights).{0,160}?(?:expects"
         r"|expected) (?P<want>\d+) .{0,60}?received (?P<got>\d+)"
         r"|Layer '?(?P<layer>[\w/.]+)'? expected (?P<want2>\d+) variables, but received (?P<got2>\d+) variables"
         r" during loading|Layer \#?\d+ .{0,120}?expects (?P<want3>\d+) weight\(s\), but the saved weights have"
-        r" (?P<got3>\d+)",
+        r" (?P<got3>\d+)|mismatch in number of weights\.? (?:(?:Layer|Model) expects (?P<want4>\d+) .{0,20}?weight\(s\)\. "
+        r"Received (?P<got4>\d+) saved|\((?P<want5>\d+) vs (?P<got5>\d+)\))",
         why=(
             "a layer has another number of weights in the file than in the model (a bias, normalisation statistics, "
             "another layer in its place, or it is not built)"

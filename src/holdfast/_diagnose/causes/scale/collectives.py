@@ -58,6 +58,21 @@ def removed_twice(look: Look) -> list[Guess]:
     return [look.entry.guess(look)]
 
 
+def renamed_away(look: Look) -> list[Guess]:
+    """Windows refuses to rename onto a file that is there; elsewhere a source that is gone was renamed by another process."""
+    first = look.entry.guess(look)
+    if "winerror 183" not in look.reading.lower:
+        return [first]
+    why = "the target is there already, which Windows does not let a rename replace: a plain rename in place of `os.replace`"
+    return [
+        look.entry.guess(
+            look, "storage", confidence=0.88, why=why, remedy="`os.replace(tmp, path)`; one writer only."
+        ),
+        look.entry.guess(look, confidence=0.6),
+        look.entry.guess(look, "version-mismatch", confidence=0.3),
+    ]
+
+
 ENTRIES = (
     Entry(
         "nccl-timeout",
@@ -234,6 +249,7 @@ ENTRIES = (
         ),
         remedy="Let one rank save and rename, and the others wait at a barrier; one folder a run.",
         where=storing_or_alone,
+        weigh=renamed_away,
         also=("storage", "retention", "not-found"),
         weight=0.84,
         example="FileNotFoundError: [Errno 2] No such file or directory: 'out/tmp.pth' -> 'out/last.pth'",

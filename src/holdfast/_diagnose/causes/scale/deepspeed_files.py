@@ -47,6 +47,12 @@ def absent_parts(look: Look) -> list[Guess]:
         look.entry.guess(look, confidence=0.6 if whole else 0.8),
         look.entry.guess(look, "incomplete-save", confidence=0.78 if whole else 0.7),
         look.entry.guess(look, "not-found", confidence=0.74 if whole else 0.6),
+        look.entry.guess(
+            look,
+            "storage",
+            confidence=0.58,
+            why="each machine kept its own ranks' parts, on a disk of its own",
+        ),
     ]
 
 
@@ -287,7 +293,7 @@ ENTRIES = (
         ),
         r"(?P<where>zero_to_fp32|Processing zero checkpoint|Detected checkpoint of type zero|ds_to_universal"
         r"|deepspeed/checkpoint/)"
-        r".{0,4000}?\w*(?:Error|Exception)\b",
+        r".{0,4000}?(?:Error|Exception)\b",
         why=(
             "the converter of DeepSpeed's parts fails: it belongs to another version, or the parts are of another "
             "kind than it reads"

@@ -139,10 +139,12 @@ ENTRIES = (
     Entry(
         "kind-of-shard-asserted",
         "topology",
-        ("isinstance(", "zero-dimensional tensor", "expected dtensor", "mixed torch.tensor and dtensor"),
+        ("isinstance(", "zero-dimensional tensor", "expected dtensor", "mixed torch.tensor and dtensor",
+         "tensor' object has no attribute", "parameter' object has no attribute"),
         r"assert isinstance\([^\n]{0,80}?(?:DTensor|ShardedTensor|FlatParameter|LocalShard)\w*\)"
         r"|zero-dimensional tensor \(at position \d+\) cannot be concatenated|expected DTensor, got \w+"
-        r"|mixed torch\.Tensor and DTensor",
+        r"|mixed torch\.Tensor and DTensor|'(?:Tensor|Parameter)' object has no attribute"
+        r" '(?:to_local|full_tensor|_local_tensor|placements|device_mesh|redistribute|local_shards)'",
         why="plain tensors stand where parts of several processes are expected: one process saved, or these are kept whole",
         remedy="Merge only what is cut (`DTensor`s), take the rest from one rank; a save of one process needs no merge.",
         where=apart_from_steps,

@@ -127,9 +127,11 @@ ENTRIES = (
             "unsupported lora weight",
             "is expected to contain target modules",
             "params_dict[",
+            "state_dict[name]",
         ),
         r"There is no module or parameter named '?(?P<key>[\w.]+)|unsupported LoRA weight:? ?(?P<key2>[\w.]+)?"
-        r"|is expected to contain target modules|params_dict\[\w+\].{0,120}?KeyError: '(?P<key3>[\w.]+)'",
+        r"|is expected to contain target modules|params_dict\[\w+\].{0,120}?KeyError: '(?P<key3>[\w.]+)'"
+        r"|model_executor/.{0,200}?\bstate_dict\[name\].{0,120}?KeyError: '(?P<key4>[\w.]+)'",
         why="the checkpoint has `{key}`, for which the engine's model has no place",
         remedy=(
             "Use an engine of a version that knows this model, strip the prefix, or convert (merge the adapter, "

@@ -85,7 +85,8 @@ ENTRIES = (
         r"|op_dict\[node\.op\].{0,80}?KeyError: u?'(?P<op2>\w+)'"
         r"|(?:import_meta_graph|import_scoped_meta_graph|import_graph_def|op_def_registry|_import_meta_graph\w*)"
         r".{0,1200}?KeyError: u?'(?P<op3>[A-Z]\w+)'"
-        r"|KeyError: u?'(?P<op4>[A-Z]\w+)'.{0,300}?(?:import_meta_graph|import_graph_def|op_def_registry)",
+        r"|KeyError: u?'(?P<op4>[A-Z]\w+)'.{0,300}?(?:import_meta_graph|import_graph_def|op_def_registry)"
+        r"|KeyError: u?'(?P<op5>[A-Z]\w+>\w+)'",
         why="the saved graph uses `{op}`, an operation that this program did not load (a custom library, or a part of "
         "tf.contrib)",
         remedy=(

@@ -96,7 +96,8 @@ ENTRIES = (
         ),
         r"(?:OOM when allocating|failed to allocate"
         r"|Dst tensor is not initialized).{0,400}?\[\[\{?\{?[Nn]ode:? (?:\w+/)*save(?:_\d+)?/"
-        r"|save_restore\w*\.cc.{0,80}?OOM when allocating",
+        r"|save_restore\w*\.cc.{0,80}?OOM when allocating"
+        r"|(?:OOM when allocating|failed to allocate).{0,400}?\[Op:\w*(?:Save|Restore)V2",
         why="memory ran out while the values were read or assigned: another program holds it, or the restored values "
         "are held twice",
         remedy=(

@@ -182,6 +182,13 @@ def key_missing(look: Look) -> list[Guess]:
         ]
     if _AUTOMATIC.search(key):
         return _numbered(look, key)
+    if re.search(r"(?:^|/)beta[12]_power$", key):
+        why = f"`{key}` counts Adam's steps: the checkpoint was saved without that optimizer (or with another one)"
+        return [
+            look.entry.guess(look, "optimizer-structure", confidence=0.9, why=why),
+            look.entry.guess(look),
+            look.entry.guess(look, "renamed", confidence=0.5),
+        ]
     part = re.search(r"checkpoint files? (\S+\.(?:index|meta|data\S*))(?:\s|$)", look.reading.flat)
     if part is not None:
         why = (
@@ -279,7 +286,8 @@ ENTRIES = (
         "missing-tensor",
         ("not found in checkpoint", "tensor name", "not found in the checkpoint"),
         r"(?:Key|Tensor name|Tensor) ?(?P<key>\"?[\w./\-:]+\"?) (?:not found|is not found) in (?:the )?checkpoint"
-        r"|(?P<key2>[\w./\-]+) not found in checkpoint file|(?<!\S)(?P<key3>[\w.\-]+(?:/[\w.\-]+)+) not found in checkpoint",
+        r"|(?P<key2>[\w./\-]+) not found in checkpoint file|(?<!\S)(?P<key3>[\w.\-]+(?:/[\w.\-]+)+) not found in checkpoint"
+        r"|Tensor name (?P<key4>\"[\w./\-:]+\") not found(?! in)",
         why="the graph wants `{key}`, and the checkpoint has no tensor of that name",
         remedy="Build the graph as it was saved, or restore only what is there. " + _INSPECT,
         confirm="Whether the name is in the checkpoint.",
@@ -349,7 +357,8 @@ ENTRIES = (
         ("unresolved object in checkpoint", "value in checkpoint could not be found", "restored"),
         r"Unresolved object in checkpoint|objects had attributes which were not restored"
         r"|A checkpoint was restored .{0,120}but not all checkpointed values were used"
-        r"|Value in checkpoint could not be found in the restored object",
+        r"|Value in checkpoint could not be found in the restored object"
+        r"|being deleted with unrestored values",
         why=(
             "values of the checkpoint were taken by nothing so far: variables that are not built yet, or objects "
             "that the program does not have"

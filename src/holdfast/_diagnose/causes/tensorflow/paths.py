@@ -6,13 +6,31 @@ tensorflow/core/util/tensor_bundle/tensor_bundle.cc.
 
 from __future__ import annotations
 
+import re
+
 from ...knowledge import Entry, Guess, Look, ranked
 from ...where import storing_or_alone
+
+_AS_TEXT = re.compile(r"(?:[Oo]pen|GFile)\([^()]*,\s*(?:mode=)?['\"]r['\"]\)")
 
 
 def letters(look: Look) -> list[Guess]:
     """The name of a folder on Windows, rather than the bytes of a file, where it stands in the middle of a text."""
     facts = look.facts()
+    if _AS_TEXT.search(look.reading.flat):
+        why = "a binary file (a graph, a checkpoint) was opened as text"
+        return [
+            look.entry.guess(
+                look, "format-mismatch", confidence=0.9, why=why, remedy="Open it with mode 'rb'."
+            ),
+            look.entry.guess(
+                look,
+                "version-mismatch",
+                confidence=0.62,
+                why=why + ": Python 2 and old TensorFlow let that pass",
+            ),
+            look.entry.guess(look, "corrupt", confidence=0.4),
+        ]
     if int(facts["byte"], 16) < 0xA0 or int(facts["at"]) < 4:
         return []
     return [look.entry.guess(look), look.entry.guess(look, "not-found", confidence=0.6)]

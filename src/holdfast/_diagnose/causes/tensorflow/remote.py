@@ -23,7 +23,9 @@ def of_a_store(look: Look) -> list[Guess]:
     """Refused, gone, or out of reach."""
     flat = look.reading.flat
     kept = concerns(look) or re.search(
-        r"checkpoint|ckpt|save/|saver|model_?dir|logdir|MakeDirs|\.index", flat, re.IGNORECASE
+        r"checkpoint|ckpt|save/|saver|model_?dir|logdir|MakeDirs|\.index|Op:\w*(?:Save|Restore|Merge)V2",
+        flat,
+        re.IGNORECASE,
     )
     if not kept or (_DATA.search(flat) and not re.search(r"ckpt|checkpoint|save/", flat)):
         return []

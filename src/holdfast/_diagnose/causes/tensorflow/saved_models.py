@@ -239,7 +239,7 @@ ENTRIES = (
         r"|expects to be colocated with unknown node)",
         why="the saved graph does not fit the way it is imported (resource variables against constants, parts cut away)",
         remedy="Load it as it was exported (tf.saved_model.load, import_meta_graph), or export it anew.",
-        weigh=ranked(("version-mismatch", 0.6), ("graph-lifecycle", 0.58), ("format-mismatch", 0.5)),
+        weigh=ranked(("graph-lifecycle", 0.62), ("version-mismatch", 0.6), ("format-mismatch", 0.5)),
         example="ValueError: Input 0 of node bn/cond was passed float from bn/gamma:0 incompatible with expected "
         "resource.",
     ),

@@ -6,6 +6,8 @@ Messages: tensorpack/tfutils/{sessinit,varmanip}.py, tf_slim/ops/variables.py, d
 
 from __future__ import annotations
 
+import re
+
 from ...knowledge import Entry, Guess, Look, ranked
 from ...where import loading_or_alone
 
@@ -21,6 +23,27 @@ def none_in_the_list(look: Look) -> list[Guess]:
         ),
         look.entry.guess(look, "retention", confidence=0.4),
     ]
+
+
+def left_over(look: Look) -> list[Guess]:
+    """Tensors that the graph does not have; where it lacks others too, or they lie below a tower of one GPU, they bear other
+    names there."""
+    flat = look.reading.flat
+    said = (
+        look.match[0].lower().startswith("in checkpoint")
+    )  # words that speak of a missing checkpoint stand in it too
+    plain = look.entry.guess(look, confidence=0.94 if said else 0.8)
+    order = look.entry.guess(look, "optimizer-structure", confidence=0.46)
+    both = re.search(
+        r"in (?:the )?graph,? but not (?:found )?in (?:the )?(?:checkpoint|dict)|graph not found in", flat
+    )
+    if both is None and re.search(r"\btower_?\d+/", flat) is None:
+        return [plain, look.entry.guess(look, "renamed", confidence=0.6), order]
+    why = (
+        "the same tensors most likely bear other names in the graph (a scope, a tower of one GPU, `-` and `_`): "
+        "each side has some"
+    )
+    return [look.entry.guess(look, "renamed", confidence=0.96 if said else 0.88, why=why), plain, order]
 
 
 ENTRIES = (
@@ -144,11 +167,12 @@ ENTRIES = (
         (
             "but not found in",
             "but not in",
+            "in checkpoint not found in",
         ),
-        r"(?:checkpoint|dict|file),? but not (?:found )?in (?:the )?graph",
+        r"(?:checkpoint|dict|file),? but not (?:found )?in (?:the )?graph|in checkpoint not found in (?:the )?graph",
         why="the checkpoint holds tensors that the graph does not have",
         remedy="Harmless where they are an optimizer's; else build the graph as it was saved. " + _INSPECT,
-        weigh=ranked(("unexpected-tensor", 0.8), ("renamed", 0.6), ("optimizer-structure", 0.46)),
+        weigh=left_over,
         where=loading_or_alone,
         test="names",
         example="WRN The following variables are in the checkpoint, but not found in the graph: fc/W",

@@ -95,6 +95,8 @@ def cut_or_read_too_early(look: Look) -> list[Guess]:
     """An empty file: where several processes run, one of them reads what another has only begun to write."""
     first = look.entry.guess(look)
     reading = look.reading
+    if "equinox" in reading.lower and "no data left in file" in reading.lower:
+        return []  # a tree with more leaves than the file has: an entry of its own
     if look.facts().get("more") == "8":
         why = (
             "the file ends exactly where a tensor's data begins (the next 8 bytes are its size): whatever wrote it was "

@@ -25,7 +25,7 @@ from ...key_lists import (
     prefix_between,
     sizes_in,
 )
-from ...key_names import ADAPTER, COUNTED, NOT_SAVED_NOW, PACKED, WHOLE, WRAPPER
+from ...key_names import ADAPTER, ADDED_BESIDE, COUNTED, NOT_SAVED_NOW, PACKED, WHOLE, WRAPPER
 from ...key_sizes import CONFIRM, sized, sized_otherwise
 from ...knowledge import Entry, Guess, Look
 
@@ -165,7 +165,8 @@ def _quantised(lists: _Lists) -> list[_Row]:
 
 def _no_longer_saved(lists: _Lists) -> list[_Row]:
     old = [k for k in lists.all if k.endswith(NOT_SAVED_NOW)]
-    if not old or len(old) < 0.6 * len({*lists.all}):
+    beside = [k for k in lists.all if k.endswith(ADDED_BESIDE)] if old else []
+    if not old or len(old) + len(beside) < 0.6 * len({*lists.all}):
         return []
     why = f"`{old[0]}` is a buffer that one version of the library saves and another does not; the weights are not concerned"
     remedy = (
@@ -180,7 +181,10 @@ def _no_longer_saved(lists: _Lists) -> list[_Row]:
 
 def _whole_checkpoint(lists: _Lists) -> list[_Row]:
     entries = WHOLE.intersection(lists.unexpected)
-    if len(entries) < 2 and not entries & {"model_state_dict", "optimizer_state_dict"}:
+    alone = (
+        lists.missing and entries and len(lists.unexpected) == 1
+    )  # the one entry of the file, and no tensor
+    if len(entries) < 2 and not alone and not entries & {"model_state_dict", "optimizer_state_dict"}:
         return []
     if {"state", "param_groups"} <= {*lists.unexpected}:
         why = "the state of an optimizer was given where the weights of a model are wanted"

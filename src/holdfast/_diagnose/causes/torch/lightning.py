@@ -8,8 +8,14 @@ ENTRIES = (
     Entry(
         "lightning-no-such-checkpoint",
         "not-found",
-        ("(ckpt_path=", "there is no last checkpoint available", "not found. aborting"),
+        (
+            "(ckpt_path=",
+            "there is no last checkpoint available",
+            "not found. aborting",
+            "no checkpoint file exists at",
+        ),
         r"\.\w+\(ckpt_path=[\"']?(?P<which>\w+)[\"']?\)`? is set,? but|there is no last checkpoint available"
+        r"|No checkpoint file exists at"
         r"|Checkpoint (?:at|file) .{1,200}? not found\. Aborting",
         why=(
             "there is no checkpoint of that kind (`{which}`): none was saved, in another folder, or without a "
@@ -36,6 +42,17 @@ ENTRIES = (
         also=("retention", "metrics"),
         weight=0.8,
         example="UserWarning: You're resuming from a checkpoint that ended before the epoch ended.",
+    ),
+    Entry(
+        "lightning-best-is-none",
+        "retention",
+        ("best_model_path", "best model path", "best_model_score", "best model score"),
+        r"best(?:_model_path|_model_score| model path| model score)\b"
+        r"[^.\n]{0,60}?(?:\bNone\b|\bempty\b|''|\"\"|always 0|wrong|not (?:set|updated))",
+        why="the callback keeps no best checkpoint: no metric is monitored, all are kept, or its state was not restored",
+        remedy="Give `ModelCheckpoint` a `monitor`; resume with the same folder, so that it finds its best one again.",
+        weigh=ranked(("retention", 0.68), ("metrics", 0.52), ("resume-state", 0.48), ("not-found", 0.42)),
+        example="checkpoint_callback.best_model_path is empty after fit",
     ),
     Entry(
         "lightning-metric-not-there",

@@ -265,7 +265,14 @@ ENTRIES = (
     Entry(
         "lazy-module-not-run",
         "lazy-build",
-        ("uninitialized parameter", "uninitializedparameter", "uninitializedbuffer", "uninitialized buffer"),
+        (
+            "uninitialized parameter",
+            "uninitializedparameter",
+            "uninitializedbuffer",
+            "uninitialized buffer",
+            "non-initialized module",
+            "with uninitialized parameters",
+        ),
         "",
         why="a lazy module has no tensors before its first run; what is loaded into it or saved of it then is none",
         remedy="Run the model once on a batch of the right shape before loading, saving or wrapping it.",

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from ...key_names import NOT_SAVED_NOW, WRAPPER
 from ...key_sizes import CONFIRM
-from ...knowledge import Entry, Guess, Look
+from ...knowledge import Entry, Guess, Look, ranked
+from ...where import in_prose
 
 _LOOK = "`holdfast check CKPT module:factory` holds both lists against each other and proposes renames."
 
 
 def one_key(look: Look) -> list[Guess]:
     """The one name that old versions of PyTorch told."""
-    front = look.match["key"].split(".")[0] + "."
+    key = look.match["key"]
+    if key.endswith(NOT_SAVED_NOW):
+        return [
+            look.entry.guess(look, "version-mismatch", confidence=0.88),
+            look.entry.guess(look, confidence=0.62),
+            look.entry.guess(look, "renamed", confidence=0.4),
+        ]
+    front = key.split(".")[0] + "."
     if front not in ("module.", "_orig_mod.", "model."):
         return [look.entry.guess(look)]
     return [
@@ -37,6 +45,26 @@ def old_missing(look: Look) -> list[Guess]:
 
 
 ENTRIES = (
+    Entry(
+        "told-named-otherwise",
+        "renamed",
+        (
+            "naming scheme",
+            "naming convention",
+            "key names",
+            "names of the keys",
+            "parameter names",
+            "names of the parameters",
+        ),
+        r"(?:naming scheme|naming convention|key names|names of the keys|parameter names|names of the parameters)[^.\n]{0,90}?"
+        r"(?:\bdiffer|\bdo(?:es)? not match|\bdon't match|\bdoesn't match|\bchanged|\bmismatch)",
+        why="the names of the checkpoint's tensors are other than the model's",
+        remedy="`holdfast check CKPT module:factory` pairs both sides and gives the plan of renaming.",
+        where=in_prose,
+        weigh=ranked(("renamed", 0.76), ("version-mismatch", 0.5), ("missing-tensor", 0.4)),
+        test="names",
+        example="The naming scheme of the saved weights differs from that of the model",
+    ),
     Entry(
         "torch-old-missing-keys",
         "missing-tensor",

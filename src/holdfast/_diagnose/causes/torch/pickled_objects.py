@@ -231,9 +231,10 @@ ENTRIES = (
             "pickling of ",
             "must define __reduce",
             "cowardly refusing to serialize",
+            "modules is only supported",
         ),
         r"(?:cannot|can not|could not) be pickled|not the same object as (?P<what>[\w.]+)"
-        r"|graph leaves\) support the deepcopy protocol"
+        r"|graph leaves\) support the deepcopy protocol|Serialization of (?P<what4>\w+ modules) is only supported"
         r"|un\(deep\)copyable object|may only be pickled at the beginning|Pickling of \"?(?P<what3>[\w.]+)\"? "
         r"is not supported|Cowardly refusing to serialize|must define __reduce\w*"
         r"|(?:objects?|parameters"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...knowledge import Entry, Guess, Look
-from ...where import loading
+from ...knowledge import Entry, Guess, Look, ranked
+from ...where import in_prose, loading
 
 
 def in_a_step(look: Look) -> list[Guess]:
@@ -117,6 +117,40 @@ ENTRIES = (
         example="ValueError: Tried to step 101 times. The specified number of total steps is 100",
     ),
     Entry(
+        "optimizer-state-is-none",
+        "optimizer-structure",
+        ("'nonetype' object is not", "'nonetype' object has no attribute"),
+        r"(?:\[['\"]param_groups['\"]\]|load_state_dict\([^)]{0,60}optim\w*['\"]?\]?\)).{0,400}?'NoneType' object (?:is not"
+        r"|has no attribute)",
+        why="the checkpoint keeps no state of the optimizer (None): it was stripped when the run ended, or is the best one only",
+        remedy="Resume from the last checkpoint of a run that did not end; or start the optimizer anew on purpose.",
+        weigh=ranked(
+            ("optimizer-structure", 0.76),
+            ("format-mismatch", 0.66),
+            ("version-mismatch", 0.6),
+            ("resume-state", 0.5),
+        ),
+        test="entries",
+        example="    groups = state_dict['param_groups']\nTypeError: 'NoneType' object is not subscriptable",
+    ),
+    Entry(
+        "resuming-not-supported",
+        "resume-state",
+        (
+            "not supported",
+            "not currently supported",
+            "not yet supported",
+            "not implemented",
+            "not yet implemented",
+        ),
+        r"\b(?:resum(?:e|ing)\b|continuing (?:the )?training|restoring (?:the )?(?:training|optimizer))[^.\n]{0,80}?"
+        r"not (?:supported|currently supported|yet supported|implemented|yet implemented)",
+        why="this version or setting of the trainer cannot take a run up again (a precision plugin, a strategy, another loader)",
+        remedy="Resume without that setting, or upgrade; the weights alone can be loaded into a new run.",
+        weigh=ranked(("resume-state", 0.72), ("version-mismatch", 0.5), ("topology", 0.46)),
+        example="RuntimeError: Resuming a run with two optimizers is not supported",
+    ),
+    Entry(
         "step-is-no-single-number",
         "version-mismatch",
         ("list of singleton tensors", "must be a singleton tensor", "`state_steps` argument"),
@@ -172,5 +206,29 @@ ENTRIES = (
             "    exp_avg.mul_(beta1).add_(grad, alpha=1 - beta1)\nRuntimeError: The size of tensor a (64) must match the size of "
             "tensor b (128) at non-singleton dimension 0"
         ),
+    ),
+    Entry(
+        "average-not-restored",
+        "resume-state",
+        ("ema", "moving average", "averaged weights", "average of the weights"),
+        r"(?:\bresum|\brestart)[^\n]{0,160}?\b(?:EMA|EMATracker|EMACallback|ema_\w+|ModelEMA"
+        r"|moving average|averaged weights|average of the weights)\b"
+        r"|\b(?:EMA|ema_\w+|ModelEMA(?:\.\w+)?|moving average|averaged weights|average of the weights)\b[^\n]{0,120}?"
+        r"\b(?:reset|lost|not (?:restored|saved|loaded)|overwritten|restarts?)\b[^\n]{0,80}?\b(?:on|after|when) (?:a )?resum",
+        why="the average of the weights (or its count of updates) did not come back as it was: it was built anew or swapped in",
+        remedy="Keep the average, its count and the raw weights in the checkpoint; build it after the model was restored.",
+        where=in_prose,
+        weigh=ranked(("resume-state", 0.76), ("metrics", 0.5), ("missing-tensor", 0.34)),
+        example="After we resume the run, the EMA starts again from the raw weights",
+    ),
+    Entry(
+        "restored-before-it-was-prepared",
+        "resume-state",
+        ("accelerator.prepare",),
+        r"load_state(?:\(\))?`? [^.\n]{0,60}?(?:before|without) (?:calling )?`?accelerator\.prepare",
+        why="`load_state` restores what `prepare` was given, and nothing was prepared yet: it has no effect",
+        remedy="Call `accelerator.prepare(...)` first, then `load_state`.",
+        weigh=ranked(("resume-state", 0.8), ("lazy-build", 0.5)),
+        example="load_state() runs before accelerator.prepare, so nothing is restored",
     ),
 )

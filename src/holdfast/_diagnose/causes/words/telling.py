@@ -177,7 +177,7 @@ ENTRIES = (
         (("dtype-mismatch", 0.7), ("memory", 0.44), ("metrics", 0.42)),
         "fp32|fp16|bf16|float32|float16|float64|half|int8|precision",
         r"\b(?:fp32|fp16|bf16|bfloat16|float32|float16|float64|int8|(?:half|full|double|mixed"
-        r"|lower) precision)\b.{0,120}?\b(?:cast|become"
+        r"|lower)[- ]precision)\b.{0,120}?\b(?:cast|become"
         r"|becomes|became|converted|turned|rebuilt|lost|comes? back|came back|changed|upcast|downcast|instead|load|restor|resum"
         r"|sav)"
         r"|precision (?:is |was )?(?:lost|dropped)",
@@ -326,8 +326,14 @@ ENTRIES = (
     told(
         "told-upgrade",
         (("version-mismatch", 0.66), ("format-mismatch", 0.46), ("custom-object", 0.42)),
-        "upgrad|version|downgrad|updat",
-        r"(?:after|since|when|by) (?:I |we )?(?:upgrad|updat|downgrad)\w*|(?:newer|older|old|other|different|another"
+        "upgrad|version|downgrad|updat|tensorflow|keras|torch|jax|transformers|tf",
+        r"(?:after|since|when|by) (?:I |we )?(?:upgrad|updat|downgrad)\w*|\b(?:just|recently|have|has|was|been) "
+        r"(?:upgraded|updated"
+        r"|downgraded)\b|(?:upgraded|updated|downgraded|switched|moved) to (?:tensorflow|keras|tf|torch|pytorch|jax"
+        r"|transformers)\b"
+        r"|\b(?:works?|worked|fine|perfect\w*|loads?)\b.{0,40}?\b(?:tensorflow|keras|tf|torch|pytorch|jax"
+        r"|transformers)\W{0,3}v?\.? ?\d"
+        r"[\d.]*.{0,100}?\b(?:not|n't|fails?|no longer|unable|error|cannot|breaks?)\b|(?:newer|older|old|other|different|another"
         r"|new) version\b.{0,120}",
         "the file was written by another version of the library than reads it",
         "Install the version that wrote it (`holdfast FILE` names it where the file tells).",

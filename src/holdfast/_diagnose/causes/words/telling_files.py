@@ -136,8 +136,9 @@ ENTRIES = (
     told(
         "told-hangs",
         (("concurrency", 0.67), ("topology", 0.5), ("storage", 0.47), ("async-save", 0.4)),
-        "hang|hung|stuck|freez|deadlock|never return|never finish|forever|for ever|blocks|does not continue",
-        r"\b(?:hangs?|hung|hanging|stuck|freez\w*|deadlock\w*|never (?:returns?|finish\w*)|blocks|(?:waits?|blocked) for ?ever"
+        "hang|hung|stuck|freez|froze|deadlock|never return|never finish|forever|for ever|blocks|does not continue",
+        r"\b(?:hangs?|hung|hanging|stuck|freez(?:es|ing)\b|freeze\b(?! \w*(?:bn|batch|layer|weight|backbone|the"
+        r"|graph))|froze\b|deadlock\w*|never (?:returns?|finish\w*)|blocks|(?:waits?|blocked) for ?ever"
         r"|does not continue)\b",
         "a save or a load waits for something that does not come: other processes, a lock, or a slow disk",
         "All ranks must reach a collective save; save on one rank what needs no gathering; `py-spy dump` shows where each "

@@ -1,0 +1,142 @@
+"""The findings on a load that was made: those of ``check``, by what became of the tensors they are about.
+
+What ``restore`` would have refused and the framework did is told by what it did; what turned out right is not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .._core.difference_kinds import DIFFERENCES
+from .._core.finding import Finding
+from .._core.words import plural
+from .._rules.registry import told_by
+from .loaded import Loaded, shown
+
+if TYPE_CHECKING:
+    from .loading import Load
+
+__all__ = ["findings_of", "without_edits"]
+
+_BY_VALUE = frozenset(
+    {"T201", "T203", "T205", "T206", "T207", "T208", "T209", "T210", "T216", "T223", "O204", "O205", "O209"}
+)
+"""Differences that are no fault of a load after which the tensors concerned hold what the file has for them."""
+_BECAME = {
+    "T201": "it kept its initial value",
+    "T203": "it does not hold the checkpoint's values",
+    "T205": "it kept its initial value",
+    "T207": "only one of the values is there now",
+    "T216": "nothing was loaded under these names",
+    "T223": "nearly everything kept its initial value",
+    "O203": "the state of the one was taken for the other's",
+    "O201": "the optimizer starts anew",
+}
+"""What became of a tensor or an optimizer that a load did not settle, by the difference."""
+
+
+def findings_of(load: Load, loaded: Loaded, losing: Mapping[str, str]) -> Iterator[Finding]:
+    """What ``check`` had to say of the load before it was made, as it has turned out; and what only shows afterwards.
+
+    ``losing``: live name -> what its cast has lost.
+    """
+    right = {*loaded.restored}
+    crossed = {name for name, other in loaded.other.items() if other is not None}
+    told: set[str] = set()
+    for finding in load.fit.findings:
+        if not load.concerns(finding):
+            continue
+        if finding.severity != "error":
+            yield finding
+            continue
+        names = {n for f in (finding, *finding.related) for n in f.tensors}
+        told |= names
+        if finding.code == "O207":
+            continue  # told below, by what became of the values
+        if finding.slug == "not-built" and not loaded.pending:
+            continue  # the load has built it
+        if finding.code == "T201" and names and names <= {*load.earlier}:
+            yield replace(finding, severity="note", edit=None, remedy=None)
+            continue
+        if finding.code == "T202" or (finding.code == "T204" and not losing) or _of_unmoved(load, finding):
+            yield replace(finding, severity="note", edit=None, remedy=None)
+        elif finding.code == "T204":
+            yield replace(
+                finding, message="; ".join(list(losing.values())[:3]), edit=None,
+                remedy="Restore into float32 (or bfloat16, which has float32's range), or find out why the values are so "
+                "large.",
+            )  # fmt: skip
+        elif finding.code in _BY_VALUE and names and names <= right:
+            continue
+        elif finding.code in _BY_VALUE and names and names <= right | crossed:
+            told -= names  # told below, by whose values are there
+        else:
+            yield _as_done(finding)
+    for name, (was, now) in loaded.hyper.items():
+        yield _hyper_finding(name, was, now)
+    yield from _crossed(loaded, told)
+
+
+def _of_unmoved(load: Load, finding: Finding) -> bool:
+    """Whether it is about state of weights that the live optimizer does not move (frozen ones): nothing misses it."""
+    if finding.code != "O205":
+        return False
+    to_live = {stored: live for live, stored in load.fit.pairs.items()}
+    owners = {load.fit.stored[n].owner for n in finding.tensors if n in load.fit.stored}
+    moved = {v.spec.owner for v in load.live.variables.values() if v.spec.optimizer is not None}
+    return bool(owners) and all(o is not None and to_live.get(o, o) not in moved for o in owners)
+
+
+def _as_done(finding: Finding) -> Finding:
+    """A finding of ``check`` on a load that has been made: what came of it, and no advice on a load to be made."""
+    evidence = {k: v for k, v in finding.evidence.items() if k != "framework"}
+    remedy = without_edits(finding.remedy)
+    message = finding.message
+    told = _by_framework(finding)
+    if told and message.endswith(told):
+        message = message[: -len(told)].rstrip("; ")
+    if finding.code in _BECAME:
+        became = _BECAME[finding.code]
+        message += f"; {_of_several(became) if len(finding.tensors) > 1 else became}"
+    related = tuple(map(_as_done, finding.related))
+    return replace(finding, message=message, evidence=evidence, remedy=remedy, edit=None, related=related)
+
+
+def _crossed(loaded: Loaded, told: set[str]) -> Iterator[Finding]:
+    names = [n for n in loaded.other if n not in told]
+    if not names:
+        return
+    crossed = [f"{n} holds the values of {loaded.other[n]}" for n in names if loaded.other[n] is not None]
+    first = crossed[0] if crossed else f"{names[0]} does not hold what the checkpoint has for it"
+    more = f", and {plural(len(names) - 1, 'other tensor')} likewise" if len(names) > 1 else ""
+    yield told_by("not-what-was-loaded", first + more, tensor=names[0], tensors=tuple(names))
+
+
+def without_edits(remedy: str | None) -> str | None:
+    """The remedy, but ``None`` for one that is edits: they are for ``holdfast.restore``, which carries them out."""
+    return None if remedy is not None and "llow `" in remedy else remedy
+
+
+def _by_framework(finding: Finding) -> str:
+    """What the finding says that the framework would do."""
+    return str(finding.evidence.get("framework") or "")
+
+
+def _of_several(became: str) -> str:
+    for one, several in (
+        ("it kept its initial value", "they kept their initial values"),
+        ("it does", "they do"),
+    ):
+        became = became.replace(one, several)
+    return became
+
+
+def _hyper_finding(name: str, was: Any, now: Any) -> Finding:
+    kind = DIFFERENCES["O207"]
+    return Finding(
+        "O207", kind.slug, "warning", f"{name} was {shown(was)} in the code and is {shown(now)} since this load: the "
+        "checkpoint's value replaced it", evidence={"seen": now, "expected": was}, cause=kind.cause,
+        remedy=f"Set {name} after loading where the code is meant; nothing need be done where the checkpoint is.",
+    )  # fmt: skip
