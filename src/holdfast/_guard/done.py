@@ -1,15 +1,23 @@
-"""Loads that were made, and the objects into which, without keeping those alive."""
+"""Loads that were made, and the objects into which, without keeping those alive.
+
+A model is often put together from several files: the encoder from one, the decoder from another, each loaded into the whole with
+``strict=False``. After the first nobody can tell that a second follows, so what it leaves at its initial value is told at once;
+the load that sets the rest settles that.
+"""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .seen import Seen
 
 __all__ = ["Done", "reference"]
+
+_LEFT = frozenset({"T201", "T205", "T223"})
+"""Findings on tensors that a load left at their initial values."""
 
 
 @dataclass(slots=True)
@@ -21,6 +29,32 @@ class Done:
     path: str | None
     passed_over: tuple[str, ...] = ()
     """State of an optimizer in the checkpoint that the call did not load, as the optimizer had no variables yet."""
+
+    left: frozenset[str] = frozenset()
+    """Live names that this load and the later ones into the same objects have left at their initial values."""
+
+    def settle(self, later: Done, restored: Collection[str]) -> bool:
+        """A later load has set ``restored``: whether nothing is left now of what this one had left. Its findings on that become
+        notes then."""
+        if not self.left or self.left.isdisjoint(restored) or not self._same(later):
+            return False
+        self.left -= set(restored)
+        if self.left:
+            return False
+        self.seen.findings = [
+            replace(f, severity="note", message=f"{f.message}, until {later.seen.site} set them")
+            if f.code in _LEFT
+            else f
+            for f in self.seen.findings
+        ]
+        return True
+
+    def _same(self, other: Done) -> bool:
+        """Whether the other went into the same objects, by the same parts."""
+        mine, others = self.alive, other.alive
+        return (
+            mine.keys() == others.keys() and all(mine[part] is others[part] for part in mine) and bool(mine)
+        )
 
     def touches(self, thing: Any) -> bool:
         """Whether it was made into ``thing``."""

@@ -197,6 +197,7 @@ class Loads:
                     if deferring and (loaded.pending or loaded.later or loaded.unmade or loaded.unused):
                         self._put_off(call, done, loaded)
                     done.passed_over = loaded.passed_over
+                    self._settle(done, loaded)
         self.done.append(done)
         if copy is not None:
             self._copies.add(copy)
@@ -204,6 +205,13 @@ class Loads:
                 return result
         self.guard.note(seen)
         return result
+
+    def _settle(self, done: Done, loaded: Loaded) -> None:
+        """Earlier loads into the same objects may have left at its initial value what this one has set."""
+        done.left = frozenset(loaded.left)
+        settled = [before.seen.site for before in self.done if before.settle(done, loaded.restored)]
+        if settled:
+            done.seen.sentence += f"; what {' and '.join(settled)} had left at its initial value is set now"
 
     def _put_off(self, call: Call, done: Done, loaded: Loaded) -> None:
         """What has no variables yet is looked at again once it has."""
