@@ -119,6 +119,14 @@ def test_an_unknown_error_while_loading_says_so_and_invents_nothing() -> None:
     assert "not known" in found.note
 
 
+def test_lines_about_keys_are_no_word_on_a_missing_checkpoint() -> None:
+    line = "W tensorflow/core/framework/op_kernel.cc:993] Not found: Key net/conv{}/biases not found in checkpoint"
+    found = holdfast.diagnose("\n".join(map(line.format, (1, 2, 3))), files=False)
+    assert found.causes[0].label == "missing-tensor", found.causes
+    absent = holdfast.diagnose("the checkpoint at /runs/a/model.ckpt-5 was not found", files=False)
+    assert absent.causes[0].label == "not-found"
+
+
 def test_ranks_colours_and_chains_are_read() -> None:
     text = textwrap.dedent(
         """\

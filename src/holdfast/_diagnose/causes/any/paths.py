@@ -161,7 +161,8 @@ ENTRIES = (
         r"|were )?found(?: in)?(?: output directory)?|no new checkpoint|missing checkpoint|no checkpoints? found(?: (?:in|at"
         r"|for))?"
         r"|no steps found in|could not find (?:a )?checkpoint"
-        r"|checkpoint (?:at )?.{0,80}not found(?! in (?:the |your )?(?:graph|model)))(?:[: ]+\(?'?(?P<path>[^\s')]+))?",
+        r"|checkpoint (?:at )?(?:(?!\bkey\b)[^\n]){0,80}not found(?!: key\b| in (?:the |your )?(?:graph|model|checkpoint)))"
+        r"(?:[: ]+\(?'?(?P<path>(?!in\b)[^\s')]+))?",
         why="nothing there is a whole checkpoint of the kind that is looked for ({path})",
         remedy="`holdfast FOLDER` says what is there, whether it is whole, and what is missing.",
         test="path",
