@@ -156,7 +156,8 @@ def pieces(found: Dataset, limit: int) -> Iterator[np.ndarray]:
         and raw.itemsize
         and not found.problem
     ):
-        step, end = max(1, limit // raw.itemsize), found.offset + found.nbytes
+        # small: the file may lie deflated in an archive, and what is inflated is held beside what is made of it
+        step, end = max(1, min(limit, 1 << 22) // raw.itemsize), found.offset + found.nbytes
         if raw.kind == "S":
             step = min(step, 1 << 16)  # as Python objects these take ten times their bytes and more
         for first in range(found.offset, end, step * raw.itemsize):
