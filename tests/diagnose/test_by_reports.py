@@ -136,6 +136,14 @@ def test_other_failures_are_not_claimed_by_their_words(text: str) -> None:
     assert not like_a_checkpoint_failure(read_text(text))
 
 
+def test_a_person_who_tells_of_reloading_is_not_sent_away() -> None:
+    told = "After reloading, my model gives other results than when the run ended, and the file looks as it should"
+    assert like_a_checkpoint_failure(read_text(told))
+    assert not like_a_checkpoint_failure(
+        read_text("My network overfits and the accuracy on the test set is low")
+    )
+
+
 FORWARD = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (32x512 and 784x10)"
 
 

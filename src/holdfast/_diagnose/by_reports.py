@@ -54,6 +54,8 @@ _OTHER = 0.03
 """A text whose chance to be about something else is below this is a checkpoint failure by its words."""
 _OTHER_AROUND = 0.4
 """The same, where the text also speaks of a save or a load."""
+_OTHER_TOLD = 0.12
+"""The same, where a person tells of loading, saving or resuming in words of their own ..."""
 _HEARD = 6
 """... of which at least so many terms are known: one word of one report proves nothing."""
 _OVERRULED = ((0.97, 0.93), (0.8, 0.8), (0.6, 0.7))
@@ -144,7 +146,9 @@ def like_a_checkpoint_failure(reading: Reading) -> bool:
     if "Traceback (most recent call last)" in reading.text:
         return False
     like = _of(reading)
-    return like.heard >= _HEARD and like.elsewhere < (_OTHER_AROUND if around(reading).storing else _OTHER)
+    here = around(reading)
+    other = _OTHER_AROUND if here.storing else _OTHER_TOLD if here.prose else _OTHER
+    return like.heard >= _HEARD and like.elsewhere < other
 
 
 def like_something_else(reading: Reading, held: Collection[Guess]) -> bool:
