@@ -71,6 +71,11 @@ def sink_of(path: Path, **given: Any) -> LocalSink:
     return sink
 
 
+def write_one(sink: LocalSink, items: list[Item], name: str = "x", **given: Any) -> Written:
+    """One file."""
+    return write_tensors(sink, {name: items}, **given)[name]
+
+
 def is_right(path: Path, arrays: dict[str, np.ndarray], written: Written, leaf_bytes: int = LEAF) -> None:
     """The file's bytes and every digest are those of the tensors, one after the other behind the header."""
     found = path.read_bytes()
@@ -101,7 +106,7 @@ def is_right(path: Path, arrays: dict[str, np.ndarray], written: Written, leaf_b
 # -- the same on every way -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_writes_the_same_bytes_and_digests(tmp_path: Path, way: str) -> None:
-    written = write_tensors(sink_of(tmp_path, **WAYS[way]), "x", items_of(MIXED), shown="x")
+    written = write_one(sink_of(tmp_path, **WAYS[way]), items_of(MIXED))
     is_right(tmp_path / "x", MIXED, written)
 
 
@@ -124,7 +129,7 @@ def test_any_sizes(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "LEAF", leaf)
         patch.setattr(runs, "_CACHED", 3000)
-        written = write_tensors(sink, "x", items_of(values), shown="x")
+        written = write_one(sink, items_of(values))
     is_right(folder / "x", values, written, leaf)
     (folder / "x").unlink()
 
@@ -138,7 +143,7 @@ def test_the_default_takes_large_files_past_the_cache_and_small_ones_not(tmp_pat
     if not in_memory(tmp_path):
         assert file.direct, "this disk takes O_DIRECT"
     state = {"a": np.ones(sink.large // 4, np.float32), "b": np.ones(5, np.float32)}
-    write_tensors(sink, "x", items_of(state), shown="x")
+    write_one(sink, items_of(state))
     kinds = [kind for kind, name in sink.operations if name == "x"]
     if not in_memory(tmp_path):
         assert kinds == ["open", "write", "write", "truncate", "fsync", "close"]
@@ -159,7 +164,7 @@ def test_a_file_system_in_memory_is_known(tmp_path: Path) -> None:
 
 def test_a_disk_that_refuses_at_the_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placed, "set_direct", lambda handle, on: False)
-    written = write_tensors(sink_of(tmp_path), "x", items_of(MIXED), shown="x")
+    written = write_one(sink_of(tmp_path), items_of(MIXED))
     is_right(tmp_path / "x", MIXED, written)
 
 
@@ -169,7 +174,7 @@ def test_a_disk_that_refuses_at_a_write(tmp_path: Path, at: int) -> None:
         pytest.skip("a folder in memory is not written past the cache")
     sink = FaultySink(tmp_path, at=at, kinds={"write"}, error=errno.EINVAL)
     sink.large = 0
-    written = write_tensors(sink, "x", items_of(MIXED), shown="x")
+    written = write_one(sink, items_of(MIXED))
     assert sink.struck == 1
     is_right(tmp_path / "x", MIXED, written)
 
@@ -177,7 +182,7 @@ def test_a_disk_that_refuses_at_a_write(tmp_path: Path, at: int) -> None:
 def test_a_hint_that_fails_fails_nothing(tmp_path: Path) -> None:
     sink = FaultySink(tmp_path, at=1, kinds={"writeback"}, direct=False, forever=True)
     sink.large = 0
-    written = write_tensors(sink, "x", items_of(MIXED), shown="x")
+    written = write_one(sink, items_of(MIXED))
     is_right(tmp_path / "x", MIXED, written)
     assert in_memory(tmp_path) or sink.struck <= 2, "it is not asked for again"
 
@@ -186,8 +191,65 @@ def test_a_hint_that_fails_fails_nothing(tmp_path: Path) -> None:
 def test_short_writes_are_continued(tmp_path: Path, way: str) -> None:
     sink = FaultySink(tmp_path, at=1, action="short", forever=True, **WAYS[way])
     sink.large = 0
-    written = write_tensors(sink, "x", items_of(MIXED), shown="x")
+    written = write_one(sink, items_of(MIXED))
     is_right(tmp_path / "x", MIXED, written)
+
+
+# -- several files ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("way", WAYS)
+def test_files_that_are_written_at_a_time_are_right_each(tmp_path: Path, way: str) -> None:
+    (tmp_path / "step").mkdir()
+    states = {
+        "model": MIXED,
+        "optimizer": {
+            f"m{n}": np.random.default_rng(n).standard_normal(900_001, np.float32) for n in range(7)
+        },
+        "empty": {},
+        "small": {"a": np.ones(3, np.float32)},
+    }
+    sink = sink_of(tmp_path, **WAYS[way])
+    sink.piece = 1 << 20
+    files = {name: items_of(values) for name, values in states.items()}
+    written = write_tensors(sink, files, folder="step")
+    assert list(written) == list(states)
+    for name, values in states.items():
+        is_right(tmp_path / "step" / name, values, written[name])
+
+
+@pytest.mark.parametrize("way", ["two threads", "past the cache"])
+def test_threads_spread_over_the_files(tmp_path: Path, way: str) -> None:
+    """While one file's write hangs the other file is written to its end: the kernel lets one thread at a time into a file."""
+    values = {f"t{n}": np.full(LEAF, n, np.uint8) for n in range(4)}
+    sink = FaultySink(tmp_path, at=1, kinds={"write"}, action="hang", **WAYS[way])
+    sink.large, sink.piece = 0, LEAF
+    done: dict[str, Written] = {}
+    thread = threading.Thread(
+        target=lambda: done.update(write_tensors(sink, {"x": items_of(values), "y": items_of(values)}))
+    )
+    thread.start()
+    assert sink.hanging.wait(10)
+
+    def written() -> int:
+        return max(sink.operations.count(("write", name)) for name in ("x", "y"))
+
+    end = time.monotonic() + 10
+    while written() < 5 and time.monotonic() < end:
+        time.sleep(0.005)
+    assert written() >= 5
+    sink.release.set()
+    thread.join(10)
+    for name in ("x", "y"):
+        is_right(tmp_path / name, values, done[name])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_failure_in_one_file_ends_them_all(tmp_path: Path, way: str) -> None:
+    sink = FaultySink(tmp_path, at=3, kinds={"write"}, error=errno.ENOSPC, forever=True, **WAYS[way])
+    sink.large, sink.piece = 0, 1 << 20
+    with pytest.raises(SaveFailed, match="the disk is full"):
+        write_tensors(sink, {name: items_of(MIXED) for name in "xyz"})
+    assert not [name for name in _open_files() if name.startswith(sink.path)]
+    assert not sink.in_flight()
 
 
 # -- values ----------------------------------------------------------------------------------------------------------
@@ -206,7 +268,7 @@ def test_values_are_read_once_and_let_go_of_as_they_are_written(tmp_path: Path, 
         most = max(most, sum(ref() is not None for ref in alive))
         return value
 
-    write_tensors(sink_of(tmp_path, **WAYS[way]), "x", items_of(shapes, read), shown="x")
+    write_one(sink_of(tmp_path, **WAYS[way]), items_of(shapes, read))
     assert sorted(asked) == sorted(shapes)
     assert most <= 2 * WAYS[way].get("threads", 2) + 1, "of 12 tensors"
     assert all(ref() is None for ref in alive)
@@ -217,7 +279,7 @@ def test_a_tensor_that_changed_is_named(tmp_path: Path, way: str) -> None:
     arrays = {"a": np.zeros(3 << 20, np.float32), "b": np.zeros(10, np.float32)}
     broken = {**arrays, "b": np.zeros(11, np.float32)}
     with pytest.raises(SaveFailed, match="changed its shape or dtype") as failed:
-        write_tensors(sink_of(tmp_path, **WAYS[way]), "x", items_of(arrays, broken.__getitem__), shown="x")
+        write_one(sink_of(tmp_path, **WAYS[way]), items_of(arrays, broken.__getitem__))
     assert failed.value.tensor == "b"
 
 
@@ -232,7 +294,7 @@ def test_progress_is_told_by_one_thread_at_a_time(tmp_path: Path, way: str) -> N
         total += count
         inside.release()
 
-    write_tensors(sink_of(tmp_path, **WAYS[way]), "x", items_of(MIXED), shown="x", tell=tell)
+    write_one(sink_of(tmp_path, **WAYS[way]), items_of(MIXED), tell=tell)
     assert total == (tmp_path / "x").stat().st_size
 
 
@@ -242,9 +304,7 @@ def test_one_thread_goes_on_while_another_waits_for_the_disk(tmp_path: Path, way
     sink = FaultySink(tmp_path, at=1, kinds={"write"}, action="hang", **WAYS[way])
     sink.large, sink.piece = 0, LEAF
     done: list[Written] = []
-    thread = threading.Thread(
-        target=lambda: done.append(write_tensors(sink, "x", items_of(values), shown="x"))
-    )
+    thread = threading.Thread(target=lambda: done.append(write_one(sink, items_of(values))))
     thread.start()
     assert sink.hanging.wait(10)
     end = time.monotonic() + 10
@@ -276,7 +336,7 @@ def test_a_failure_anywhere_is_raised_and_leaves_nothing_open_or_running(
     count = FaultySink(tmp_path / "count", **WAYS[way])
     count.make_root()
     count.large, count.piece = 0, 1 << 20
-    write_tensors(count, "x", items_of(MIXED), shown="x")
+    write_one(count, items_of(MIXED))
     times = count.operations.count((kind, "x"))
     assert times or kind == "truncate", "only what is padded is cut"
     before = threading.active_count()
@@ -287,7 +347,7 @@ def test_a_failure_anywhere_is_raised_and_leaves_nothing_open_or_running(
             Path(sink.path).mkdir()
             sink.large, sink.piece = 0, 1 << 20
             with pytest.raises((SaveFailed, Killed)) as failed:
-                write_tensors(sink, "x", items_of(MIXED), shown="x")
+                write_one(sink, items_of(MIXED))
             assert isinstance(failed.value, Killed if action == "kill" else SaveFailed)
             assert not [name for name in _open_files() if name.startswith(sink.path)]
             after = [k for k, _ in sink.operations].count("write")
@@ -302,7 +362,7 @@ def test_the_first_failure_is_what_is_raised_though_others_follow(tmp_path: Path
     sink = FaultySink(tmp_path, at=2, kinds={"write"}, error=errno.ENOSPC, forever=True)
     sink.large, sink.piece = 0, 1 << 20
     with pytest.raises(SaveFailed, match="the disk is full"):
-        write_tensors(sink, "x", items_of(MIXED), shown="x")
+        write_one(sink, items_of(MIXED))
 
 
 def test_a_thread_that_waits_for_a_leaf_of_a_failed_one_ends(tmp_path: Path) -> None:
@@ -311,7 +371,7 @@ def test_a_thread_that_waits_for_a_leaf_of_a_failed_one_ends(tmp_path: Path) -> 
     sink = FaultySink(tmp_path, at=1, kinds={"write"}, action="fail")
     sink.large, sink.piece = 0, BLOCK
     with pytest.raises(SaveFailed):
-        write_tensors(sink, "x", items_of(values), shown="x")
+        write_one(sink, items_of(values))
 
 
 # -- through the vault -----------------------------------------------------------------------------------------------
@@ -345,9 +405,7 @@ def test_what_is_written_is_what_was_hashed_though_somebody_writes_to_it(tmp_pat
     thread = threading.Thread(target=disturb)
     thread.start()
     try:
-        written = [
-            write_tensors(sink_of(tmp_path), f"x{n}", items_of(values), shown=f"x{n}") for n in range(3)
-        ]
+        written = [write_one(sink_of(tmp_path), items_of(values), f"x{n}") for n in range(3)]
     finally:
         stop.set()
         thread.join()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from time import perf_counter
 from typing import Any
@@ -86,12 +86,7 @@ def commit(
     try:
         with group.phase("writing"):
             native = write_native(sink, partial, payload, tell) if group.leads else []
-            written: dict[str, Written] = {}
-            for file, items in payload.files.items():
-                shown = group.place(file)
-                written[file] = reuse(partial, file) or write_tensors(
-                    sink, f"{partial}/{shown}", items, shown=shown, tell=tell, release=True,
-                )  # fmt: skip
+            written = _write_files(sink, partial, payload.files, reuse, group, tell)
             _as_proved(payload, written)
             check()
         times["write"] = perf_counter() - start
@@ -129,6 +124,23 @@ def commit(
     shared = group.share(record)
     assert shared is not None
     return shared
+
+
+def _write_files(
+    sink: Sink,
+    partial: str,
+    files: Mapping[str, Sequence[Item]],
+    reuse: Callable[[str, str], Written | None],
+    group: Coordinator,
+    tell: Callable[[int], None],
+) -> dict[str, Written]:
+    """Put every file of tensors into the partial folder: those that were there before by a link, the others all at a time."""
+    reused = {file: reuse(partial, file) for file in files}
+    places = {file: group.place(file) for file, found in reused.items() if found is None}
+    fresh = write_tensors(
+        sink, {places[file]: files[file] for file in places}, folder=partial, tell=tell, release=True
+    )
+    return {file: found or fresh[places[file]] for file, found in reused.items()}
 
 
 def _demand_space(sink: Sink, payload: Payload) -> None:

@@ -1,9 +1,11 @@
-"""Writes the bytes of one file by several threads, each leaf hashed from the memory that is written.
+"""Writes the bytes of files by several threads, each leaf hashed from the memory that is written.
 
 Two ways. *Past the page cache*: the file is cut into blocks of 8 MiB; a thread copies the block that is next into aligned
 memory, hashes it there, and writes it at its place. A leaf that lies across two blocks is hashed by two threads: the first
-hands its hasher on. *Through it*: a thread takes some leaves and writes and hashes them piece by piece, so that what the
-kernel has copied is hashed while the processor's cache holds it.
+hands its hasher on. *Through it*: a thread takes some leaves, and hashes and writes them piece by piece.
+
+The kernel lets one thread at a time write a file. So the threads spread over the files that are to be written, and a piece is
+hashed before the kernel copies it, which then finds it in the processor's cache.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from ..._storage.direct import aligned_memory
 from ..._storage.placed import PlacedFile
 from ..._storage.sink import SinkFile
 
-__all__ = ["Appended", "Run", "write_runs"]
+__all__ = ["Appended", "Hashed", "Run", "write_runs"]
 
-_CACHED = 1 << 20
-"""Bytes that are hashed at once after they were copied: no more than a processor's cache holds."""
+_CACHED = 512 << 10
+"""Bytes that are hashed at once, next to their being copied: no more than a processor's own cache holds."""
 _WAIT = 0.05
 
 
@@ -44,6 +46,13 @@ class Leaf(NamedTuple):
     offset: int
     length: int
     run: int
+
+
+class Hashed(NamedTuple):
+    """Of one file: the digests of the leaves of each run, and the seconds that all threads together spent on hashing."""
+
+    leaves: list[list[str]]
+    seconds: float
 
 
 class Appended(PlacedFile):
@@ -64,41 +73,75 @@ class Appended(PlacedFile):
 
 
 def write_runs(
-    file: PlacedFile, runs: Sequence[Run], *, threads: int, tell: Callable[[int], None] = lambda _: None
-) -> tuple[list[list[str]], float]:
-    """Write ``runs``, which follow each other from 0 without holes; gives the digests of the leaves of each run, and the
-    seconds that all threads together spent on hashing.
+    files: Sequence[tuple[PlacedFile, Sequence[Run]]],
+    *,
+    threads: int,
+    tell: Callable[[int], None] = lambda _: None,
+) -> list[Hashed]:
+    """Write the runs of each file, which follow each other from 0 without holes; gives what was hashed, file by file.
 
     ``tell`` gets byte counts, never from two threads at once. The first error of a thread stops the others and is raised
     here, when all have ended.
     """
-    leaves = [
-        Leaf(run.offset + at, min(LEAF, run.length - at), number)
-        for number, run in enumerate(runs)
-        for at in range(0, run.length, LEAF)
-    ]
     shared = Shared(tell)
-    work = (_Blocks if file.align > 1 else _Pieces)(file, runs, leaves, shared)
-    run_all(work.tasks(), threads, shared)
-    found: list[list[str]] = [[] for _ in runs]
-    for leaf, digest in zip(leaves, work.digests, strict=True):
-        found[leaf.run].append(digest)
-    return found, work.seconds
+    works = [(_Blocks if file.align > 1 else _Pieces)(file, runs, shared) for file, runs in files]
+    run_all(_spread(works), threads, shared)
+    return [work.hashed() for work in works]
+
+
+def _spread(works: Sequence[_Work]) -> Iterator[Task]:
+    """The tasks of all files, those of one in their order: the next is of the file that fewest threads are at."""
+    waiting = [(work, work.tasks()) for work in works]
+    while waiting:
+        one = min(waiting, key=lambda pair: pair[0].busy)
+        work, tasks = one
+        task = next(tasks, None)
+        if task is None:
+            waiting.remove(one)
+            continue
+        work.begun()
+        yield partial(work.carry_out, task)
 
 
 class _Work:
     """What the threads share: the bytes of the runs as long as they are needed, and the digests that are done."""
 
-    def __init__(self, file: PlacedFile, runs: Sequence[Run], leaves: Sequence[Leaf], shared: Shared) -> None:
-        self.file, self.runs, self.leaves, self.shared = file, runs, leaves, shared
-        self.digests = [""] * len(leaves)
+    def __init__(self, file: PlacedFile, runs: Sequence[Run], shared: Shared) -> None:
+        self.file, self.runs, self.shared = file, runs, shared
+        self.leaves = [
+            Leaf(run.offset + at, min(LEAF, run.length - at), number)
+            for number, run in enumerate(runs)
+            for at in range(0, run.length, LEAF)
+        ]
+        self.digests = [""] * len(self.leaves)
         self.seconds = 0.0
+        self.busy = 0
         self._values: list[np.ndarray | None] = [None] * len(runs)
         self._left = [run.length for run in runs]
         self._guard = threading.Lock()
 
     def tasks(self) -> Iterator[Task]:
         raise NotImplementedError
+
+    def begun(self) -> None:
+        """A thread more is at this file."""
+        with self._guard:
+            self.busy += 1
+
+    def carry_out(self, task: Task, window: memoryview) -> None:
+        """A task of this file, and the thread is free again."""
+        try:
+            task(window)
+        finally:
+            with self._guard:
+                self.busy -= 1
+
+    def hashed(self) -> Hashed:
+        """What all tasks together have hashed."""
+        found: list[list[str]] = [[] for _ in self.runs]
+        for leaf, digest in zip(self.leaves, self.digests, strict=True):
+            found[leaf.run].append(digest)
+        return Hashed(found, self.seconds)
 
     def values(self, number: int) -> np.ndarray:
         """The bytes of a run. One thread reads it (a copy, where the values do not lie as they are stored)."""
@@ -143,10 +186,10 @@ class _Pieces(_Work):
             hasher = blake3()
             for at in range(0, leaf.length, _CACHED):
                 piece = data[at : at + _CACHED]
-                self.file.write_at(piece, leaf.offset + at)
                 begin = perf_counter()
                 hasher.update(piece)
                 hashing += perf_counter() - begin
+                self.file.write_at(piece, leaf.offset + at)
                 self.shared.tell(len(piece))
             self.digests[number] = hasher.hexdigest()
             del data, piece
@@ -167,9 +210,9 @@ class _Part(NamedTuple):
 class _Blocks(_Work):
     """Each task: one block, copied into aligned memory, hashed there, and written."""
 
-    def __init__(self, file: PlacedFile, runs: Sequence[Run], leaves: Sequence[Leaf], shared: Shared) -> None:
-        super().__init__(file, runs, leaves, shared)
-        self._size = leaves[-1].offset + leaves[-1].length
+    def __init__(self, file: PlacedFile, runs: Sequence[Run], shared: Shared) -> None:
+        super().__init__(file, runs, shared)
+        self._size = self.leaves[-1].offset + self.leaves[-1].length
         self._free: list[memoryview] = []
         self._handed: dict[int, blake3] = {}  # block -> the hasher of the leaf that goes on in the next one
         self._change = threading.Condition()

@@ -1,4 +1,4 @@
-"""Writes one safetensors file, hashing while writing: header first, then the tensors in order, each byte once.
+"""Writes safetensors files, hashing while writing: header first, then the tensors in order, each byte once.
 
 Format facts: huggingface/safetensors, README "Format": 8 bytes little-endian length, a JSON header padded with spaces,
 then the data without holes.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from time import perf_counter
 from types import MappingProxyType
@@ -18,10 +19,11 @@ import numpy as np
 from ..._core.errors import SaveFailed
 from ..._integrity.digest import canonical_bytes, file_digest, region_digest
 from ..._record.schema import FileRecord, RegionRecord, StoredRecord
+from ..._storage.placed import PlacedFile
 from ..._storage.sink import Sink
 from ..contents.payload import Item, stored_bytes
 from ..freezing.held import let_go
-from .runs import Appended, Run, write_runs
+from .runs import Appended, Hashed, Run, write_runs
 
 __all__ = ["Written", "write_tensors"]
 
@@ -46,18 +48,41 @@ class Written(NamedTuple):
 
 def write_tensors(
     sink: Sink,
-    name: str,
-    items: Sequence[Item],
+    files: Mapping[str, Sequence[Item]],
     *,
-    shown: str,
+    folder: str = "",
     tell: Callable[[int], None] = lambda _: None,
     release: bool = False,
-) -> Written:
-    """Write ``items`` as the file ``name`` of the sink, and bring it to the medium.
+) -> dict[str, Written]:
+    """Write each file's items into ``folder`` of the sink, all files at a time, and bring them to the medium.
 
-    ``shown`` is the file's name in the record. Each item's values are read when its turn comes and let go of after.
-    ``tell`` gets byte counts. ``release``: nobody reads the items again, and what they hold may go. Raises :class:`SaveFailed`.
+    Each item's values are read when its turn comes and let go of after. ``tell`` gets byte counts. ``release``: nobody reads
+    the items again, and what they hold may go. Raises :class:`SaveFailed`.
     """
+    runs = {name: _runs_of(items, release) for name, items in files.items()}
+    done: dict[str, Written] = {}
+    with ExitStack() as opened:
+        together: dict[str, PlacedFile] = {}
+        for name in files:
+            place = f"{folder}/{name}" if folder else name
+            size = runs[name][-1].offset + runs[name][-1].length
+            placed = sink.create_placed(place, size)
+            file = placed or Appended(sink.create(place))
+            opened.callback(file.close)
+            if placed is not None:
+                together[name] = placed
+                continue
+            (hashed,) = write_runs([(file, runs[name])], threads=1, tell=tell)
+            done[name] = _written(name, files[name], runs[name], hashed, _forced(file))
+        both = [(file, runs[name]) for name, file in together.items()]
+        all_hashed = write_runs(both, threads=sink.threads, tell=tell) if both else []
+        for (name, file), hashed in zip(together.items(), all_hashed, strict=True):
+            done[name] = _written(name, files[name], runs[name], hashed, _forced(file))
+    return {name: done[name] for name in files}
+
+
+def _runs_of(items: Sequence[Item], release: bool) -> list[Run]:
+    """The header and the tensors behind it."""
     head = _header(items)
     runs = [Run(0, len(head), lambda: memoryview(head))]
     for item in items:
@@ -65,20 +90,24 @@ def write_tensors(
         runs.append(
             Run(last.offset + last.length, stored_bytes(item.spec), partial(_bytes_of, item, release))
         )
-    size = runs[-1].offset + runs[-1].length
-    placed = sink.create_placed(name, size)
-    file = placed or Appended(sink.create(name))
-    try:
-        leaves, hashing = write_runs(file, runs, threads=sink.threads if placed else 1, tell=tell)
-        begin = perf_counter()
-        file.sync()
-        forcing = perf_counter() - begin
-    finally:
-        file.close()
+    return runs
+
+
+def _forced(file: PlacedFile) -> float:
+    """Bring a file to the medium; gives the seconds."""
+    begin = perf_counter()
+    file.sync()
+    return perf_counter() - begin
+
+
+def _written(
+    name: str, items: Sequence[Item], runs: Sequence[Run], hashed: Hashed, forcing: float
+) -> Written:
+    leaves = hashed.leaves
     sums = [(run.length, region_digest(run.length, found)) for run, found in zip(runs, leaves, strict=True)]
     places: dict[str, tuple[StoredRecord, str]] = {}
     for item, run, (_, digest) in zip(items, runs[1:], sums[1:], strict=True):
-        place = StoredRecord(shown, run.offset, run.length)
+        place = StoredRecord(name, run.offset, run.length)
         for spec in (item.spec, *item.others):
             places[spec.name] = (place, digest)
     rows = tuple(
@@ -86,8 +115,10 @@ def write_tensors(
         for number, (run, found) in enumerate(zip(runs, leaves, strict=True))
         if run.length
     )
+    size = runs[-1].offset + runs[-1].length
     whole = file_digest(size, [(length, digest) for length, digest in sums if length])
-    return Written(FileRecord(shown, size, whole, rows), places, {"hash": hashing, "fsync": forcing})
+    record = FileRecord(name, size, whole, rows)
+    return Written(record, places, {"hash": hashed.seconds, "fsync": forcing})
 
 
 def _bytes_of(item: Item, release: bool) -> memoryview:
