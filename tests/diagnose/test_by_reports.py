@@ -41,6 +41,7 @@ def test_the_table_is_whole() -> None:
 def test_terms_are_words_pairs_parts_and_endings() -> None:
     found = terms("KeyError: load_state_dict of 0xdeadbeef in 27 model.PTH")
     assert {"keyerror", "load_state_dict", "0", "of hexaddr", "~state", "~error", ".pth", "hexaddr"} <= found
+    assert {"^keye", "^keyer", "^keyerr", "^load", "^dict"} <= found
     assert "27" not in found
 
 
@@ -142,6 +143,30 @@ def test_a_person_who_tells_of_reloading_is_not_sent_away() -> None:
     assert not like_a_checkpoint_failure(
         read_text("My network overfits and the accuracy on the test set is low")
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Training gets slower and slower. The first epoch takes ten minutes, the tenth takes half an hour.",
+        "My classifier always says cat. Precision for dogs is zero although both classes have the same number of pictures.",
+        "Loss turns into NaN after forty batches with mixed precision, with float32 it does not.",
+        "Which learning rate goes with a batch of 4096? With the default the loss stays where it is.",
+        "The GPU is used at 3 percent only, the CPU is at 100. How do I make the input pipeline faster?",
+        "ImportError after I upgraded numpy, the example from the first page of the tutorial does not start any more.",
+        "Two GPUs are not faster than one, the second one waits most of the time.",
+        "Please add a callback that plots the gradients of each layer to the dashboard.",
+        "I trained the same network twice with the same seed and the final accuracy is not the same.",
+        "My custom loss returns one number per sample, and fit says that the output must be a scalar.",
+    ],
+)
+def test_people_who_tell_of_their_training_are_told_that_it_is_no_checkpoint(text: str) -> None:
+    assert not holdfast.diagnose(text, files=False).is_checkpoint_failure
+
+
+def test_beginnings_of_words_alone_are_no_evidence() -> None:
+    assert likeness(terms("restoring checkpoints")).heard >= 2
+    assert likeness({"^rest", "^resto", "^restor", "^chec", "^check"}).heard == 0
 
 
 FORWARD = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (32x512 and 784x10)"

@@ -43,6 +43,25 @@ def test_a_wrapper_prefix_is_proved_on_the_file(tmp_path: Path) -> None:
     assert "module." in proved.causes[0].found
 
 
+def test_another_size_in_a_training_checkpoint_is_no_other_name(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": net(16).state_dict(), "epoch": 3}, path)
+    error = raised(lambda: net().load_state_dict(torch.load(path)["state_dict"]))
+    found = holdfast.diagnose(error, checkpoint=path)
+    assert (found.causes[0].label, found.causes[0].status) == ("shape-mismatch", "proved")
+    assert "[16, 4]" in found.causes[0].found
+    assert "renamed" not in {c.label for c in found.causes if c.status == "proved"}
+
+
+def test_an_entry_of_the_saved_dictionary_is_no_part_of_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": net().state_dict(), "epoch": 3}, path)
+    error = raised(lambda: net().load_state_dict({k: v for k, v in torch.load(path).items() if k == "none"}))
+    proved = holdfast.diagnose(error, checkpoint=path).causes[0]
+    assert (proved.label, proved.status) == ("renamed", "proved")
+    assert 'checkpoint["state_dict"]' in proved.remedy and "Strip" not in proved.remedy
+
+
 def test_a_truly_missing_layer_is_proved_and_renaming_refuted(tmp_path: Path) -> None:
     path = tmp_path / "small.pt"
     torch.save(torch.nn.Sequential(torch.nn.Linear(4, 8)).state_dict(), path)
@@ -79,6 +98,14 @@ def test_a_path_that_is_not_there_names_what_is(tmp_path: Path) -> None:
     found = holdfast.diagnose(error, checkpoint=tmp_path / "model-1000.pt")
     assert (found.causes[0].label, found.causes[0].status) == ("not-found", "proved")
     assert "model-100.pt" in found.causes[0].found
+
+
+def test_a_folder_where_a_file_is_wanted_says_which_files_are_in_it(tmp_path: Path) -> None:
+    torch.save(net().state_dict(), tmp_path / "model-100.pt")
+    error = raised(lambda: torch.load(tmp_path))
+    found = holdfast.diagnose(error, checkpoint=tmp_path)
+    assert (found.causes[0].label, found.causes[0].status) == ("not-found", "proved")
+    assert "in it is model-100.pt" in found.causes[0].found
 
 
 def test_shapes_and_groups(tmp_path: Path) -> None:
@@ -204,3 +231,18 @@ def test_the_hook_prints_the_cause_and_keeps_the_exit_code(tmp_path: Path) -> No
     assert done.returncode == 1
     assert "holdfast: corrupt" in done.stderr
     assert "web page" in done.stderr
+
+
+def test_a_refusal_is_no_word_on_a_file_system() -> None:
+    text = "in restore\nRefused: nothing was restored; a restore of the checkpoint refuses until 2 errors are settled"
+    assert "storage" not in [cause.label for cause in holdfast.diagnose(text).causes]
+    mounted = "saving the checkpoint\nOSError: the fuse mount of the bucket: operation not supported"
+    assert "storage" in [cause.label for cause in holdfast.diagnose(mounted).causes]
+
+
+def test_an_error_of_this_package_says_itself_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    torch.save(net().state_dict(), path)
+    with pytest.raises(holdfast.RestoreRefused) as told, holdfast.explaining():
+        holdfast.restore(path, model=net(9))
+    assert not hasattr(told.value, "__notes__")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from .._core.errors import HoldfastError
 from .diagnose import ELSE, diagnose
 from .diagnosis import Diagnosis
 
@@ -37,8 +38,11 @@ def explaining(checkpoint: Any = None) -> Iterator[None]:
 
 def explained(error: BaseException, checkpoint: Any = None) -> Diagnosis | None:
     """Diagnose ``error`` and note on it what was found; ``None`` where it is no checkpoint failure, or bears a diagnosis
-    already. Nothing that goes wrong here hides the exception."""
-    if any(note.startswith(_MARK) for note in getattr(error, "__notes__", ())):
+    already, or where it is an error of this package: those say themselves what to do. Nothing that goes wrong here hides the
+    exception."""
+    if isinstance(error, HoldfastError) or any(
+        note.startswith(_MARK) for note in getattr(error, "__notes__", ())
+    ):
         return None
     try:
         found = diagnose(error, checkpoint=checkpoint)

@@ -109,7 +109,8 @@ class Around(NamedTuple):
     """``saving`` and ``loading``: functions on the way, or words beside words for checkpoints, say so. ``calls``: functions
     say so. ``files``: files on the way are those of saving and loading. ``alone``: the message stands alone, without any frame
     of a traceback, as people quote it. ``computing``: a step of training, or its data, was under way, and no save or load.
-    ``prose``: nothing that a program prints: somebody tells of something saved."""
+    ``prose``: nothing that a program prints: somebody tells of something saved. ``kept``: a checkpoint, its file or weights are
+    named."""
 
     saving: bool
     loading: bool
@@ -118,6 +119,7 @@ class Around(NamedTuple):
     alone: bool
     computing: bool
     prose: bool = False
+    kept: bool = False
 
     @property
     def storing(self) -> bool:
@@ -162,6 +164,7 @@ def around(reading: Reading) -> Around:
         not (saves or loads)
         and (not reading.calls.isdisjoint(_COMPUTES) or re.search(_DATA, lower) is not None),
         _prose(reading, lower),
+        kept,
     )
 
 

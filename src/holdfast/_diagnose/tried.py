@@ -51,6 +51,9 @@ def tried(
                 )
                 _numbered(causes, path)
             continue
+        if Path(path).is_dir() and any(guess.entry == "is-a-directory" for guess in guesses):
+            _prove(causes, "not-found", _folder_at(path))
+            continue
         if any(guess.test == "space" for guess in guesses):
             _space(causes, path)
         report = _doctor(path)
@@ -93,6 +96,12 @@ def _nothing_at(path: str) -> str:
     close = get_close_matches(place.name, names, 3, 0.5)
     shown = ", ".join(close or names[:5]) or "nothing"
     return f"nothing lies at {path}; in that folder there is {shown}"
+
+
+def _folder_at(path: str) -> str:
+    names = sorted(entry.name for entry in Path(path).iterdir() if entry.is_file())
+    shown = ", ".join(names[:5]) or "no file"
+    return f"a folder lies at {path}; in it {'is' if len(names) < 2 else 'are'} {shown}{' ...' if len(names) > 5 else ''}"
 
 
 def _numbered(causes: dict[str, DiagnosedCause], path: str) -> None:
@@ -227,10 +236,11 @@ def _by_names(causes: dict[str, DiagnosedCause], tests: dict[str, Guess], path: 
         if isinstance(facts.get("unexpected"), list)
         else []
     )
-    key = facts.get("key") or facts.get("tensor")
+    sized = isinstance(facts.get("checkpoint"), tuple)  # what was found under its name, in another shape
+    key = facts.get("key") or (None if sized else facts.get("tensor"))
     if isinstance(key, str) and not missing and not unexpected:
         missing = [key.strip("\"'")]
-    if not missing and not unexpected:
+    if not missing and not unexpected and not sized:
         return
     try:
         with open_path(path) as stored:
@@ -263,17 +273,19 @@ def _held_against(
             found[name] = hit
     if missing and found and len(found) >= 0.6 * len(missing):
         name, other = next(iter(found.items()))
-        _prove(causes, "renamed", f"the file holds `{name}` as `{other}`", _mapped(name, other))
+        _prove(causes, "renamed", f"the file holds `{name}` as `{other}`")
+        # both names are known now, which the text alone could only guess
+        causes["renamed"] = replace(causes["renamed"], remedy=_mapped(name, other, stored.format))
         _refute(causes, "missing-tensor", "the file has these tensors under other names")
         return
     if missing and len(absent) == len(missing):
         _refute(causes, "renamed", "no name in the file ends like the missing ones")
         _prove(causes, "missing-tensor", f"the file has no `{absent[0]}`, under no name that ends like it")
     shape, sized = facts.get("checkpoint"), facts.get("tensor")
-    if isinstance(shape, tuple) and isinstance(sized, str) and sized in names:
-        there = tuple(stored[names[sized]].shape)
-        if there == shape:
-            _prove(causes, "shape-mismatch", f"`{sized}` has shape {list(there)} in the file")
+    if isinstance(shape, tuple) and isinstance(sized, str):
+        hits = [sized] if sized in names else [n for n in names if n.endswith((f".{sized}", f"/{sized}"))]
+        if any(tuple(stored[names[name]].shape) == shape for name in hits):
+            _prove(causes, "shape-mismatch", f"`{sized}` has shape {list(shape)} in the file")
 
 
 def _by_groups(causes: dict[str, DiagnosedCause], path: str) -> None:
@@ -310,8 +322,13 @@ def _grouped(optimizer: OptimizerSpec, stored: Catalog) -> str:
     return f"in the file the {kind} at `{optimizer.name}` is of {many} group{'s' * (many != 1)}: {', '.join(parts)}{frozen}"
 
 
-def _mapped(name: str, other: str) -> str:
+def _mapped(name: str, other: str, kind: str) -> str:
     if other.endswith(name):
         front = other[: -len(name)]
+        if kind.startswith("torch") and front.endswith(
+            "/"
+        ):  # an entry of the saved dictionary, not a part of a name
+            entry = "".join(f'["{word}"]' for word in front.strip("/").split("/"))
+            return f"The file holds a dictionary, and these lie in an entry of it: give what is at `checkpoint{entry}`."
         return f"Strip `{front}` from the file's names: `sd = {{k.removeprefix('{front}'): v for k, v in sd.items()}}`."
     return f"Put `{name[: -len(other)]}` in front of the file's names, or load into the unwrapped model."

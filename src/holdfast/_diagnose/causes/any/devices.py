@@ -73,7 +73,9 @@ ENTRIES = (
         ("deserialize object on", "no cuda gpus are available", "orch not compiled with cuda enabled"),
         r"attempting to deserialize object on (?:a )?(?P<device>[\w ]*?device ?\d*|CUDA device|MPS|HPU"
         r"|XPU)? ?.{0,40}?but torch\.(?P<kind>\w+(?:\.\w+)*)\.(?:is_available\(\) is False"
-        r"|device_count\(\) is (?P<count>\d+))|No CUDA GPUs are available|torch not compiled with CUDA enabled",
+        r"|device_count\(\) is (?P<count>\d+))"
+        r"|attempting to deserialize object on (?:a )?(?P<device2>(?:CUDA|MPS|HPU|XPU)(?: device \d+)?)"
+        r"|No CUDA GPUs are available|torch not compiled with CUDA enabled",
         why="the tensors were saved on a device that is not here ({device}; there are {count})",
         remedy="`torch.load(path, map_location='cpu')`, then move the model.",
         weight=0.95,

@@ -67,4 +67,16 @@ ENTRIES = (
         weigh=ranked(("dtype-mismatch", 0.74), ("version-mismatch", 0.56), ("unserialisable", 0.44)),
         example="TypeError: data type 'bfloat16' not understood (np.load of a checkpoint)",
     ),
+    Entry(
+        "jax-plain-bfloat16",
+        "dtype-mismatch",
+        ("jax only supports number and bool dtypes",),
+        r"jax only supports number and bool dtypes, got dtype (?P<type>\|?V2|bfloat16|float8\w*|u?int4|void\d*)",
+        why="the array's type is {type} in a form that JAX does not know: numpy holds such numbers only by "
+        "`ml_dtypes`, and it was read without it (or with another version)",
+        remedy="Read with the `ml_dtypes` that JAX was built for, or view the bytes: `array.view(ml_dtypes.bfloat16)`.",
+        also=("version-mismatch",),
+        weight=0.84,
+        example="TypeError: JAX only supports number and bool dtypes, got dtype |V2 in asarray",
+    ),
 )

@@ -89,6 +89,20 @@ ENTRIES = (
         ),
     ),
     Entry(
+        "slot-absent",
+        "optimizer-structure",
+        ("exp_avg", "max_exp_avg", "momentum_buffer", "square_avg", "acc_delta", "keyerror"),
+        r"KeyError:? ?\(?['\"]?(?P<slot>(?:max_)?exp_(?:avg|inf)\w*|momentum_buffer|square_avg|acc_delta|grad_avg"
+        r"|state_sum)['\"]?",
+        why="a step looks for the moment `{slot}`, which the restored state does not have: it was saved by another optimizer, "
+        "or by another version or setting of it",
+        remedy="Build the optimizer as it was when it was saved, or leave its state out of the load on purpose; "
+        "`holdfast check CKPT module:factory` names what differs.",
+        also=("version-mismatch", "resume-state"),
+        weight=0.86,
+        example="    exp_avg, exp_avg_sq = state['exp_avg'], state['exp_avg_sq']\nKeyError: 'exp_avg'",
+    ),
+    Entry(
         "torch-step-devices",
         "device-mismatch",
         ("expected all tensors to be on the same device",),

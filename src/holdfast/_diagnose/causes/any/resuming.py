@@ -57,8 +57,10 @@ ENTRIES = (
             "were not used when initializing",
             "some weights of",
             "some layers of",
+            "some weights from",
+            "some layers from",
         ),
-        r"Some (?:weights|layers) of (?:the model checkpoint at )?(?P<model>[\w./\-]+) were not (?:initialized from"
+        r"Some (?:weights|layers) (?:of|from) (?:the model checkpoint at )?(?P<model>[\w./\-]+) were not (?:initialized from"
         r"|used when initializing)|newly initialized: (?P<names>.{0,200})",
         why="the checkpoint lacks tensors that the model has; they stay at random values ({names})",
         remedy=(

@@ -336,7 +336,7 @@ ENTRIES = (
         r"|Exception)|(?:PutObject|UploadPart|multipart upload).{0,120}(?:fail|error)"
         r"|(?:gs|s3|hdfs|abfss?)://\S{1,200} ?.{0,120}?(?:denied|forbidden|failed|error|timed out"
         r"|not implemented|unavailable|throttl|40[13]|50[0-9])"
-        r"|(?:dbfs|fuse).{0,160}(?:not supported|error|failed|operation)",
+        r"|\b(?:dbfs|fuse)\b.{0,160}(?:not supported|error|failed|operation)",
         why="the object store or its mount refused or failed",
         remedy="Check credentials, rate limits and the mount; save to a local disk and upload afterwards.",
         where=storing,

@@ -73,7 +73,7 @@ ENTRIES = (
             ("corrupt", 0.78), ("incomplete-save", 0.68), ("version-mismatch", 0.55), ("format-mismatch", 0.5)
         ),
         test="whole",
-        example="Exception: EOF while parsing a value at line 1 column 0",
+        example="    tokenizer = AutoTokenizer.from_pretrained(path)\nException: EOF while parsing a value at line 1 column 0",
     ),
     Entry(
         "tokenizer-added-tokens",

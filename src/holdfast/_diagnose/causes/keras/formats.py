@@ -34,9 +34,25 @@ def ending(look: Look) -> list[Guess]:
     ]
 
 
+_HALF_A_MODULE = (
+    "TensorFlow Hub's cache holds the module's folder but not what is in it: a download was interrupted, or a cleaner of "
+    "temporary files took the files and left the folders"
+)
+_EMPTY_CACHE = (
+    "Delete that folder, so that it is downloaded again, and set `TFHUB_CACHE_DIR` to a place that is kept."
+)
+
+
 def folder_or_checkpoint(look: Look) -> list[Guess]:
     """A converter that is told by name that its input is a SavedModel: what lies there mostly is another kind of export."""
     plain = look.entry.guess(look)
+    if "tfhub_modules" in look.facts().get("path", ""):
+        return [
+            look.entry.guess(
+                look, "incomplete-save", confidence=0.93, why=_HALF_A_MODULE, remedy=_EMPTY_CACHE
+            ),
+            plain,
+        ]
     if (
         re.search(r"--saved_model_dir|--input_format[= ]\S*saved_model|from_saved_model", look.reading.flat)
         is None
@@ -45,6 +61,19 @@ def folder_or_checkpoint(look: Look) -> list[Guess]:
     why = "the converter was told that this is a SavedModel, and the folder holds another kind of export or checkpoint"
     remedy = "Export a SavedModel from the checkpoint first (`tf.saved_model.save`, the model's export script), and convert that."
     return [look.entry.guess(look, "format-mismatch", confidence=0.93, why=why, remedy=remedy), plain]
+
+
+def hub_or_own(look: Look) -> list[Guess]:
+    """A folder of TensorFlow Hub's cache was emptied; any other may hold another kind of model."""
+    half = look.entry.guess(look)
+    if look.facts().get("path") or "tfhub" in look.reading.lower or "tf-hub" in look.reading.lower:
+        return [half]
+    why = "the folder holds no SavedModel: neither `saved_model.pb` nor `saved_model.pbtxt`"
+    remedy = "`holdfast FOLDER` says what lies there; give the folder that holds saved_model.pb."
+    return [
+        look.entry.guess(look, "format-mismatch", confidence=0.72, why=why, remedy=remedy),
+        look.entry.guess(look, confidence=0.6),
+    ]
 
 
 ENTRIES = (
@@ -116,6 +145,21 @@ ENTRIES = (
         weight=0.9,
         test="path",
         example="OSError: SavedModel file does not exist at: model/{saved_model.pbtxt|saved_model.pb}",
+    ),
+    Entry(
+        "hub-module-emptied",
+        "incomplete-save",
+        ("incompatible/unknown type",),
+        r"model of incompatible/unknown type\.? ?'?(?P<path>\S*tfhub_modules[^\s']*|)'?(?: contains neither)?",
+        why=_HALF_A_MODULE,
+        remedy=_EMPTY_CACHE,
+        weigh=hub_or_own,
+        also=("not-found", "format-mismatch"),
+        weight=0.9,
+        example=(
+            "ValueError: Trying to load a model of incompatible/unknown type. '/tmp/tfhub_modules/1a2b' contains neither "
+            "'saved_model.pb' nor 'saved_model.pbtxt'."
+        ),
     ),
     Entry(
         "savedmodel-tags",

@@ -65,7 +65,7 @@ ENTRIES = (
         ),
         weigh=ranked(("version-mismatch", 0.62), ("custom-object", 0.56), ("graph-lifecycle", 0.5)),
         where=loading_or_alone,
-        example="TypeError: call(inputs, training) missing 1 required argument: training",
+        example="model = tf.saved_model.load(path)\nTypeError: call(inputs, training) missing 1 required argument: training",
     ),
     Entry(
         "keras-loaded-in-a-server",

@@ -167,8 +167,9 @@ ENTRIES = (
     Entry(
         "hdf5-header-size",
         "size-limit",
-        ("object header message is too large", "object header message", "unable to create attribute ("),
-        r"object header message is too large|unable to create attribute \(.{0,60}too large",
+        ("object header message", "unable to create attribute (", "object header"),
+        r"object header message is too large|unable to create attribute \(.{0,60}too large"
+        r"|object headers?(?: messages?)?.{0,20}?(?:larger|bigger|more|over) than 64",
         why="an attribute is larger than an HDF5 header takes (64 KB): very many or very long layer names",
         remedy="Use the `.keras` or `.weights.h5` format of Keras 3, shorter names, or fewer layers at the top.",
         weight=0.96,

@@ -112,7 +112,7 @@ ENTRIES = (
         ("unknown ", "could not locate ", "invalid "),
         r"(?:(?:Unknown|Invalid) (?:layer|loss function|metric function|loss|metric|initializer|optimizer"
         r"|object|config_item)s?:? ?'?"
-        r"|Could not locate (?:class|function) ')(?P<name>[\w.>]+)",
+        r"|Could not locate (?:class|function) ')(?P<name>[\w.>]+)(?![\w.>]| ?[+*/])",
         why=(
             "`{name}` is a class of Keras itself, which this version does not have (or keeps elsewhere): "
             "the file is of another version"

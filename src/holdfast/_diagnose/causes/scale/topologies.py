@@ -21,6 +21,17 @@ def parts_counted(look: Look) -> list[Guess]:
 
 ENTRIES = (
     Entry(
+        "shards-by-devices",
+        "topology",
+        ("incompatible checkpoints",),
+        r"incompatible checkpoints (?P<a>\([\d, ]*\)) vs (?P<b>\([\d, ]*\))",
+        why="a shard of the checkpoint has shape {a}, the one that is wanted here {b}: saved in another number of shards, or "
+        "of a model of other sizes",
+        remedy="Load with as many shards (devices, cores per replica) and the same model configuration as it was saved with.",
+        weigh=ranked(("topology", 0.78), ("shape-mismatch", 0.7)),
+        example="AssertionError: Incompatible checkpoints (1, 800, 64) vs (1, 6400, 64)",
+    ),
+    Entry(
         "deepspeed-world",
         "topology",
         ("but the current world size", "checkpoint", "saved", "loaded"),

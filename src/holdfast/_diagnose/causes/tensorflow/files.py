@@ -252,7 +252,7 @@ ENTRIES = (
         where=apart_from_steps,
         types=("DataLossError",),
         test="whole",
-        example="DataLossError: truncated record at 4096",
+        example="DataLossError: Unable to open table file model.ckpt: Data loss: corrupted block",
     ),
     Entry(
         "tf-io-error-file",

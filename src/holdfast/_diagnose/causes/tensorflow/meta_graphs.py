@@ -49,7 +49,7 @@ ENTRIES = (
         why="functions of the SavedModel have gradients of their own that were not saved: it can predict, and not be trained on",
         remedy="Save with `tf.saved_model.SaveOptions(experimental_custom_gradients=True)`, or keep code and "
         "weights to train on.",
-        weigh=ranked(("unserialisable", 0.56), ("version-mismatch", 0.5), ("custom-object", 0.46)),
+        weigh=ranked(("unserialisable", 0.74), ("version-mismatch", 0.5), ("custom-object", 0.46)),
         example="Importing a function (__inference_swish) with ops with unsaved custom gradients. Will likely fail",
     ),
     Entry(

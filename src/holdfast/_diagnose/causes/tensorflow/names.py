@@ -363,7 +363,8 @@ ENTRIES = (
             "values of the checkpoint were taken by nothing so far: variables that are not built yet, or objects "
             "that the program does not have"
         ),
-        remedy="Build the model (call it once) before restoring, then `status.assert_consumed()` names what is left.",
+        remedy="Build the model (call it once) and the optimizer (`optimizer.build(model.trainable_variables)`) before "
+        "restoring, then `status.assert_consumed()` names what is left.",
         weigh=unresolved,
         weight=0.7,
         example="WARNING:tensorflow:Value in checkpoint could not be found in the restored object: (root).dense.kernel",

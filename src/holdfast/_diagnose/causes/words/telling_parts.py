@@ -19,7 +19,29 @@ _UNWRITTEN = (
     r"(?:being )?(?:saved|written))"
 )
 
+_PROVED = "`holdfast check CKPT module:factory` proves it and names the edit."
+
 ENTRIES = (
+    told(
+        "told-compiled",
+        (("renamed", 0.74), ("missing-tensor", 0.5)),
+        "compil|_orig_mod",
+        r"\b_orig_mod\b|(?:torch\.compile|compile: ?True)\b.{0,200}?\b(?:keys?\b|key-mismatch|state_dict|prefix|missing)"
+        r"|\b(?:keys?|state_dict|prefix|load\w*|resum\w*|restart\w*)\b.{0,120}?\b(?:with|after|by|using|and|un-?|non-?)"
+        r" ?(?:\w+ ){0,5}?(?:torch\.compile|compiled)\b",
+        "a compiled model's state has `_orig_mod.` before every name, a plain one's has not",
+        "Save `model._orig_mod.state_dict()` (or take the prefix off); " + _PROVED,
+        "Loading a checkpoint fails after training with torch.compile",
+    ),
+    told(
+        "told-wrapped",
+        (("renamed", 0.78), ("topology", 0.6)),
+        "dataparallel",
+        r"(?:Distributed)?DataParallel\b.{0,300}?\b(?:state_dict|keys?)\b|\b(?:state_dict|keys?)\b.{0,300}?(?:Distributed)?DataParallel\b",
+        "a model in DataParallel or DistributedDataParallel has `module.` before every name, a plain one has not",
+        "Save `model.module.state_dict()` (or take the prefix off); " + _PROVED,
+        "The keys do not match when a model trained with DataParallel is loaded on one GPU",
+    ),
     told(
         "told-layers-not-taken",
         (("missing-tensor", 0.72), ("renamed", 0.5), ("metrics", 0.48)),
