@@ -18,6 +18,7 @@ demo: $(DEMO_STAMP)
 
 ## test          every test but the long sweeps, with the real frameworks
 test: $(STAMP)
+	$(BIN)/python -m compileall -q src # for the hundreds of processes that tests start, also where Python may write none
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadscope --max-worker-restart=0 $(PYTEST_ARGS)
 
 ## test-long     fuzzing and the long sweeps

@@ -65,7 +65,7 @@ EXPECTED = {
     "optimizer_order_restore": Expect(0, ("a/kernel holds the values of sequential/b/kernel",), ("T231",)),
     "layer_names_ignored": Expect(0, ("decoder/kernel holds the values of sequential/encoder/kernel",), ("T231",)),
 }  # fmt: skip
-IN_EVERY_RUN = ("torch_upgrade", "missing_layer", "deferred_restore_subclassed", "learning_rate_then_restore")
+IN_EVERY_RUN = ("torch_upgrade", "missing_layer", "deferred_restore_subclassed")
 
 
 class Run(NamedTuple):

@@ -136,3 +136,10 @@ def test_the_work_grows_with_the_layers_and_no_faster() -> None:
     few, many = layers(200), layers(2_000)
     assert len(keras_modules(many)) == 2_001
     assert calls_of(lambda: keras_modules(many)) < 11 * calls_of(lambda: keras_modules(few))
+
+
+def test_what_build_settles_is_no_setting_before_it() -> None:
+    unbuilt = {"name": "mha", "num_heads": 2, "attention_axes": None}
+    assert keras_module_config(unbuilt) == {"num_heads": 2}
+    assert keras_module_config({**unbuilt, "attention_axes": (1,)}) == {"num_heads": 2, "attention_axes": [1]}
+    assert keras_module_config({"name": "sequential", "build_input_shape": (8, 4)}) == {}

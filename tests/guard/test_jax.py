@@ -482,3 +482,13 @@ def test_a_folder_that_is_deleted_first(tmp_path: Path, watched: Watched) -> Non
     assert [f.severity for f in notes] == ["note"]
     assert "deletes the folder that is there" in notes[0].message
     assert watched.codes() == []
+
+
+def test_a_plain_number_that_comes_back_as_an_array_is_no_loss(watched: Watched) -> None:
+    """A ``TrainState`` is made with ``step=0``; after a jitted step it is an array, and so it is in the file."""
+    made = TrainState.create(apply_fn=None, params=weights(1), tx=optax.adam(0.1))
+    saved = serialization.to_bytes(made.replace(step=jnp.asarray(6)))
+    came = serialization.from_bytes(made, saved)
+    assert int(came.step) == 6
+    assert "initial value" not in watched.seen[-1].sentence
+    assert watched.codes() == []

@@ -295,3 +295,51 @@ def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     assert not hasattr(keras.Model.load_weights, "__wrapped__") or "holdfast" not in str(
         keras.Model.load_weights.__code__.co_filename
     )
+
+
+def test_who_asks_for_what_fits_is_told_nothing_of_the_optimizer(tmp_path: Path, seen: list[Seen]) -> None:
+    path = tmp_path / "a.weights.h5"
+    fitted().save_weights(path)
+    other = compiled(8, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other.load_weights(path, skip_mismatch=True)
+    told = len(seen)
+    other.fit(nets.X, np.zeros((len(nets.X), 5), "float32"), verbose=0)
+    assert grave(seen) == []
+    assert len(seen) == told
+
+
+def test_weights_that_a_frozen_model_takes_in_another_order(tmp_path: Path, seen: list[Seen]) -> None:
+    """Legacy HDF5 keeps the trainable weights of a nested model first, and takes them so."""
+
+    def made(*, frozen: bool) -> Any:
+        layers = keras.layers
+        inner = keras.Sequential(
+            [
+                keras.Input((4,)),
+                layers.Dense(4, name="a"),
+                layers.BatchNormalization(name="n"),
+                layers.Dense(4, name="b"),
+            ],
+            name="inner",
+        )
+        inner.trainable = not frozen
+        return keras.Sequential([keras.Input((4,)), inner, layers.Dense(2, name="head")])
+
+    first = made(frozen=False)
+    for weight in first.weights:
+        weight.assign(np.random.default_rng(len(weight.path)).normal(size=weight.shape))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first.save(tmp_path / "a.h5")
+        seen.clear()
+        made(frozen=True).load_weights(tmp_path / "a.h5", by_name=True, skip_mismatch=True)
+    assert "T231" in grave(seen)
+    finding = next(f for s in seen for f in s.findings if f.code == "T231")
+    assert "what is trainable first" in finding.message
+    assert (finding.remedy or "").startswith("Load before anything is frozen")
+    other = made(frozen=False)
+    seen.clear()
+    other.load_weights(tmp_path / "a.h5")
+    assert grave(seen) == []

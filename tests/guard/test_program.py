@@ -61,18 +61,28 @@ def guarded(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return python(folder, "-m", "holdfast", "run", *words)
 
 
-def test_results_are_the_same_bit_for_bit_and_standard_output_is_the_programs(tmp_path: Path) -> None:
-    written(tmp_path, TRAIN)
-    plain, watched = python(tmp_path, "train.py"), guarded(tmp_path, "train.py")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], ...]:
+    """The right program under ``python`` and under ``holdfast run``."""
+    folder = tmp_path_factory.mktemp("trained")
+    written(folder, TRAIN)
+    return python(folder, "train.py"), guarded(folder, "train.py")
+
+
+def test_results_are_the_same_bit_for_bit_and_standard_output_is_the_programs(
+    trained: tuple[subprocess.CompletedProcess[str], ...],
+) -> None:
+    plain, watched = trained
     assert plain.returncode == watched.returncode == 0, watched.stderr
     assert plain.stdout == watched.stdout and len(plain.stdout) > 200
     assert "restored all" in watched.stderr and "the next step will run" in watched.stderr
     assert "nothing wrong" in watched.stderr
 
 
-def test_what_is_told_of_a_right_run_is_a_line_or_two_a_call(tmp_path: Path) -> None:
-    written(tmp_path, TRAIN)
-    lines = guarded(tmp_path, "train.py").stderr.splitlines()
+def test_what_is_told_of_a_right_run_is_a_line_or_two_a_call(
+    trained: tuple[subprocess.CompletedProcess[str], ...],
+) -> None:
+    lines = trained[1].stderr.splitlines()
     assert len(lines) <= 12, lines
 
 

@@ -372,3 +372,18 @@ def test_errors_look_as_without_a_guard(tmp_path: Path, seen: list[Seen]) -> Non
     with pytest.raises(tf.errors.NotFoundError) as raised:
         tf.train.Checkpoint(v=tf.Variable(1.0)).restore(str(tmp_path / "none"))
     assert "holdfast/_" not in "".join(traceback.format_tb(raised.value.__traceback__))
+
+
+def test_another_attribute_sets_nothing_and_the_file_s_attributes_are_named(
+    tmp_path: Path, seen: list[Seen]
+) -> None:
+    run = pair()
+    nets.train(run, 1)
+    prefix = tf.train.Checkpoint(net=run.model, opt=run.optimizer).save(str(tmp_path / "ckpt"))
+    seen.clear()
+    tf.train.Checkpoint(model=pair().model).restore(prefix).expect_partial()
+    assert grave(seen) == ["T231"]
+    assert "set none of them: the checkpoint has `net`, `opt` and no `model`" in message(seen, "T231")
+    seen.clear()
+    tf.train.Checkpoint(net=pair().model).restore(prefix).expect_partial()
+    assert grave(seen) == []

@@ -14,33 +14,34 @@ import pytest
 from holdfast._core.plain import pack, unpack
 from holdfast._record.random_state import put_random_state, random_state
 
-_DRAW = """
+_BEGIN = """
 import json, random, sys
 import numpy as np
-{imports}
 from holdfast._core.plain import pack, unpack
 from holdfast._record.random_state import put_random_state, random_state
 
-def draw():
-    return [random.random(), random.gauss(0, 1), float(np.random.rand()), float(np.random.normal()), {draw}]
+def carry_on(name, seed, of_framework):
+    def draw():
+        return [random.random(), random.gauss(0, 1), float(np.random.rand()), float(np.random.normal()), of_framework()]
 
-if sys.argv[1] == "save":
-    {seed}
-    random.seed(3); np.random.seed(4)
-    draw()
-    bad = []
-    state = pack(random_state(), "rng", bad)
-    assert not bad, bad
-    assert "incomplete" not in state, state["incomplete"]
-    open(sys.argv[2], "w").write(json.dumps(state, allow_nan=False))
-else:
-    left = put_random_state(unpack(json.load(open(sys.argv[2]))))
-    assert left == [], left
-print(json.dumps([draw(), draw()]))
+    word, file = sys.argv[1], f"{sys.argv[2]}/{name}.json"
+    if word == "save":
+        seed()
+        random.seed(3); np.random.seed(4)
+        draw()
+        bad = []
+        state = pack(random_state(), "rng", bad)
+        assert not bad, bad
+        assert "incomplete" not in state, state["incomplete"]
+        open(file, "w").write(json.dumps(state, allow_nan=False))
+    else:
+        left = put_random_state(unpack(json.load(open(file))))
+        assert left == [], left
+    print(json.dumps([name, draw(), draw()]))
 """
 
 FRAMEWORKS = {
-    "numpy": ("", "0", "pass"),
+    "numpy": ("", "0", "None"),
     "torch": ("import torch", "torch.rand(2).tolist(), torch.randn(1).item()", "torch.manual_seed(1)"),
     "tensorflow": (
         "import tensorflow as tf",
@@ -48,7 +49,7 @@ FRAMEWORKS = {
         "tf.random.set_seed(1)",
     ),
     "keras": (
-        "import tensorflow as tf, keras",
+        "import keras",
         "keras.random.uniform((2,)).numpy().tolist(), "
         "keras.layers.Dropout(0.5)(np.ones((1, 8)), training=True).numpy().tolist()",
         "keras.utils.set_random_seed(1)",
@@ -56,22 +57,28 @@ FRAMEWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_another_process_draws_what_would_have_come(tmp_path: Path, name: str) -> None:
-    if name != "numpy":
+@pytest.mark.parametrize("names", [("numpy", "torch"), ("tensorflow", "keras")], ids=" then ".join)
+def test_another_process_draws_what_would_have_come(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """One after the other: without the second, and then with it."""
+    for name in names:
         pytest.importorskip(name)
-    imports, draw, seed = FRAMEWORKS[name]
-    code = _DRAW.format(imports=imports, draw=draw, seed=seed)
+    parts = [
+        f"{imports}\ncarry_on({name!r}, lambda: {seed}, lambda: ({draw},))"
+        for name, (imports, draw, seed) in ((name, FRAMEWORKS[name]) for name in names)
+    ]
+    code = "\n".join([_BEGIN, *parts])
 
-    def run(word: str) -> object:
+    def run(word: str) -> list[object]:
         done = subprocess.run(
-            [sys.executable, "-c", code, word, str(tmp_path / "s.json")],
+            [sys.executable, "-c", code, word, str(tmp_path)],
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        return json.loads(done.stdout.splitlines()[-1])
+        drawn = [json.loads(line) for line in done.stdout.splitlines()[-len(names) :]]
+        assert [name for name, *_ in drawn] == list(names)
+        return drawn
 
     assert run("save") == run("load")
 

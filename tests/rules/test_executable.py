@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 
+import holdfast
 from holdfast._core.fault import Fault
 from holdfast._rules.executable import is_dangerous, is_usual
 from memory_catalog import Memory, found, normal, subject
@@ -83,3 +88,16 @@ def test_small_types() -> None:
         {"w": normal(2, 2), "d": np.ones(3), "h": normal(4, dtype=np.float16), "i": np.ones(2, np.int8)}
     )
     assert found("sub-byte-types", subject(plain)) == []
+
+
+class State(NamedTuple):
+    mu: Any
+
+
+def test_the_advice_on_a_plain_pickle_is_no_advice_on_pytorch(tmp_path: Path) -> None:
+    path = tmp_path / "state.pkl"
+    path.write_bytes(pickle.dumps({"w": np.ones(3, "float32"), "state": State(np.ones(3, "float32"))}))
+    told = [f for f in holdfast.examine(path).findings if f.code == "X101"]
+    assert len(told) == 1
+    assert "torch" not in (told[0].remedy or "")
+    assert "pickle.load" in (told[0].remedy or "")

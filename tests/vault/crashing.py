@@ -18,6 +18,7 @@ from ml_dtypes import bfloat16
 from holdfast import Keep, Vault
 from holdfast._core.errors import SaveFailed
 from holdfast.testing import DroppingSink, Killed
+from vault.places import folder_in_memory
 
 ENTRIES = {
     "w": ((5, 3), np.float32),
@@ -162,6 +163,12 @@ class Scenario:
         return error
 
 
+def folder_for(scenario: Scenario) -> tempfile.TemporaryDirectory[str]:
+    """Where a scenario is played. What a power cut leaves is the sink's own account, so memory serves as well as a disk; only
+    writes past the cache are a matter of the medium."""
+    return folder_in_memory(unless=bool(scenario.sink.get("direct")))
+
+
 NEW = 5
 SCENARIOS = (
     Scenario("first", (), 1),
@@ -217,7 +224,7 @@ TROUBLES = tuple(_troubles())
 
 def operations(scenario: Scenario) -> list[tuple[str, str]]:
     """The operations of a save in which nothing goes wrong."""
-    with tempfile.TemporaryDirectory() as folder:
+    with folder_for(scenario) as folder:
         path = Path(folder, "run")
         scenario.prepare(path)
         sink = DroppingSink(path, **scenario.sink)
@@ -228,7 +235,7 @@ def operations(scenario: Scenario) -> list[tuple[str, str]]:
 def examine_point(scenario: Scenario, trouble: Trouble, at: int) -> str:
     """One save whose ``at``-th operation goes wrong: ``"saved"``, ``"raised"`` (nothing new is there) or ``"raised, new
     step whole"``. Fails (AssertionError) where anything is lost, wrong, half-visible or untold."""
-    with tempfile.TemporaryDirectory() as folder:
+    with folder_for(scenario) as folder:
         path = Path(folder, "run")
         scenario.prepare(path)
         sink = DroppingSink(path, at=at, **trouble.fault, **scenario.sink)

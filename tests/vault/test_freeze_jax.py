@@ -165,7 +165,7 @@ def test_int4_and_float8_are_restored(tmp_path: Path) -> None:
     assert made["int4"].dtype == ml_dtypes.int4
 
 
-@pytest.mark.parametrize("saves", [40, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("saves", [16, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("pausing", [False, True])
 def test_torn(tmp_path: Path, saves: int, pausing: bool) -> None:
     """Arrays cannot be torn, the tree that holds them can."""

@@ -108,7 +108,7 @@ def test_texts_of_tensorflow(tmp_path: Path) -> None:
     assert fresh.words.numpy().tolist() == [[b"a", "ö".encode()], [b"", b"\0"]]
 
 
-@pytest.mark.parametrize("saves", [40, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("saves", [16, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("pausing", [False, True])
 def test_torn(tmp_path: Path, saves: int, pausing: bool) -> None:
     state = tf.train.Checkpoint(**{f"v{n}": tf.Variable(tf.zeros(3000)) for n in range(6)})

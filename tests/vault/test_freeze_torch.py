@@ -228,7 +228,7 @@ def test_several_models_and_optimizers(tmp_path: Path) -> None:
     assert [train(fresh), train(fresh)] == losses
 
 
-@pytest.mark.parametrize("saves", [40, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("saves", [16, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("pausing", [False, True])
 def test_torn(tmp_path: Path, saves: int, pausing: bool) -> None:
     model = nn.ParameterList([nn.Parameter(torch.zeros(30_000)) for _ in range(8)])

@@ -17,6 +17,7 @@ import numpy as np  # noqa: E402
 from holdfast import Keep, Vault  # noqa: E402
 from holdfast.keras import VaultCallback  # noqa: E402
 
+IN_MEMORY = True
 X = np.random.default_rng(0).normal(size=(40, 3)).astype("f4")
 Y = X.sum(1, keepdims=True)
 

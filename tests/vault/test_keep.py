@@ -16,6 +16,7 @@ from holdfast import Keep, Vault
 from holdfast._core.errors import DamagedCheckpoint, SaveFailed, UsageError
 from holdfast._vault.folder.keep import Kept, dropped
 
+IN_MEMORY = True
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 MODEL = {"w": np.arange(3.0)}

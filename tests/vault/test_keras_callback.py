@@ -22,6 +22,8 @@ if keras.backend.backend() != "tensorflow":
 from holdfast.keras import VaultCallback  # noqa: E402
 from vault.keras_runs import X, Y, fit, model, values  # noqa: E402
 
+IN_MEMORY = True
+
 
 class Broken(Exception):
     pass
@@ -90,6 +92,22 @@ def test_a_broken_fit_goes_on(tmp_path: Path, whole: tuple[Any, Any], every: Any
     third = model()
     assert fit(third, VaultCallback(tmp_path / "run", every=every)).history == history.history
     assert values(third) == values(made)
+
+
+def test_an_optimizer_whose_state_is_not_known_before_it_is_made(tmp_path: Path) -> None:
+    def make() -> Any:
+        made = model()
+        made.compile(keras.optimizers.Adafactor(0.05), "mse")
+        return made
+
+    made = make()
+    fit(made)
+    with pytest.raises(Broken):
+        fit(make(), VaultCallback(tmp_path / "run", every=3), BreakAt(8))
+    resumed, own = make(), VaultCallback(tmp_path / "run", every=3)
+    fit(resumed, own)
+    assert own.outcome is not None
+    assert values(resumed) == values(made)
 
 
 def test_several_steps_per_execution_and_a_schedule(tmp_path: Path) -> None:

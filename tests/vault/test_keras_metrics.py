@@ -20,6 +20,7 @@ if keras.backend.backend() != "tensorflow":
 
 from holdfast.keras import VaultCallback  # noqa: E402
 
+IN_MEMORY = True
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(230, 12)).astype("f4")
 Y = (X[:, :3].sum(1) + RNG.normal(size=230) > 0).astype("i4")

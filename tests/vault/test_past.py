@@ -6,7 +6,6 @@ import errno
 import json
 import logging
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ from holdfast._storage.local_sink import LocalSink
 from holdfast._vault.folder.past import DROPPED, chain, dropped_steps
 from holdfast._vault.folder.saved import SavedStep
 from holdfast.testing import DroppingSink, FaultySink, Killed
-from vault.crashing import NEW, SCENARIOS, TROUBLES, operations
+from vault.crashing import NEW, SCENARIOS, TROUBLES, folder_for, operations
+
+IN_MEMORY = True
 
 
 def model(value: int = 0) -> dict[str, Any]:
@@ -229,7 +230,7 @@ def test_the_sweep_from_noting_on(name: str, trouble: str) -> None:
     all_of_it = operations(scenario)
     begin = next(n for n, (_, where) in enumerate(all_of_it, 1) if where == DROPPED)
     for at in range(begin, len(all_of_it) + 1):
-        with tempfile.TemporaryDirectory() as folder:
+        with folder_for(scenario) as folder:
             path = Path(folder, "run")
             scenario.prepare(path)
             sink = DroppingSink(path, at=at, **fault.fault, **scenario.sink)

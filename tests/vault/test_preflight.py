@@ -544,3 +544,10 @@ def test_what_must_stay_survives_a_pruning_that_goes_wrong(tmp_path: Path, actio
 @pytest.mark.parametrize("action", ["kill", "fail", "fill"])
 def test_what_must_stay_survives_a_pruning_that_goes_wrong_anywhere(tmp_path: Path, action: str) -> None:
     _prune_sweep(tmp_path, action, 1)
+
+
+def test_a_file_is_no_vault(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"PK")
+    with pytest.raises(holdfast.UsageError, match="a vault is a folder") as told:
+        holdfast.Vault(tmp_path / "last.pt")
+    assert "holdfast.restore" in str(told.value)

@@ -73,6 +73,20 @@ class _Node:
     counted: dict[str, tuple[str, int]] = field(default_factory=dict)
     _signature: Hashable = None
 
+    def weighted(self) -> list[str]:
+        """The layers directly within that hold more than states of random generators."""
+        return [name for name, inner in self.inner.items() if inner.holds_weights()]
+
+    def holds_weights(self) -> bool:
+        """Whether anything below is a weight or a buffer."""
+        stack = [self]
+        while stack:
+            at = stack.pop()
+            if any(spec.role != "rng" for spec in at.tensors.values()):
+                return True
+            stack.extend(at.inner.values())
+        return False
+
     def signature(self) -> Hashable:
         """Structure and shapes below, numbers left out: equal for what may be the same layer."""
         if self._signature is None:
@@ -130,9 +144,42 @@ def pair_automatic(
     return pairs, frozenset(doubtful[0]), frozenset(doubtful[1])
 
 
+def _same_scope(a: _Node, b: _Node) -> tuple[_Node, _Node]:
+    """Two containers, either without one more around all within that only it has.
+
+    A subclassed model that was built by its first call has its own name before its layers' weights, and one that was
+    built by ``build`` (as ``load_model`` does) has not (``Layer.__call__`` opens a name scope,
+    ``keras/src/layers/layer.py``); one of several models stands below the word that it was passed by, and a file may
+    know it by its own name alone. States of random generators are made before, outside of any scope.
+    """
+    if not _words(a) & _words(b):
+        for one, other, inner in ((a, b, _within(a)), (b, a, _within(b))):
+            if inner is not None and _words(inner) & _words(other):
+                return (inner, other) if one is a else (other, inner)
+    return a, b
+
+
+def _words(node: _Node) -> set[str]:
+    """What the layers with weights directly within are called, numbers left out."""
+    return {node.counted.get(name, (name,))[0] for name in node.weighted()}
+
+
+def _within(node: _Node) -> _Node | None:
+    """``node`` without the one container that all weights lie in; ``None`` where they lie in several."""
+    names = node.weighted()
+    if len(names) != 1 or node.tensors:
+        return None
+    only = node.inner[names[0]]
+    rest = {name: inner for name, inner in node.inner.items() if name != names[0]}
+    if not rest.keys().isdisjoint(only.inner):
+        return None
+    return _Node({**only.inner, **rest}, only.tensors, {**node.counted, **only.counted})
+
+
 def _align(
     a: _Node, b: _Node, counted: bool, pairs: dict[str, str], doubtful: tuple[set[str], set[str]]
 ) -> None:
+    a, b = _same_scope(a, b)
     if counted:
         for leaf, spec in a.tensors.items():
             if leaf in b.tensors:

@@ -174,7 +174,8 @@ def apply_edits(plan: Plan, entries: Entries, expected: Mapping[str, TensorSpec]
             run = at
             while run < len(edits) and edits[run].kind == edits[at].kind:
                 run += 1
-            now = (_rename if edits[at].kind == "rename" else _cast)(edits[at:run], now)
+            same = edits[at:run]
+            now = _rename(same, now) if edits[at].kind == "rename" else _cast(same, now, expected)
             at = run
         else:
             now = _one(edits[at], now, expected)
@@ -204,10 +205,16 @@ def _rename(edits: list[Edit], now: Entries) -> Entries:
     return out
 
 
-def _cast(edits: list[Edit], now: Entries) -> Entries:
+def _cast(edits: list[Edit], now: Entries, expected: Mapping[str, TensorSpec]) -> Entries:
     out: Entries = {}
     for name, entry in now.items():
         dtype = entry.spec.dtype
+        there = expected.get(entry.aka or name)
+        if there is not None and there.dtype == dtype:
+            out[name] = (
+                entry  # wanted as it is (a count of steps beside weights in bfloat16), whatever the pattern covers
+            )
+            continue
         first = next((e for e in edits if e.was in (None, dtype) and entry.covered_by(e.name)), None)
         to = None if first is None else first.to[0]
         out[name] = entry if to in (None, dtype) else entry.then(steps.caster(to or ""), dtype=to)
@@ -222,14 +229,10 @@ def _one(edit: Edit, now: Entries, expected: Mapping[str, TensorSpec]) -> Entrie
         return _cut_or_join(edit, now)
     hit = {name for name, entry in now.items() if entry.covered_by(edit.name)}
     if kind == "drop":
-        return {n: e for n, e in now.items() if n not in hit and e.spec.owner not in hit}
+        # what an edit before this one keeps is none of the checkpoint's tensors
+        return _without({name for name in hit if now[name].parts}, now)
     if kind in ("init", "keep-live"):
-        added = {
-            n: Entry(s, why=kind)
-            for n, s in expected.items()
-            if n not in now and any(matches(edit.name, name) for name in (n, *short_names(s)))
-        }
-        return {**now, **added}
+        return _kept(edit, now, expected)
     if kind in ("transpose", "slice", "pad", "resize"):
         return {n: _shaped(edit, e) if _follows(n, e, hit, now) else e for n, e in now.items()}
     if kind == "tie":
@@ -248,6 +251,23 @@ def _one(edit: Edit, now: Entries, expected: Mapping[str, TensorSpec]) -> Entrie
         free = name if name not in kept else f"live/{name}"
         fresh[free] = Entry(spec if free == name else spec.with_(name=free), why=kind)
     return {**kept, **fresh}
+
+
+def _without(gone: set[str], now: Entries) -> Entries:
+    """The entries without some, and without the slots of these."""
+    return {n: e for n, e in now.items() if n not in gone and e.spec.owner not in gone}
+
+
+def _kept(edit: Edit, now: Entries, expected: Mapping[str, TensorSpec]) -> Entries:
+    """With the expected tensors that the pattern covers as they are, whether the checkpoint lacks them or holds
+    something for them: that is left out, as by ``drop``."""
+    kept = {n for n, s in expected.items() if any(matches(edit.name, name) for name in (n, *short_names(s)))}
+    ties = {expected[n].shares for n in kept} - {None}
+    kept |= {
+        n for n, s in expected.items() if s.shares in ties
+    }  # one tensor, whichever of its names was said
+    left = _without({n for n, e in now.items() if e.parts and not kept.isdisjoint((n, e.aka))}, now)
+    return {**left, **{n: Entry(expected[n], why=edit.kind) for n in expected if n in kept and n not in left}}
 
 
 def _resets(edit: Edit, spec: TensorSpec) -> bool:

@@ -112,7 +112,7 @@ class _Fits:
         for place, owner, shape in self.state.get(a.name, ()):
             if owner is not None and a.attributes.get("owners_by") != "recorded order and shapes":
                 inner = canonical(owner.removeprefix(self.container))
-                if inner in self.known and inner not in held:
+                if held and inner in self.known and inner not in held:
                     return False
             plain = shape not in ((), (1,)) and 0 <= place < len(order)
             if (

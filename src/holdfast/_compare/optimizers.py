@@ -10,6 +10,7 @@ from .._core.catalog import Catalog
 from .._core.difference import Difference
 from .._core.plan import Edit
 from .._core.spec import OptimizerSpec, TensorSpec
+from .._core.words import plural
 from .._facts.optimizers import KERAS_SLOTS
 from .hyperparameters import hyper_differences
 from .names import segments
@@ -95,7 +96,7 @@ def _groups(one: OptimizerSpec, other: OptimizerSpec, to_b: Mapping[str, str]) -
             "O206",
             one.name,
             other.name,
-            f"{len(one.groups)} parameter groups in A, {len(other.groups)} in B",
+            f"{plural(len(one.groups), 'parameter group')} in A, {len(other.groups)} in B",
             {"a": len(one.groups), "b": len(other.groups)},
         )
         return

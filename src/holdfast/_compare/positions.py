@@ -83,7 +83,8 @@ def place_by_position(
         if crossed:
             doubtful += crossed
             why = (
-                "the live optimizer lists these weights in another order than the model in the file"
+                "the live optimizer lists these weights in another order than the model in the file, or the file has them "
+                "under other names"
                 if weights
                 else "they have one shape, and the file holds no model whose order could tell"
             )

@@ -30,6 +30,8 @@ _COPIES = frozenset(
 ``params_ema``, torch.optim.swa_utils, flax train states)."""
 _BEGIN_AS_COPIES = frozenset(name[:2] for name in _COPIES)
 """How those begin: most names are none of these, and need not be cut up."""
+_AVERAGED = "n_averaged"
+"""What an averaged copy of PyTorch's counts beside its weights (torch/optim/swa_utils.py, ``AveragedModel``)."""
 _ENOUGH = 0.5
 
 
@@ -62,8 +64,10 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     """
     wanted = set(parts)
     names = {spec.name for spec in live.values() if spec.role in _MODEL}
+    apart = _apart(stored, wanted, names)
+    inside = {name for name in names if _first(name) not in apart} if apart else names
     part = "model" in wanted and _is_part_of_vault(stored, names)
-    container, rivals = ("model/", ()) if part else _container(stored, live, names)
+    container, rivals = ("model/", ()) if part else _container(stored, live, inside)
     told = _chosen_by(plan, stored, names)
     if told is not None:
         container, rivals = told, ()
@@ -103,10 +107,15 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
             entries[inner.name] = plain_entry(inner, spec.name)
         elif draws and not own and _first(spec.name) in parts_beside:
             left[_first(spec.name)] += 1
+        elif not own and spec.role == "counter" and container and spec.name[len(container) :] in live:
+            inner = _inside(spec, container, spec.name.removeprefix(container))
+            entries[inner.name] = plain_entry(inner, spec.name)
         elif own or spec.role not in _MODEL:
             optimizer = pairing.names.get(spec.optimizer or "", spec.optimizer)
             if optimizer != spec.optimizer:
                 spec = spec.with_(optimizer=optimizer)
+            entries[spec.name] = plain_entry(_inside(spec, container), spec.name)
+        elif apart and _first(spec.name) in apart:
             entries[spec.name] = plain_entry(_inside(spec, container), spec.name)
         elif any(rewrite(e.name, e.to[0], spec.name) is not None for e in named):
             entries[spec.name] = plain_entry(spec, spec.name)
@@ -164,6 +173,14 @@ def _beside(stored: Catalog, container: str) -> frozenset[str]:
     return frozenset(firsts - {container.rstrip("/")})
 
 
+def _apart(stored: Catalog, wanted: set[str], names: set[str]) -> frozenset[str]:
+    """The parts besides model and optimizer that hold weights (``ema=``, ``teacher=``) and that the file keeps under that
+    very word: they are found there, wherever the model is."""
+    others = wanted - {"model", "optimizer"}
+    passed = others & {_first(name) for name in names if "/" in name}
+    return frozenset(passed & {_first(spec.name) for spec in stored.values()} if passed else ())
+
+
 def _in(pattern: str, container: str) -> bool:
     return bool(container) and pattern.startswith(container)
 
@@ -198,6 +215,10 @@ def _container(stored: Catalog, live: Catalog, names: set[str]) -> tuple[str, tu
     """
     if _same_places(stored, live):
         return "", ()
+    if _AVERAGED in live:
+        copies = [name.removesuffix(_AVERAGED) for name in stored if name.endswith(f"/{_AVERAGED}")]
+        if len(copies) == 1:
+            return copies[0], ()
     candidates = [spec.name for spec in stored.values() if spec.role in _MODEL]
     if names and names.issubset(candidates):
         return "", ()  # no container has more of them

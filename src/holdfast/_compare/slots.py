@@ -71,9 +71,10 @@ def match_slots(pool: Pool, a: Catalog, b: Catalog, to_b: Mapping[str, str]) -> 
             if owner is None:
                 continue
             # PyTorch keeps a step count per weight; it is state of that weight like any slot
-            meaning = slot_meaning(
-                spec.slot or segments(spec.name)[-1], plain_class(_optimizer_of(catalog, spec.optimizer))
-            )
+            kind = plain_class(_optimizer_of(catalog, spec.optimizer)) or plain_class(
+                _optimizer_of(b if catalog is a else a, spec.optimizer)
+            )  # a side that does not tell its class (a record of optax's state) uses the other's words
+            meaning = slot_meaning(spec.slot or segments(spec.name)[-1], kind)
             found.setdefault((None if single else spec.optimizer, owner, meaning), []).append(spec.name)
         return found
 
@@ -98,33 +99,35 @@ def match_slots(pool: Pool, a: Catalog, b: Catalog, to_b: Mapping[str, str]) -> 
         right = there.get(key, ())
         if len(left) == 1 and len(right) == 1:
             pool.take(left[0], right[0], "owner")
-    if len(a.optimizers) == len(b.optimizers) == 1:
-        _match_own_scalars(pool)
+    if a.optimizers and b.optimizers:
+        _match_own_scalars(pool, single=len(a.optimizers) == len(b.optimizers) == 1)
 
 
-def _match_own_scalars(pool: Pool) -> None:
-    """Step count, learning rate and the like of the only Keras optimizer, by the word that any of their names ends
-    with."""
+def _match_own_scalars(pool: Pool, *, single: bool) -> None:
+    """Step count, learning rate and the like of Keras optimizers, by the word that any of their names ends with: of the only
+    one, else of each (paired before, and called alike on both sides)."""
 
-    def words(specs: Mapping[str, TensorSpec]) -> dict[tuple[str, str], list[str]]:
-        found: dict[tuple[str, str], list[str]] = {}
+    def words(specs: Mapping[str, TensorSpec]) -> dict[tuple[str | None, str, str], list[str]]:
+        found: dict[tuple[str | None, str, str], list[str]] = {}
         for spec in specs.values():
             if (
                 spec.owner is None
+                and (single or spec.optimizer is not None)
                 and spec.role in ("counter", "hyperparameter")
                 and spec.dialect in KERAS_DIALECTS
             ):
+                whose = None if single else spec.optimizer
                 names = {n.partition("/.ATTRIBUTES/")[0] for n in (spec.name, spec.key, *spec.aliases)}
                 for holder, end in {("", *segments(n))[-2:] for n in names}:
                     word = _SAME_WORD.get(end.lstrip("_"), end.lstrip("_"))
-                    for key in ((re.sub(r"_\d+$", "", holder), word), ("", word)):
+                    for key in ((whose, re.sub(r"_\d+$", "", holder), word), (whose, "", word)):
                         if not word.isdecimal() and spec.name not in found.setdefault(key, []):
                             found[key].append(spec.name)
         return found
 
     here, there = words(pool.a), words(pool.b)
     # with the object that holds it first: a loss scale wrapper and its inner optimizer both count
-    for key in sorted(here, key=lambda key: not key[0]):
+    for key in sorted(here, key=lambda key: not key[1]):
         left = [name for name in here[key] if name in pool.a]
         right = [name for name in there.get(key, ()) if name in pool.b]
         if len(left) == 1 and len(right) == 1:

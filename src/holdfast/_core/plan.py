@@ -5,7 +5,7 @@ Edits are data. Each has a one-line text (the form of allowances: ``allow=["drop
 around::
 
     drop:PATTERN                    leave tensors of the checkpoint out
-    keep-live:PATTERN               let tensors that the checkpoint lacks keep the value they have
+    keep-live:PATTERN               these live tensors keep the value they have, whatever the checkpoint holds for them
     init:PATTERN                    the same by another name: no initialiser is run
     rename:PATTERN->PATTERN         another name; globs on the right are filled from the left, in order
     cast:PATTERN:f32->bf16          another dtype (``cast:PATTERN:bf16``: whatever it was before)
@@ -26,7 +26,8 @@ around::
 Order matters, with one exception: renames that follow one another happen at once, each name moved by the
 first that covers it, so that two tensors can change places; so do casts that follow one another, each by the
 dtype that the tensor had before all of them. An edit of a weight takes the optimizer slots of that weight
-along (a cast does not: slots keep their dtype unless the pattern covers their own names).
+along (a cast does not: slots keep their dtype unless the pattern covers their own names). A tensor that is wanted in the
+dtype that it has is not cast.
 """
 
 from __future__ import annotations

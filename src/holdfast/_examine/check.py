@@ -152,7 +152,8 @@ def _report(
 ) -> CheckpointReport:
     if any(f.slug == "not-built" for f in found.findings):
         ready = [f for f in ready if f.slug != "not-built"]  # the same fact, told of the checkpoint already
-    findings = [*found.findings, *versions, *ready]
+    told = {f.slug for f in found.findings if f.slug == "foreign-variable"}  # and this, gravely
+    findings = [*base.findings, *found.findings, *versions, *(f for f in ready if f.slug not in told)]
     findings = sorted(findings, key=lambda f: ("error", "warning", "note").index(f.severity))
     fixed = [f for f in ready if f.slug == "not-writable" and f.severity == "error"]
     unfit = {n for f in (*found.errors, *fixed) for g in (f, *f.related) for n in g.tensors}
@@ -161,7 +162,7 @@ def _report(
     closing = next_step(found.live, ready)
     return replace(
         base,
-        findings=(*base.findings, *findings),
+        findings=tuple(findings),
         looked_at=(*base.looked_at, f"names, shapes, types and owners of {len(found.live):,} live tensors"),
         not_looked_at=left,
         attributes={

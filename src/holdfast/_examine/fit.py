@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from .._compare.compare import compare_catalogs
 from .._compare.delta import Delta
 from .._compare.edited import EditedCatalog, Entry, apply_edits, short_names
+from .._compare.names import canonical
 from .._compare.positions import Positions, place_by_position
 from .._compare.scope import Scope, scope_of
 from .._core.catalog import Catalog
@@ -125,8 +126,14 @@ def fit(
         _owners_renamed(placed.optimizers, placed.entries, entries) if chosen.edits else placed.optimizers
     )
     edited = EditedCatalog(stored, entries, optimizers=optimizers)
-    edited.modules = modules_within(stored.modules, scope.container)
+    edited.modules = _modules_renamed(
+        modules_within(stored.modules, scope.container),
+        _moved(placed.entries, entries) if chosen.edits else {},
+    )
     delta = compare_catalogs(edited, live, depth="header", names=(name or _title(stored), "the live model"))
+    foreseen = live.foreseeing(unmade) if (unmade := _of_unmade(edited, live, delta)) else live
+    if foreseen is not live:
+        return fit(stored, foreseen, plan, name=name, called=called)
     found = Fit(edited, live, delta, scope, placed, plan)
     _sort_out(found)
     scheduler = "scheduler" in live.parts
@@ -143,10 +150,26 @@ def fit(
     return found
 
 
-_OF_LIVE = frozenset(
-    {"hyper", "init", "keep-live", "reset-slots", "map-slots", "rename", "nonfinite", "function"}
-)
+_OF_LIVE = frozenset({"hyper", "reset-slots", "map-slots", "rename", "nonfinite", "function"})
 """Edits whose patterns are held against live names anyway, or (rename) change the name first."""
+
+
+def _of_unmade(edited: EditedCatalog, live: LiveCatalog, delta: Delta) -> dict[str, list[str]]:
+    """Live optimizers that have made no state, and of which nothing live says for which weights they will, -> the live
+    weights that the checkpoint has such state of."""
+    unmade = {
+        o.name
+        for o in live.optimizers
+        if o.attributes.get("built") is False and not any(g.owners for g in o.groups)
+    }
+    if not unmade:
+        return {}
+    to_live = {pair.a: pair.b for pair in delta.pairs}
+    found: dict[str, dict[str, None]] = {}
+    for spec in edited.values():
+        if spec.optimizer is not None and spec.owner in to_live:
+            found.setdefault(spec.optimizer, {})[to_live[spec.owner]] = None
+    return {name: [*names] for name, names in found.items()} if unmade & found.keys() else {}
 
 
 def _known_as(stored: Catalog, placed: Positions, live: LiveCatalog, plan: Plan) -> dict[str, Entry]:
@@ -161,13 +184,14 @@ def _known_as(stored: Catalog, placed: Positions, live: LiveCatalog, plan: Plan)
 
 def _recorded_order(stored: Catalog, scope: Scope, live: LiveCatalog, plan: Plan) -> dict[str, int]:
     """Live names of the file's weights -> their places in the file, where the names alone do not tell: the weights
-    matched as everything is, after the plan's edits. Uncertain matches prove nothing."""
+    matched as everything is, after the plan's edits. A match that is only likely stands against the restore by itself
+    (T205), and is asked again when an edit has settled it."""
     weights = {n: e for n, e in scope.entries.items() if e.spec.role == "weight"}
     edited = EditedCatalog(
         stored, apply_edits(Plan(tuple(e for e in plan if e.kind == "rename")), weights), optimizers=()
     )
     delta = compare_catalogs(edited, live, depth="header")
-    places = {pair.b: edited[pair.a].order for pair in delta.pairs if pair.certain}
+    places = {pair.b: edited[pair.a].order for pair in delta.pairs}
     return {name: place for name, place in places.items() if place is not None}
 
 
@@ -175,8 +199,7 @@ def _owners_renamed(
     optimizers: Sequence[OptimizerSpec], before: Mapping[str, Entry], after: Mapping[str, Entry]
 ) -> tuple[OptimizerSpec, ...]:
     """Parameter groups with the names that the plan's renames give their weights."""
-    now = {entry.base: name for name, entry in after.items() if entry.base is not None}
-    moved = {n: now[e.base] for n, e in before.items() if e.base in now and now[e.base] != n}
+    moved = _moved(before, after)
     if not moved:
         return tuple(optimizers)
 
@@ -184,6 +207,29 @@ def _owners_renamed(
         return replace(group, owners=tuple(moved.get(name, name) for name in group.owners))
 
     return tuple(replace(o, groups=tuple(map(renamed, o.groups))) for o in optimizers)
+
+
+def _moved(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> dict[str, str]:
+    """Names that the plan has changed -> what they are now."""
+    now = {entry.base: name for name, entry in after.items() if entry.base is not None}
+    return {n: now[e.base] for n, e in before.items() if e.base in now and now[e.base] != n}
+
+
+def _modules_renamed(modules: Sequence[ModuleSpec], moved: Mapping[str, str]) -> tuple[ModuleSpec, ...]:
+    """The modules under the names that the plan's renames give what is in them: ``head/kernel`` that became
+    ``classifier/kernel`` makes ``head`` the ``classifier``."""
+    heads: dict[str, str] = {}
+    for old, new in moved.items():
+        while old and new:
+            (old, mark, last), (new, other, leaf) = old.rpartition(_mark(old)), new.rpartition(_mark(new))
+            if not mark or not other or last != leaf:
+                break
+            heads.setdefault(old, new)
+    return tuple(replace(m, path=heads.get(m.path, m.path)) for m in modules)
+
+
+def _mark(name: str) -> str:
+    return "/" if "/" in name else "."
 
 
 def _as_called(scope: Scope, called: Mapping[str, str]) -> Scope:
@@ -274,11 +320,15 @@ def _without_state(found: Fit) -> Iterable[str]:
     to_b = {pair.a: pair.b for pair in found.delta.pairs}
     known_live = {to_b.get(name, name) for name in known}
     having = {to_b.get(name or "", name) for name in with_state}
+    spelled = {
+        canonical(name) for name in known
+    }  # what the plan leaves out has no pair to tell its live name
     for name, variable in found.live.variables.items():
         spec = variable.spec
         if spec.optimizer is None or name in matched:
             continue
-        known_here = spec.owner in known_live and spec.owner not in having
+        known_here = spec.owner in known_live or (spec.owner is not None and canonical(spec.owner) in spelled)
+        known_here = known_here and spec.owner not in having
         if (known_here or spec.attributes.get("optional")) and (
             variable.virtual or variable.clear is not None
         ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .._core.difference import Difference
 from .._core.difference_kinds import DIFFERENCES
@@ -96,6 +97,7 @@ def unclear_optimizers(found: Fit) -> Iterator[Finding]:
 
 def hyperparameters(found: Fit) -> Iterator[Finding]:
     """Hyperparameters that need a decision, and those that a restore changes."""
+    moved: dict[tuple[Any, ...], list[Decision]] = {}
     for decision in found.decisions:
         if decision.optimizer is None and decision.take != "undecided":
             continue
@@ -103,7 +105,28 @@ def hyperparameters(found: Fit) -> Iterator[Finding]:
             fixed = decision.setting is None and decision.variable is None
             yield _hyper_finding(decision, "error", fixed, found)
         elif decision.take == "checkpoint" and decision.changes:
-            yield _hyper_finding(decision, "note", False, found)
+            value = decision.name.rsplit("/", 1)[-1], shown(decision.stored), shown(decision.live)
+            moved.setdefault((decision.optimizer, decision.scheduled, *value), []).append(decision)
+    # the groups of an optimizer mostly have one value, and a scheduler sets several: each is one thing to know
+    owned: dict[str | None, list[Decision]] = {}
+    for (optimizer, scheduled, word, *_), same in moved.items():
+        one = same[0] if len(same) == 1 else replace(same[0], name=word)
+        if scheduled:
+            owned.setdefault(optimizer, []).append(one)
+        else:
+            yield _hyper_finding(one, "note", False, found)
+    for every in owned.values():
+        yield _owned_finding(every, found)
+
+
+def _owned_finding(decisions: list[Decision], found: Fit) -> Finding:
+    """What one scheduler sets, all of it in one sentence."""
+    made = _hyper_finding(decisions[0], "note", False, found)
+    if len(decisions) == 1:
+        return made
+    values = [f"{d.name} ({shown(d.stored)} in the checkpoint, {shown(d.live)} now)" for d in decisions]
+    told = f"{', '.join(values[:-1])} and {values[-1]}: the scheduler owns them, and the checkpoint's are restored"
+    return replace(made, message=told, evidence={"optimizer": decisions[0].optimizer})
 
 
 def _hyper_finding(decision: Decision, severity: str, fixed: bool, found: Fit) -> Finding:

@@ -7,7 +7,6 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from .._compare.draft import draft, fold_names
-from .._compare.optimizers import belongs_to_optimizer
 from .._core.difference import Difference
 from .._core.finding import Finding
 from .._core.pattern import covered
@@ -24,7 +23,15 @@ from .fit_beside import (
     with_neighbour,
 )
 from .fit_making import finding_of
-from .fit_roots import another_model, by_optimizer_class, counters, not_built, without_followers
+from .fit_roots import (
+    another_model,
+    by_optimizer_class,
+    counters,
+    not_built,
+    of_another_optimizer,
+    optimizer_not_built,
+    without_followers,
+)
 from .fit_words import TELLERS, Teller, plainly, spelt
 from .told import Told
 
@@ -58,7 +65,9 @@ def fit_findings(found: Fit) -> None:
     made += live_faults(found)
     made += plan_notes(found)
     made = [with_neighbour(f, found) for f in made]
-    made = not_built(found, another_model(found, made))
+    made = not_built(
+        found, optimizer_not_built(found, another_model(found, of_another_optimizer(found, made)))
+    )
     found.findings = tuple(sorted(made, key=lambda f: ("error", "warning", "note").index(f.severity)))
     found.proposal = _proposal(found, against, hyper)
 
@@ -88,7 +97,11 @@ def _tell(members: Sequence[Difference], found: Fit) -> Iterator[tuple[list[Diff
         return
     by_name = {d.name: d for d in members}
     universe = list(found.live) if members[0].b is not None else list(found.stored)
+    if code == "T204":
+        universe = [*by_name, *_cast_otherwise(found, members, wanted=True)]
     patterns = fold_names(list(by_name), universe)
+    if code == "T204" and len(patterns) > 1:
+        patterns = fold_names(list(by_name), [*by_name, *_cast_otherwise(found, members, wanted=False)])
     if (
         code == "T205" and len(patterns) > _PATTERNS
     ):  # the rules of names fold these better, and are drawn up once
@@ -105,6 +118,17 @@ def _tell(members: Sequence[Difference], found: Fit) -> Iterator[tuple[list[Diff
         if told is not None:
             cut.append((same, told))
     yield from cut if len(cut) <= _PATTERNS or code not in _MANY else [_together(cut, teller, found)]
+
+
+def _cast_otherwise(found: Fit, members: Sequence[Difference], *, wanted: bool) -> list[str]:
+    """Live tensors beside these ones that the checkpoint has in the same dtype. ``wanted``: also those that are wanted as
+    they are stored, which a cast passes over, so that the pattern need not avoid them."""
+    known, dtype = {n for d in members for n in (d.a, d.b)}, members[0].evidence.get("a")
+    return [
+        b
+        for b, a in found.pairs.items()
+        if b not in known and found.stored[a].dtype == dtype and (wanted or found.live[b].dtype != dtype)
+    ]
 
 
 def _together(
@@ -126,23 +150,23 @@ def _together(
 def _proposal(found: Fit, against: Sequence[Difference], hyper: Iterable[Finding]) -> Plan:
     """The plan that settles what stands against a restore, folded: what was given, and what is missing."""
     drafted = draft(
-        [d for d in against if d.code not in ("O203",)],
+        [d for d in against if d.code not in ("O203", "T204")],
         list(found.stored.values()),
         list(found.live.values()),
     )
     more = [Edit.parse(f.edit) for f in hyper if f.severity == "error" and f.edit is not None]
     if any(d.code == "O203" for d in against):
-        slots = [s.name for s in found.stored.values() if belongs_to_optimizer(s)]
-        more += [Edit("drop", (pattern,)) for pattern, _ in fold_names(slots, list(found.stored))]
         more.append(Edit("reset-slots", ("*",)))
     more += [
-        Edit.parse(f.edit) for f in found.findings if f.severity == "error" and f.edit and f.code == "T218"
+        Edit.parse(f.edit)
+        for f in found.findings
+        if f.severity == "error" and f.edit and f.code in ("T204", "T218")
     ]
     if found.positions.doubtful:
         more.append(Edit("map-slots", ("*",), ("*",)))
-    if found.live.unbuilt or any(f.slug == "another-model" for f in found.findings):
-        # what would be drawn up for a model without variables, or for another one, settles nothing
-        return Plan(found.plan.edits, source=found.delta.a, target=found.delta.b)
+    if any(f.slug in ("another-model", "foreign-variable", "not-built") for f in found.findings):
+        # what would be drawn up for a model or an optimizer without variables, or for another one, settles nothing
+        return Plan((), source=found.delta.a, target=found.delta.b)
     slugs = ("resume-part-missing", "other-role")
     more += [
         Edit.parse(f.edit) for f in found.findings if f.severity == "error" and f.edit and f.slug in slugs

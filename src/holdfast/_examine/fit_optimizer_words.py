@@ -39,15 +39,16 @@ def optimizer_not_wanted(same: list[Difference], pattern: str, found: Fit) -> To
 def other_class(same: list[Difference], pattern: str, found: Fit) -> Told:
     """Two optimizers of different classes."""
     one = same[0]
+    told = f"the optimizer is {one.evidence.get('a')} in the checkpoint and {one.evidence.get('b')} now"
     if any(e.kind == "map-slots" for e in found.plan):
-        return Told("note", f"{one.message} (allowed by map-slots)")
+        return Told("note", f"{told} (allowed by map-slots)")
     return Told(
         "error",
-        f"the optimizer is {one.evidence.get('a')} in the checkpoint and {one.evidence.get('b')} now",
+        told,
         "reset-slots:*",
         False,
-        "Allow `reset-slots:*` to start the new optimizer's state afresh (with `drop:` for slots that it does "
-        "not know), or `map-slots:*->*` to keep the slots that both have.",
+        "Allow `reset-slots:*` to start the new optimizer's state afresh, or `map-slots:*->*` to keep the slots "
+        "that both have.",
     )
 
 

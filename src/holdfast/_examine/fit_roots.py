@@ -10,11 +10,20 @@ from .._core.difference import Difference
 from .._core.finding import Finding
 from .._core.pattern import escape
 from .._core.plan import Edit
+from .._rules.registry import rule_named
 from .fit import Fit
 from .fit_making import ruled
 from .told import names_text
 
-__all__ = ["another_model", "by_optimizer_class", "counters", "not_built", "without_followers"]
+__all__ = [
+    "another_model",
+    "by_optimizer_class",
+    "counters",
+    "not_built",
+    "of_another_optimizer",
+    "optimizer_not_built",
+    "without_followers",
+]
 
 _HARDLY = 0.2
 _MOSTLY = 0.8
@@ -34,6 +43,49 @@ def not_built(found: Fit, made: list[Finding]) -> list[Finding]:
         remedy="Call the model once on a batch before, or restore(build_with=batch), which puts random state back.",
     )
     return [replace(told, related=tuple(errors)), *(f for f in made if f not in errors)]
+
+
+def optimizer_not_built(found: Fit, made: list[Finding]) -> list[Finding]:
+    """An optimizer that has made no state, of a class of which nobody knows before what it will make: what the checkpoint
+    has for it would be left over."""
+    unmade = {o.name: o for o in found.live.optimizers if o.attributes.get("built") is False and not o.slots}
+    errors = [
+        f
+        for f in made
+        if f.severity == "error"
+        and f.code in ("T202", "O204", "O205")
+        and any(n in found.stored and found.stored[n].optimizer in unmade for n in f.tensors)
+    ]
+    if not errors:
+        return made
+    owners = {found.stored[n].optimizer for f in errors for n in f.tensors if n in found.stored}
+    names = [name for name in unmade if name in owners]
+    kinds = names_text([f"{name} ({unmade[name].class_name})" for name in names])
+    told = ruled(
+        "not-built",
+        f"the optimizer{'' if len(names) == 1 else 's'} {kinds} {'is' if len(names) == 1 else 'are'} not built, and what "
+        "such a one keeps of each weight is known only then",
+        severity="error",
+        remedy="Build it before: `optimizer.build(model.trainable_variables)`, which takes no step.",
+    )
+    return [replace(told, related=tuple(errors)), *(f for f in made if f not in errors)]
+
+
+def of_another_optimizer(found: Fit, made: list[Finding]) -> list[Finding]:
+    """An optimizer that was made of other parameters than the model's: that its state fits no weight follows from it."""
+    errors = [
+        f for f in made if f.severity == "error" and f.cause == "optimizer-structure" and f.code in _OF_STATE
+    ]
+    stale = [f for f in found.live.readiness() if f.attributes.get("stale")] if errors else []
+    rule = rule_named(stale[0].slug) if stale else None
+    if rule is None:
+        return made
+    told = replace(rule.from_fault(stale[0]), severity="error", related=tuple(errors))
+    return [told, *(f for f in made if f not in errors)]
+
+
+_OF_STATE = frozenset({"O204", "O205", "O206", "O209", "T210"})
+"""What is found of state whose owners are none of the model's weights."""
 
 
 def another_model(found: Fit, made: list[Finding]) -> list[Finding]:
@@ -113,6 +165,8 @@ def by_optimizer_class(found: Fit, differences: list[Difference]) -> list[Differ
     ]
     differs = None not in flags and flags[0] != flags[1]
     slots = [d for d in differences if d.code == "O204"]
+    if found.reset and not any(e.spec.role == "slot" and e.parts for e in found.stored.entries.values()):
+        return differences  # nothing of the one's state is to be given to the other
     if one is None or other is None or one == other or not (differs or slots or found.cleared or named):
         return differences
     made = Difference(

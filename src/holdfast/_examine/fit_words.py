@@ -35,7 +35,8 @@ def _missing(same: list[Difference], pattern: str, found: Fit) -> Told | None:
     if not set(names) & set(found.missing):
         return None  # tied to a tensor that is restored
     role = same[0].evidence.get("role")
-    what = "optimizer's state" if role in ("slot", "counter") else "model"
+    state = all(found.live[n].optimizer is not None for n in names if n in found.live)
+    what = "optimizer's state" if role in ("slot", "counter") and state else "model"
     if role in ("metric", "other", "hyperparameter"):
         return None
     if role in _ASIDE:
@@ -74,11 +75,12 @@ def _of_nothing(found: Fit, name: str | None) -> bool:
 def _other_shape(same: list[Difference], pattern: str, found: Fit) -> Told:
     one = same[0]
     edit = None if one.edit is None else _with_pattern(one.edit, pattern)
-    remedy = None
-    if edit is None:
-        remedy = (
-            f"Nothing makes one of the other: leave it out with `drop:{pattern}` and `keep-live:{pattern}`."
-        )
+    afresh = f"`keep-live:{pattern}`"
+    remedy = (
+        f"Nothing makes one of the other: leave it out with {afresh}."
+        if edit is None
+        else f"Allow {afresh} to begin with the live model's own values (as of a new head), or `{edit}`."
+    )
     return Told(
         "error",
         f"{many(same, pattern)} {is_or_are(same)} {shape_text(one.evidence.get('a'))} in the checkpoint and "
@@ -131,7 +133,15 @@ def _renamed(same: list[Difference], pattern: str, found: Fit) -> Told | None:
         return Told("note", first + ": the same name, spelt otherwise")
     edits = draft(same, list(found.stored.values()), list(found.live.values())).edits
     edit = str(edits[0]) if len(edits) == 1 else None
-    return Told("error", first + f": {_why(by)}", edit, True)
+    remedy = None
+    if len(edits) > 1:
+        shown = " and ".join(f"`{e}`" for e in edits[:2])
+        remedy = (
+            f"Allow {shown}."
+            if len(edits) == 2
+            else f"Allow the plan's edits for them (`{edits[0]}` and so on)."
+        )
+    return Told("error", first + f": {_why(by)}", edit, True, remedy)
 
 
 def spelt(difference: Difference) -> bool:

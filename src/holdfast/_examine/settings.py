@@ -130,6 +130,11 @@ def _initial(decision: Decision, configured: Mapping[str, Any], live: LiveCatalo
         )  # fmt: skip
 
 
+_MOVED = frozenset({"dynamic_scale"})
+"""What training itself moves from step to step, and nobody configures: the scale of the loss in mixed precision
+(``keras/src/optimizers/loss_scale_optimizer.py``)."""
+
+
 def _judge(decision: Decision, stored: Any, live: Any, plan: Plan) -> None:
     edit = _edit_for(plan, decision.name)
     if edit is not None:
@@ -147,7 +152,7 @@ def _judge(decision: Decision, stored: Any, live: Any, plan: Plan) -> None:
         decision.take = "live" if same_setting(decision.stored, decision.live) else "undecided"
     elif isinstance(decision.stored, Mapping) != isinstance(decision.live, Mapping):
         decision.take = "undecided"  # a schedule on one side, a number on the other
-    elif not decision.scheduled and not same_setting(stored, live):
+    elif not decision.scheduled and decision.key not in _MOVED and not same_setting(stored, live):
         decision.take = "undecided"
     if decision.take == "live":
         decision.value = decision.live
@@ -335,10 +340,21 @@ def _is_front(front: str, part: str) -> bool:
 
 def shown(value: Any) -> str:
     """A value in a sentence."""
+    if isinstance(value, Mapping):
+        return _schedule(value) or str(value)
     value = told(value)
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.6g}"
     return str(value)
+
+
+def _schedule(value: Mapping[str, Any]) -> str | None:
+    """A serialised Keras object as the code that makes it (``keras/src/saving/serialization_lib.py``):
+    ``CosineDecay(initial_learning_rate=0.001, decay_steps=100)``."""
+    kind, config = value.get("class_name"), value.get("config")
+    if not isinstance(kind, str) or not isinstance(config, Mapping):
+        return None
+    return f"{kind}({', '.join(f'{k}={shown(v)}' for k, v in config.items() if k != 'name')})"
 
 
 def paired_optimizers(

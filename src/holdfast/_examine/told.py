@@ -24,7 +24,9 @@ class Told:
 
 def many(same: Sequence[Difference], pattern: str) -> str:
     """The tensors that differ: the one by its name, several by what their names have in common."""
-    return f"`{same[0].name}`" if len(same) == 1 else f"{len(same)} tensors `{pattern}`"
+    if len(same) == 1:
+        return f"`{same[0].name}`"
+    return f"{len(same)} tensors" if pattern == "*" else f"{len(same)} tensors `{pattern}`"
 
 
 def is_or_are(same: Sequence[Difference]) -> str:

@@ -25,6 +25,7 @@ _KERAS_SILENT = frozenset(
         "shared_object_id",
     }
     | {"batch_shape", "batch_input_shape", "batch_size", "input_shape", "input_length", "ragged", "optional"}
+    | {"build_input_shape"}
     | {
         "seed",
         "autocast",
@@ -67,6 +68,11 @@ KERAS_OFF: Mapping[str, Any] = {
 """Options at the value that does nothing: older writers leave them out, so they are left out everywhere."""
 
 
+_SETTLED_BY_BUILD = frozenset({"attention_axes"})
+"""Options whose ``None`` stands for what ``build`` takes from the shape of the input: before it, nothing is known of them
+(``keras/src/layers/attention/multi_head_attention.py``, ``_build_attention``)."""
+
+
 def keras_module_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the function, out of a Keras layer's configuration.
 
@@ -92,7 +98,7 @@ def _keras_config(config: Mapping[str, Any], depth: int) -> dict[str, Any]:
             plain = _keras_value(value, depth)
         except TypeError:
             continue
-        if key in KERAS_OFF and plain == KERAS_OFF[key]:
+        if (key in KERAS_OFF and plain == KERAS_OFF[key]) or (plain is None and key in _SETTLED_BY_BUILD):
             continue
         if key == "axis" and isinstance(plain, list) and len(plain) == 1:
             plain = plain[0]  # BatchNormalization of Keras 2 writes [3] where 3 was meant

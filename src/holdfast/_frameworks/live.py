@@ -7,7 +7,7 @@ done on the catalog alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,10 +130,12 @@ class LiveCatalog(Catalog):
         readiness: Callable[[Any], list[Fault]] | None = None,
         result: Callable[[], Mapping[str, Any]] | None = None,
         finish: Callable[[], None] | None = None,
+        foresee: Callable[[Mapping[str, Sequence[str]]], LiveCatalog] | None = None,
     ) -> None:
         """``modules`` may be a function that makes them when they are asked for; ``readiness(gradients)`` gives what
         stands against the next step; ``result()`` the objects after a restore, by part (for frameworks whose values
-        are immutable, new ones); ``finish()`` runs once after all writes (to put back what they made stale).
+        are immutable, new ones); ``finish()`` runs once after all writes (to put back what they made stale);
+        ``foresee``: see :meth:`foreseeing`.
         """
         kept = list(variables)
         super().__init__((v.spec for v in kept), attributes=attributes, optimizers=optimizers, faults=faults)
@@ -147,6 +149,7 @@ class LiveCatalog(Catalog):
         self._readiness = readiness
         self._result = result
         self._finish = finish
+        self._foresee = foresee
 
     @property
     def modules(self) -> tuple[ModuleSpec, ...]:  # type: ignore[override]
@@ -176,3 +179,10 @@ class LiveCatalog(Catalog):
         """What the framework needs once all values are set."""
         if self._finish is not None:
             self._finish()
+
+    def foreseeing(self, weights: Mapping[str, Sequence[str]]) -> LiveCatalog:
+        """The same objects, with the state that optimizers which have made none yet will make.
+
+        ``weights``: names of optimizers -> live names of the weights that each is for, where the objects themselves
+        do not tell (several optimizers that are not built). This catalog where its framework cannot say."""
+        return self if self._foresee is None else self._foresee(weights)

@@ -30,6 +30,9 @@ class Done:
     passed_over: tuple[str, ...] = ()
     """State of an optimizer in the checkpoint that the call did not load, as the optimizer had no variables yet."""
 
+    in_part: bool = False
+    """Whether the call was told to load what fits, and no more (``skip_mismatch``, ``by_name``)."""
+
     left: frozenset[str] = frozenset()
     """Live names that this load and the later ones into the same objects have left at their initial values."""
 

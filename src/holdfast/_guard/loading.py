@@ -169,6 +169,8 @@ class Load:
         key = self.fit.pairs.get(name)
         if self.by_position and name in self.fit.stored:
             key = name  # whatever the class or the weight
+        if key is None and name not in self.live.variables and not self.live.unbuilt:
+            return None  # a plain number before the call, which made a tensor of it
         if key is None:
             return None if name in self.fit.cleared else "left"
         try:

@@ -197,6 +197,7 @@ class Loads:
                     if deferring and (loaded.pending or loaded.later or loaded.unmade or loaded.unused):
                         self._put_off(call, done, loaded)
                     done.passed_over = loaded.passed_over
+                    done.in_part = call.load.skip_mismatch or call.load.by_name
                     self._settle(done, loaded)
         self.done.append(done)
         if copy is not None:

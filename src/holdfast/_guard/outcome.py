@@ -49,7 +49,7 @@ def findings_of(load: Load, loaded: Loaded, losing: Mapping[str, str]) -> Iterat
         if not load.concerns(finding):
             continue
         if finding.severity != "error":
-            yield finding
+            yield replace(finding, edit=None, remedy=without_edits(finding.remedy))
             continue
         names = {n for f in (finding, *finding.related) for n in f.tensors}
         told |= names
@@ -115,8 +115,14 @@ def _crossed(loaded: Loaded, told: set[str]) -> Iterator[Finding]:
 
 
 def without_edits(remedy: str | None) -> str | None:
-    """The remedy, but ``None`` for one that is edits: they are for ``holdfast.restore``, which carries them out."""
-    return None if remedy is not None and "llow `" in remedy else remedy
+    """The remedy without edits, ``None`` where it is nothing else: they are for ``holdfast.restore``, which carries them
+    out."""
+    if remedy is None:
+        return None
+    first, other, _ = remedy.partition(", or allow `")
+    if other:
+        return f"{first}."
+    return None if "llow `" in remedy or "llow the plan's edits" in remedy else remedy
 
 
 def _by_framework(finding: Finding) -> str:

@@ -64,7 +64,7 @@ class Steps:
         for done in reversed(self.loads.done if optimizer is not None else ()):
             if not done.touches(optimizer):
                 continue
-            if done.passed_over:
+            if done.passed_over and not done.in_part:
                 seen = Seen.of(call)
                 seen.findings.append(
                     told_by("restore-still-open",
@@ -72,7 +72,8 @@ class Steps:
                         "only where the format has it and the optimizer is built, with as many variables): the optimizer starts "
                         "anew here",
                         severity="warning", tensors=done.passed_over,
-                        remedy="Build the optimizer before the load: optimizer.build(model.trainable_variables).",
+                        remedy="Build the optimizer before the load: optimizer.build(model.trainable_variables). "
+                        "holdfast.restore(path, model=model, optimizer=optimizer) restores both, or says what does not fit.",
                     )
                 )  # fmt: skip
                 done.passed_over = ()

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from .._core.errors import HoldfastError, NothingToRestore, UsageError
+from .._frameworks.keras.virtual import build_unforeseen
 from .._restore.outcome import Outcome
 from .._vault.handle import SaveHandle
 from .._vault.restoring.extra import extra_of
@@ -283,9 +284,12 @@ class VaultCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 "hyper:learning_rate=checkpoint"
             )  # the code means what it meant; callbacks changed it since
         more: dict[str, Any] = {"allow": allow} if allow else {}
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None and self.vault.checkpoints():
+            build_unforeseen(optimizer, model.trainable_variables)
         outcome = self.vault.restore(
             model=model,
-            optimizer=getattr(model, "optimizer", None),
+            optimizer=optimizer,
             or_start_fresh=self.resume != "required",
             **more,
         )

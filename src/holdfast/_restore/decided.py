@@ -44,7 +44,7 @@ def set_values(found: Fit, journal: Journal) -> dict[str, tuple[Any, Any]]:
             values[decision.name] = (before, value)
         elif decision.variable is not None:
             variable = found.live.variables[decision.variable]
-            if variable.write is None or variable.virtual:
+            if variable.write is None:
                 continue
             spec = variable.spec
             exact = _stored_value(found, decision.variable) if decision.take == "checkpoint" else None

@@ -222,6 +222,7 @@ def pickle_global(rule: Rule, subject: Subject) -> Iterator[Finding]:
             )
         else:
             (usual if is_usual(module, name) else strange).append(fault)
+    plain = subject.catalog is not None and subject.catalog.format == "pickle"
     groups: tuple[tuple[list[Fault], Severity], ...] = ((strange, "warning"), (usual, "note"))
     for faults, severity in groups:
         if not faults:
@@ -242,12 +243,19 @@ def pickle_global(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 }
                 for f in faults[:50]
             ],
-            expected="only what torch.load(weights_only=True) allows",
-            remedy=first.attributes.get("remedy")
-            or "If you trust them: `torch.serialization.add_safe_globals([...])` with exactly these "
-            "classes, or "
-            "`torch.load(path, weights_only=False)`; for passing on, save `model.state_dict()` alone.",
+            expected="only what arrays need" if plain else "only what torch.load(weights_only=True) allows",
+            remedy=first.attributes.get("remedy") or (_TRUSTED_PLAIN if plain else _TRUSTED),
         )
+
+
+_TRUSTED = (
+    "If you trust them: `torch.serialization.add_safe_globals([...])` with exactly these classes, or "
+    "`torch.load(path, weights_only=False)`; for passing on, save `model.state_dict()` alone."
+)
+_TRUSTED_PLAIN = (
+    "If you trust them: pickle.load with the same packages installed; for passing on, save the arrays alone "
+    "(safetensors, numpy.savez)."
+)
 
 
 @rule("X102", "pickle-opcode", severity="warning", cause="unsafe-pickle")

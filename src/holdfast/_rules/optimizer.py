@@ -169,7 +169,8 @@ def slots_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Within one optimizer (and one parameter group) every weight that has been stepped has the same slots. A
     weight with ``exp_avg`` and no ``exp_avg_sq`` was cut by a filter or a partial write; the next step fails
     or starts that slot at zero. A weight without any slot may be frozen, or unused so far: that is told as a
-    note, unless the file says that it is trainable.
+    note, unless the file says that it is trainable. Where the optimizer lists what it was given, a tensor that is not
+    in the list (a mask, a frozen layer, another network) has no slots to miss.
 
     Evidence: the weights, the slots present, the slots of the others.
 
@@ -228,6 +229,8 @@ def slots_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
         and not (s.shares and any(catalog[o].shares == s.shares for o in with_slots if o in catalog))
     ]
     sure = [s for s in bare if s.trainable and not s.attributes.get("trainable_guessed")]
+    if _lists_all(catalog):  # then the others are buffers, frozen, or another optimizer's
+        bare = [s for s in bare if s.name in group_of or s in sure]
     if bare and len(bare) < len(with_slots):
         names = [s.name for s in bare]
         yield rule.finding(
@@ -239,6 +242,14 @@ def slots_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
             remedy="Nothing to do if they were frozen or unused; else take the optimizer state from one "
             "whole save.",
         )
+
+
+def _lists_all(catalog: Catalog) -> bool:
+    """Whether every optimizer says which weights it was given, so that those that it does not name have no place in it."""
+    groups = [group for optimizer in catalog.optimizers for group in optimizer.groups]
+    return bool(groups) and all(
+        group.owners and len(group.owners) >= len(group.positions) for group in groups
+    )
 
 
 def _muon(catalog: Catalog, optimizer: str, partial: dict[str, set[str]]) -> bool:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,6 +107,12 @@ class Vault(Preemptible, Background, Readying):
         if coordinator is not None and coordinator.size > 1 and when_busy != "wait":
             raise UsageError("ranks that save together wait for each other", found=f"when_busy={when_busy!r}")
         as_kinds(payload)
+        if _is_file(path):
+            raise UsageError(
+                "a vault is a folder, and at this path lies a file",
+                file=os.fspath(path),
+                remedy="Name another folder; what a checkpoint file holds is restored by holdfast.restore(path, ...).",
+            )
         self.payload = payload
         self.proof = proof
         self.overlap = overlap
@@ -392,3 +399,11 @@ class Vault(Preemptible, Background, Readying):
                 except StepGone:  # another process dropped it after we chose it, so there is a newer one
                     LOG.debug("a step was dropped before it could be read; choosing anew")
             return attempt()
+
+
+def _is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a plain file lies there; a path that the system refuses is told by what has to use it."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False

@@ -19,7 +19,7 @@ x, y = np.ones((16, 8), "float32"), np.arange(32, dtype="float32").reshape(16, 2
 def make():
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6), keras.layers.BatchNormalization(),
                               keras.layers.Dense(2, dtype="bfloat16")])
-    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=keras.backend.backend() == "jax")
     return model
 def train(model, epochs=2):
     model.fit(x, y, batch_size=8, epochs=epochs, shuffle=False, verbose=0)

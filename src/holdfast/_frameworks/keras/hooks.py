@@ -52,6 +52,20 @@ _CROSSING = (
 )
 
 
+_CROSSING_LEGACY = (
+    "in legacy HDF5 Keras goes by the order of the layers (or, by_name, by their names), and within a layer or nested model by "
+    "order: what is trainable first",
+    "Load before anything is frozen that was not when the file was saved, and into the layers in their order then; "
+    "holdfast.restore goes by name, or refuses.",
+)
+"""``_legacy_weights`` of ``keras/src/legacy/saving/legacy_h5_format.py``."""
+
+
+def _crossing(path: str | None) -> tuple[str, str]:
+    legacy = path is not None and path.endswith((".h5", ".hdf5")) and not path.endswith(".weights.h5")
+    return _CROSSING_LEGACY if legacy else _CROSSING
+
+
 def _everywhere(patches: Patches, function: Any, around: Callable[..., Any]) -> None:
     """Wrap a function under all names by which Keras's modules know it."""
     name = function.__name__
@@ -92,7 +106,7 @@ def _loads(keras: Any, watcher: Watcher, patches: Patches, steps: FirstSteps) ->
         def load(inner: Any, self: Any, filepath: Any, *args: Any, **kwargs: Any) -> Any:
             options = LoadOptions(
                 weights=True,
-                crossing=_CROSSING,
+                crossing=_crossing(path_of(filepath)),
                 skip_mismatch=bool(kwargs.get("skip_mismatch")),
                 by_name=bool(kwargs.get("by_name")),
             )

@@ -7,8 +7,9 @@ backend. Variables of optimizers stand below the word they were passed by: ``opt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -94,6 +95,7 @@ class _Description:
         self.names = {id(one.variable): one.name for one in self.named}
         self.paths = _tensorflow_paths(models, optimizers)
         self.settings_changed = False
+        self.foreseen: dict[str, list[Any]] | None = None
 
     def _add_model(self, name: str, model: Any) -> None:
         found = named(self.known[name], "" if len(self.models) == 1 else name)
@@ -137,7 +139,24 @@ class _Description:
             faults=faults,
             readiness=lambda gradients: self._readiness(gradients, faults),
             finish=self._finish,
+            foresee=partial(self._foreseeing, parts) if self.foreseen is None else None,
         )
+
+    def _foreseeing(self, parts: Mapping[str, Any], weights: Mapping[str, Sequence[str]]) -> LiveCatalog:
+        """An optimizer is built over all weights of a model that it trains alone, and over its own of one that it shares
+        with another."""
+        self.foreseen = {}
+        for part, mine in weights.items():
+            names = frozenset(mine)
+            others = {name for other, theirs in weights.items() if other != part for name in theirs}
+            chosen: list[Any] = []
+            for model in self.models.values():
+                trained = model.trainable_variables
+                own = [v for v in trained if self._name(v) in names]
+                shared = any(self._name(v) in others for v in trained)
+                chosen += own if shared else trained if own else []
+            self.foreseen[part] = chosen
+        return self.catalog(parts)
 
     def _name(self, variable: Any) -> str:
         found = self.names.get(id(variable))
@@ -250,9 +269,11 @@ class _Description:
 
     def _weights_of(self, part: str) -> list[Any]:
         """The weights that an optimizer which is not built will be built over: all that are trained, or those
-        of the model of the same word."""
+        of the model of the same word, or those that a checkpoint tells."""
         if len(self.optimizers) == 1:
             return self.trainable
+        if self.foreseen is not None and part in self.foreseen:
+            return self.foreseen[part]
         model = self.models.get(part)
         return list(model.trainable_variables) if model is not None else []
 

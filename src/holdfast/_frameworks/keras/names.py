@@ -66,8 +66,9 @@ def named(known: Iterable[Holder], prefix: str = "") -> list[Named]:
     _part_namesakes(found)
     if prefix:
         for one in found:
+            own = one.name  # as in a file of that model alone, and of several under other names
             one.name, one.key = f"{prefix}/{one.name}", ""
-            one.aliases = tuple(f"{prefix}/{alias}" for alias in one.aliases)
+            one.aliases = (*(f"{prefix}/{alias}" for alias in one.aliases), own)
     return found
 
 

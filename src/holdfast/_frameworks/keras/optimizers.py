@@ -171,9 +171,10 @@ def optimizer_spec(
         current["learning_rate"] = scalar(inner._learning_rate)
     if inner is not optimizer:
         attributes["wrapper"] = type(optimizer).__name__
-        for word in ("dynamic_scale",):
-            if _is_variable(getattr(optimizer, word, None)):
-                current[word] = scalar(getattr(optimizer, word))
+        scale = getattr(optimizer, "dynamic_scale", None)
+        first = getattr(optimizer, "initial_scale", None)
+        if _is_variable(scale) or first is not None:
+            current["dynamic_scale"] = scalar(scale) if _is_variable(scale) else first
     step = scalar(inner._iterations)
     return OptimizerSpec(
         name,

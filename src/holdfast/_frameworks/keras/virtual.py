@@ -16,7 +16,7 @@ from ..._facts.optimizers import slot_blocks
 from . import values
 from .optimizers import OwnVariable, inner_of, own_variables
 
-__all__ = ["Virtual", "virtual_variables"]
+__all__ = ["Virtual", "build_unforeseen", "virtual_variables"]
 
 
 class Virtual:
@@ -88,6 +88,14 @@ def virtual_variables(optimizer: Any, weights: list[Any]) -> list[Virtual]:
             own = OwnVariable(None, role, word, weight, start + index, f"{scope}/{flat}_{word}")  # type: ignore[arg-type]
         found.append(Virtual(own, shape, dtype, _writer(optimizer, weights, word, weight)))
     return found
+
+
+def build_unforeseen(optimizer: Any, weights: list[Any]) -> None:
+    """Build an optimizer of a class whose state is not known before (Adafactor, a class of a user's own), as its first step
+    with these weights would; nothing for others, and for one that is built."""
+    if weights and not optimizer.built and not virtual_variables(optimizer, weights):
+        with _scope(weights):
+            optimizer.build(weights)
 
 
 def _writer(

@@ -172,7 +172,7 @@ def _restores(tf: Any, watcher: Watcher, patches: Patches, asked: _Asked) -> Non
         def restore(inner: Any, self: Any, save_path: Any, *args: Any, **kwargs: Any) -> Any:
             parts = parts_of(tf, self)
             call = Call("tensorflow", asked.api(api), "restore", path_of(save_path), parts=parts)
-            call.load = LoadOptions(crossing=crossing(parts), by_place=BY_PLACE)
+            call.load = LoadOptions(by_place=BY_PLACE)
             if save_path is None and asked.nothing_in is not None:
                 call.load = replace(call.load, because=why_none(asked.nothing_in))
 
@@ -180,7 +180,8 @@ def _restores(tf: Any, watcher: Watcher, patches: Patches, asked: _Asked) -> Non
                 result = inner(self, save_path, *args, **kwargs)
                 bound = bound_by(result)
                 call.load = replace(
-                    call.load, deferred=True, bound=bound, alive=alive(tf, self, parts), unset=unset(tf, self, parts, bound)
+                    call.load, deferred=True, bound=bound, alive=alive(tf, self, parts), unset=unset(tf, self, parts, bound),
+                    crossing=crossing(tf, self, parts, result),
                 )  # fmt: skip
                 return result
 

@@ -73,8 +73,11 @@ def unset(
     return tuple(name for name, variable in beside.items() if not bound(variable))
 
 
-def crossing(parts: Mapping[str, Any]) -> tuple[str, str]:
-    """Why values get into other variables than their own, and what to do."""
+def crossing(tf: Any, checkpoint: Any, parts: Mapping[str, Any], status: Any) -> tuple[str, str]:
+    """Why a restore did not put values where they belong, and what to do; ``status``: what it gave."""
+    missed = _other_attributes(tf, checkpoint, parts, status)
+    if missed is not None:
+        return missed
     if any(getattr(one, "built", False) for one in things_in(parts, "optimizer")):
         return (
             "tf.train.Checkpoint knows the weights by their numbers in the optimizer, which was built over other weights than "
@@ -84,6 +87,27 @@ def crossing(parts: Mapping[str, Any]) -> tuple[str, str]:
     return (
         "tf.train.Checkpoint goes by attributes and places in lists, and not by the layers' names",
         "Build the model as it was when it was saved; holdfast.restore goes by name, or refuses.",
+    )
+
+
+def _other_attributes(
+    tf: Any, checkpoint: Any, parts: Mapping[str, Any], status: Any
+) -> tuple[str, str] | None:
+    """Where no weight was set since the checkpoint has no attribute by the name that the model has here (``Trackable``
+    children of the root, tensorflow/core/protobuf/trackable_object_graph.proto)."""
+    nodes = getattr(getattr(getattr(status, "_checkpoint", None), "object_graph_proto", None), "nodes", ())
+    stored = {child.local_name for child in nodes[0].children} if nodes else set()
+    models = things_in(parts, "model")
+    here = [name for name, thing in _held(tf, checkpoint).items() if any(thing is one for one in models)]
+    bound = bound_by(status)
+    weights = [weight for model in models for weight in getattr(model, "variables", ())]
+    if not stored or not here or not stored.isdisjoint(here) or any(map(bound, weights)):
+        return None
+    names = ", ".join(f"`{name}`" for name in sorted(stored - {"save_counter"}))
+    return (
+        f"tf.train.Checkpoint goes by attributes, and set none of them: the checkpoint has {names} and no `{here[0]}`",
+        f"Give the model the attribute that it had when it was saved, one of {names}: "
+        "tf.train.Checkpoint(<attribute>=model). holdfast.restore goes by name.",
     )
 
 

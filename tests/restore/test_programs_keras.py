@@ -1,0 +1,264 @@
+"""Programs as people write them in Keras: several models with an optimizer each, models that were loaded or built again in one
+process, loss scales that have moved, optimizers whose state nobody knows before it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+keras = pytest.importorskip("keras")
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("Keras runs on another backend", allow_module_level=True)
+
+import holdfast  # noqa: E402
+from holdfast import RestoreRefused, Vault  # noqa: E402
+
+layers = keras.layers
+X = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+
+
+def values(*things: Any) -> list[bytes]:
+    return [np.asarray(v).tobytes() for thing in things for v in thing.variables]
+
+
+# -- two networks, two optimizers --------------------------------------------------------------------------------
+def gan(units: int = 6) -> dict[str, Any]:
+    generator = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(units), layers.BatchNormalization(), layers.Dense(4)], name="gen"
+    )
+    critic = keras.Sequential([keras.Input((4,)), layers.Dense(units), layers.Dense(1)], name="critic")
+    return {
+        "model": {"gen": generator, "critic": critic},
+        "optimizer": {"g": keras.optimizers.Adam(0.01), "c": keras.optimizers.RMSprop(0.02)},
+    }  # fmt: skip
+
+
+def play(parts: dict[str, Any], rounds: int = 2) -> None:
+    generator, critic = parts["model"]["gen"], parts["model"]["critic"]
+    for _ in range(rounds):
+        with tf.GradientTape() as one, tf.GradientTape() as other:
+            made = critic(generator(X, training=True))
+            lost, won = tf.reduce_mean(made**2), tf.reduce_mean((critic(X) - made) ** 2)
+        for tape, loss, model, word in ((one, lost, generator, "g"), (other, won, critic, "c")):
+            weights = model.trainable_variables
+            parts["optimizer"][word].apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+
+
+def whole(parts: dict[str, Any]) -> list[bytes]:
+    return values(*parts["model"].values(), *parts["optimizer"].values())
+
+
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("way", ["vault", "tensorflow"])
+def test_two_optimizers_that_have_not_stepped_get_their_state(tmp_path: Path, way: str, built: bool) -> None:
+    parts = gan()
+    play(parts)
+    if way == "vault":
+        with Vault(tmp_path / "run") as vault:
+            vault.save(2, **parts)
+        path = str(tmp_path / "run")
+    else:
+        models, optimizers = parts["model"], parts["optimizer"]
+        path = tf.train.Checkpoint(**models, g_opt=optimizers["g"], c_opt=optimizers["c"]).write(
+            str(tmp_path / "ck")
+        )
+    other = gan()
+    if built:
+        other["optimizer"]["g"].build(other["model"]["gen"].trainable_variables)
+        other["optimizer"]["c"].build(other["model"]["critic"].trainable_variables)
+    outcome = holdfast.restore(path, **other)
+    assert outcome.step is None or outcome.step == 2
+    assert whole(other) == whole(parts)
+    play(parts)
+    play(other)
+    assert whole(other) == whole(parts)
+
+
+def test_one_model_that_two_optimizers_share(tmp_path: Path) -> None:
+    def made() -> tuple[Any, dict[str, Any]]:
+        model = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(5, name="base"), layers.Dense(2, name="head")]
+        )
+        return model, {
+            "slow": keras.optimizers.SGD(0.01, momentum=0.9),
+            "fast": keras.optimizers.SGD(0.1, momentum=0.9),
+        }
+
+    def step(model: Any, optimizers: dict[str, Any]) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model(X) ** 2)
+        weights = model.trainable_variables
+        gradients = tape.gradient(loss, weights)
+        optimizers["slow"].apply_gradients(zip(gradients[:2], weights[:2], strict=True))
+        optimizers["fast"].apply_gradients(zip(gradients[2:], weights[2:], strict=True))
+
+    model, optimizers = made()
+    step(model, optimizers)
+    with Vault(tmp_path / "run") as vault:
+        vault.save(1, model=model, optimizer=optimizers)
+        other, fresh = made()
+        vault.restore(model=other, optimizer=fresh)
+    assert values(other, *fresh.values()) == values(model, *optimizers.values())
+    step(model, optimizers)
+    step(other, fresh)
+    assert values(other, *fresh.values()) == values(model, *optimizers.values())
+
+
+def test_a_network_of_another_width_is_refused_and_no_optimizer_built(tmp_path: Path) -> None:
+    parts = gan()
+    play(parts)
+    with Vault(tmp_path / "run") as vault:
+        vault.save(2, **parts)
+        other = gan(units=7)
+        before = whole(other)
+        with pytest.raises(RestoreRefused) as refused:
+            vault.restore(**other)
+    assert "T203" in {f.code for f in refused.value.findings}
+    assert whole(other) == before
+    assert not any(optimizer.built for optimizer in other["optimizer"].values())
+
+
+# -- the same model again in one process -------------------------------------------------------------------------
+@keras.saving.register_keras_serializable(package="programs")
+class Block(keras.layers.Layer):  # type: ignore[misc]
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.attention, self.norm = layers.MultiHeadAttention(2, 2), layers.LayerNormalization()
+        self.inner = keras.Sequential([layers.Dense(6, activation="relu"), layers.Dense(4)])
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(4,), initializer="ones", name="scale")
+        self.attention.build(shape, shape)
+        self.norm.build(shape)
+        self.inner.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return self.inner(self.norm(x + self.attention(x, x))) * self.scale
+
+
+@keras.saving.register_keras_serializable(package="programs")
+class Encoder(keras.Model):  # type: ignore[misc]
+    def __init__(self, depth: int = 2, **more: Any) -> None:
+        super().__init__(**more)
+        self.depth = depth
+        self.tokens, self.places = layers.Embedding(9, 4), layers.Embedding(9, 4)
+        self.blocks = [Block() for _ in range(depth)]
+        self.drop, self.head = layers.Dropout(0.1), layers.Dense(2)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        h = self.tokens(x) + self.places(x)
+        for block in self.blocks:
+            h = block(h)
+        return self.head(self.drop(h, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "depth": self.depth}
+
+
+TOKENS = np.arange(12).reshape(2, 6) % 9
+
+
+def encoder(batch: Any = TOKENS, **more: Any) -> Any:
+    model = Encoder(**more)
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model(batch)
+    return model
+
+
+@pytest.mark.parametrize("file", ["a.keras", "a.weights.h5", "run"])
+def test_what_load_model_gives_after_other_models_is_known_again(tmp_path: Path, file: str) -> None:
+    model = encoder()
+    model.fit(TOKENS, np.ones((2, 6, 2)), verbose=0)
+    model.save(tmp_path / "a.keras")
+    model.save_weights(tmp_path / "a.weights.h5")
+    with Vault(tmp_path / "run") as vault:
+        vault.save(1, model=model, optimizer=model.optimizer)
+    loaded = keras.models.load_model(
+        tmp_path / "a.keras"
+    )  # built by `build`: without the model's own name before all
+    for other in (loaded, encoder(TOKENS[:1])):
+        want = [np.asarray(v).tobytes() for v in model.trainable_variables]
+        for variable in other.trainable_variables:
+            variable.assign(variable + 1)
+        report = holdfast.check(tmp_path / file, model=other, optimizer=other.optimizer)
+        assert [f.code for f in report.findings if f.severity != "note"] == []
+        holdfast.restore(tmp_path / file, model=other, optimizer=other.optimizer)
+        assert [np.asarray(v).tobytes() for v in other.trainable_variables] == want
+
+
+def test_a_deeper_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    encoder().save(tmp_path / "a.keras")
+    report = holdfast.check(tmp_path / "a.keras", model=encoder(depth=3))
+    assert "T201" in {f.code for f in report.findings if f.severity == "error"}
+
+
+def test_one_that_is_not_built_is_told_as_that_alone(tmp_path: Path) -> None:
+    with Vault(tmp_path / "run") as vault:
+        vault.save(1, model=encoder())
+    report = holdfast.check(tmp_path / "run", model=Encoder())
+    assert [f.code for f in report.findings if f.severity != "note"] == ["O310"]
+
+
+# -- optimizers --------------------------------------------------------------------------------------------------
+def dense(optimizer: Any) -> Any:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(6, name="one"), layers.Dense(2, name="two")])
+    model.compile(optimizer, "mse")
+    return model
+
+
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("way", ["a.keras", "a.weights.h5", "ck", "run"])
+def test_a_loss_scale_that_training_has_moved_comes_back(tmp_path: Path, way: str, built: bool) -> None:
+    def made() -> Any:
+        return dense(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01), dynamic_growth_steps=2))
+
+    model = made()
+    model.fit(X, np.ones((8, 2)), batch_size=2, epochs=2, verbose=0, shuffle=False)
+    moved = float(model.optimizer.dynamic_scale)
+    assert moved != model.optimizer.initial_scale
+    parts = {"model": model, "optimizer": model.optimizer}
+    if way == "run":
+        with Vault(tmp_path / way) as vault:
+            vault.save(8, **parts)
+    elif way == "ck":
+        tf.train.Checkpoint(**parts).write(str(tmp_path / way))
+    else:
+        (model.save if way.endswith(".keras") else model.save_weights)(tmp_path / way)
+    other = made()
+    if built:
+        other.optimizer.build(other.trainable_variables)
+    holdfast.restore(tmp_path / way, model=other, optimizer=other.optimizer)
+    assert float(other.optimizer.dynamic_scale) == moved
+    assert int(other.optimizer.step_counter) == int(model.optimizer.step_counter)
+
+
+@pytest.mark.parametrize("name", ["Adafactor", "Muon"])
+def test_state_that_nobody_knows_before_asks_for_the_optimizer_to_be_built(tmp_path: Path, name: str) -> None:
+    model = dense(getattr(keras.optimizers, name)(0.01))
+    model.fit(X, np.ones((8, 2)), verbose=0)
+    model.save(tmp_path / "a.keras")
+    other = dense(getattr(keras.optimizers, name)(0.01))
+    parts = {"model": other, "optimizer": other.optimizer}
+    with pytest.raises(
+        RestoreRefused, match=r"is not built.*\n.*optimizer\.build\(model\.trainable_variables\)"
+    ) as refused:
+        holdfast.restore(tmp_path / "a.keras", **parts)
+    assert "drop:" not in str(refused.value)  # that would lose what building keeps
+    assert not other.optimizer.built
+    other.optimizer.build(other.trainable_variables)
+    holdfast.restore(tmp_path / "a.keras", **parts)
+    assert values(other, other.optimizer) == values(model, model.optimizer)
+
+
+def test_a_schedule_is_told_as_the_code_that_makes_it(tmp_path: Path) -> None:
+    model = dense(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 100)))
+    model.save(tmp_path / "a.keras")
+    other = dense(keras.optimizers.Adam(0.01))
+    report = holdfast.check(tmp_path / "a.keras", model=other, optimizer=other.optimizer)
+    told = [f.message for f in report.findings if f.code == "O207"]
+    assert len(told) == 1
+    assert told[0].startswith("learning_rate is CosineDecay(initial_learning_rate=0.01, decay_steps=100")
