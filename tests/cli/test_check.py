@@ -642,6 +642,13 @@ def pair(units=4, built=True):
     return model, optimizer
 
 
+def compiled(foreign=False):
+    model = make()
+    model.compile(keras.optimizers.Adam(1e-3), "mse")
+    model.optimizer.build(make().trainable_variables if foreign else model.trainable_variables)
+    return model
+
+
 if __name__ == "__main__":
     import json, sys
     from click.testing import CliRunner
@@ -665,6 +672,9 @@ if __name__ == "__main__":
         ["k.weights.h5", "knet:make", "--arg", "built=False"],
         ["knet:pair"],
         ["k.weights.h5", "knet:pair"],
+        ["knet:compiled"],
+        ["k.weights.h5", "knet:compiled"],
+        ["k.weights.h5", "knet:compiled", "--arg", "foreign=True"],
     ]
     done = subprocess.run(
         [sys.executable, "knet.py"], input=json.dumps(asked), capture_output=True, text=True, cwd=project,
@@ -672,12 +682,20 @@ if __name__ == "__main__":
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.split("ANSWER")[1])
-    assert [code for code, _, _ in told] == [0, 0, 0, 1, 1, 1, 0, 1], told
+    assert [code for code, _, _ in told] == [0, 0, 0, 1, 1, 1, 0, 1, 0, 0, 1], told
     assert "4 of 4 live tensors" in told[0][1]
     assert "(8, 4) in the checkpoint and (8, 5) in the model" in told[4][1]
     assert "not built" in told[5][1]
     assert "the next step will run" in told[6][1]
     assert "holds no optimizer state" in told[7][1]
+    assert all(
+        "`model.optimizer`, found in the compiled model" in " ".join(text.split()) for _, text, _ in told[8:]
+    )
+    assert (
+        "no optimizer was given" in " ".join(told[0][1].split())
+        and "live tensors would be restored" in told[9][1]
+    )
+    assert "the next step will fail" in " ".join(told[10][1].split()), told[10][1]
 
 
 def test_the_working_folder_is_left_alone(project: Path, run: Run) -> None:

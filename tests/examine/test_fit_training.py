@@ -60,6 +60,25 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 
 # -- an averaged copy beside the model ----------------------------------------------------------------------
+def test_an_average_in_the_models_place_is_told(tmp_path: Path) -> None:
+    net, live = Net(), Net(seed=1)
+    path = saved(tmp_path, model=AveragedModel(net), optimizer=stepped(net, adamw(net)))
+    (error,) = fitted(path, model=live, optimizer=adamw(live)).errors
+    assert error.code == "T212" and "the optimizer's state belongs to the raw weights" in error.message
+    assert not fitted(path, model=live, optimizer=adamw(live), plan=[error.edit]).errors
+    assert not fitted(path, model=live).errors and not fitted(path, model=AveragedModel(live)).findings
+
+
+@pytest.mark.parametrize(
+    ("wrap", "origin"), [(AveragedModel, "AveragedModel"), (nn.DataParallel, "DataParallel or")]
+)
+def test_who_has_put_module_in_front_is_told(tmp_path: Path, wrap: Any, origin: str) -> None:
+    path = tmp_path / "c.pt"
+    torch.save(wrap(Net()).state_dict(), path)
+    (finding,) = fitted(path, model=Net(seed=1)).findings
+    assert finding.code == "T216" and f"`module.` of {origin}" in finding.message
+
+
 @pytest.mark.parametrize("part", ["ema", "average", "teacher"])
 @pytest.mark.parametrize("of", [lambda net: net, lambda net: net.body], ids=["all of it", "a part of it"])
 def test_an_averaged_model_is_found_under_its_own_word(tmp_path: Path, part: str, of: Any) -> None:
@@ -144,6 +163,46 @@ def test_another_shape_names_both_ways_out(tmp_path: Path) -> None:
     assert all(
         "`keep-live:head." in (f.remedy or "") and "`pad:head." in (f.remedy or "") for f in found.errors
     )
+
+
+def test_a_new_head_begins_anew_by_one_edit(tmp_path: Path) -> None:
+    net, live = Net(), Net(7, seed=1)
+    path = saved(tmp_path, model=net, optimizer=stepped(net, adamw(net)))
+    found = fitted(path, model=live, optimizer=adamw(live))
+    (error,) = found.errors
+    assert error.code == "T203" and "3 outputs in the checkpoint and 7 in the model" in error.message
+    assert error.edit == "keep-live:head.*" and [str(e) for e in found.proposal] == [error.edit]
+    holdfast.restore(path, model=live, optimizer=adamw(live), plan=found.proposal)
+    assert same(live.body, net.body)
+
+
+class Deep(nn.Module):
+    def __init__(self, width: int, vocabulary: int = 9) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(vocabulary, 4)
+        self.body, self.head = nn.Linear(4, width), nn.Linear(width, 3)
+
+
+@pytest.mark.parametrize(
+    ("other", "names"),
+    [(Deep(6), {"body.weight", "body.bias", "head.weight"}), (Deep(4, 12), {"emb.weight"})],
+    ids=["a wider model", "a table with more rows"],
+)
+def test_what_is_no_new_head_is_told_tensor_by_tensor(
+    tmp_path: Path, other: nn.Module, names: set[str]
+) -> None:
+    found = fitted(saved(tmp_path, model=Deep(4)), model=other)
+    assert {n for f in found.errors for n in f.tensors} == names
+    assert all("outputs" not in f.message and (f.edit or "").startswith("pad:") for f in found.errors)
+
+
+def test_weights_are_told_before_the_state_that_follows_them(tmp_path: Path) -> None:
+    net = Net()
+    path = saved(tmp_path, model=net)
+    live = Net(last="classifier")
+    live.more = nn.Linear(4, 4)
+    codes = [f.code for f in fitted(path, model=live, optimizer=stepped(live, adamw(live))).errors]
+    assert "O201" in codes and [c[0] for c in codes] == sorted((c[0] for c in codes), reverse=True)
 
 
 # -- another precision --------------------------------------------------------------------------------------
@@ -303,3 +362,36 @@ def test_an_optimizer_of_weights_that_were_replaced_is_the_one_thing_told(tmp_pa
     assert told.count("O302") == 1
     with pytest.raises(holdfast.RestoreRefused, match="Make the optimizer anew"):
         holdfast.restore(path, model=net, optimizer=mine)
+
+
+def test_the_state_of_a_weight_that_is_kept_begins_anew_and_is_not_counted_as_restored(
+    tmp_path: Path,
+) -> None:
+    source = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 10))
+    adam = torch.optim.Adam(source.parameters())
+    source(torch.randn(3, 4)).sum().backward()
+    adam.step()
+    torch.save({"model": source.state_dict(), "optimizer": adam.state_dict()}, tmp_path / "last.pt")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 5))
+    optimizer = torch.optim.Adam(model.parameters())
+    outcome = holdfast.restore(
+        tmp_path / "last.pt", model=model, optimizer=optimizer, allow=["keep-live:1.*"]
+    )
+    assert len(outcome.restored) == 8 and outcome.total == 16
+    assert set(outcome.kept) == {"1.weight", "1.bias"}
+    assert len(outcome.reset) == 6
+    assert "restored 8 of 16 tensors" in outcome.summary and "start anew (allowed)" in outcome.summary
+
+
+def test_state_that_was_never_made_is_restored_as_none(tmp_path: Path) -> None:
+    source = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 5))
+    source[0].requires_grad_(False)
+    adam = torch.optim.Adam(source.parameters())
+    source(torch.randn(3, 4)).sum().backward()
+    adam.step()
+    torch.save({"model": source.state_dict(), "optimizer": adam.state_dict()}, tmp_path / "last.pt")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 5))
+    optimizer = torch.optim.Adam(model.parameters())
+    outcome = holdfast.restore(tmp_path / "last.pt", model=model, optimizer=optimizer)
+    assert not outcome.reset
+    assert "restored all" in outcome.summary

@@ -137,3 +137,22 @@ def test_everything_is_taken_back() -> None:
     assert safetensors.torch.load_file is not before[1]
     made.guard.close()
     assert before == (safetensors.safe_open, safetensors.torch.load_file, safetensors.torch.save_file)
+
+
+def test_the_order_of_a_file_is_no_record_of_the_model_s(watched: Watched, tmp_path: Path) -> None:
+    """The file is sorted by dtype and name: BatchNorm's counter comes apart from the rest."""
+
+    def trained() -> tuple[nn.Module, torch.optim.Optimizer]:
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        optimizer = torch.optim.AdamW(model.parameters())
+        model(torch.randn(5, 3)).sum().backward()
+        optimizer.step()
+        return model, optimizer
+
+    model, optimizer = trained()
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "model.safetensors")
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    again, resumed = trained()
+    again.load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
+    resumed.load_state_dict(torch.load(tmp_path / "optimizer.pt"))
+    assert watched.codes() == []

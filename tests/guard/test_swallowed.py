@@ -93,6 +93,23 @@ def test_a_future_that_is_never_asked(guard: Guard, tmp_path: Path) -> None:
     assert "S146" in codes(guard)
 
 
+def test_a_future_that_is_never_asked_though_the_pool_saves_on(guard: Guard, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(torch.save, unpicklable(), tmp_path / "a.pt")
+        pool.submit(torch.save, state(), tmp_path / "b.pt")
+    guard.close(0)
+    told = [f.message for s in guard.seen for f in s.findings if f.code == "S146"]
+    assert len(told) == 1 and "was left where nobody asked" in told[0]
+
+
+def test_a_pool_that_tries_the_same_path_again(guard: Guard, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(torch.save, unpicklable(), tmp_path / "a.pt")
+        pool.submit(torch.save, state(), tmp_path / "a.pt")
+    guard.close(0)
+    assert "S146" not in codes(guard)
+
+
 def test_an_error_that_a_notebook_has_shown(
     guard: Guard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,8 @@ A row is data: a mutation, a format, the outcome that is right (whatever the fra
 make a saved checkpoint and the live objects. Outcomes:
 
 ``exact``              no finding at warning or above; the restore is exact
-``lossy``              refused; settled by edits that change values or shapes (cast, slice, pad, resize)
+``lossy``              refused; settled by edits that change values or shapes (cast, slice, pad, resize), or that
+                       begin a head of another size anew (keep-live)
 ``leftover``           refused; settled by leaving out what the checkpoint has too much (drop)
 ``refuse``             refused, with one of the row's codes; the objects are untouched
 ``indistinguishable``  nothing in this file can tell: silent; with a seal that knows the model it is refused
@@ -209,7 +210,8 @@ def _refused(
         return Got("crash", errors, False, "wrong", "a refused restore changed live values")
     kinds = {edit.kind for edit in plan}
     got = "refuse"
-    if kinds and kinds <= LOSSY:
+    resized = "T203" in errors and "T201" not in errors
+    if kinds and kinds <= (LOSSY | {"keep-live", "reset-slots"} if resized else LOSSY):
         got = "lossy"
     elif kinds == {"drop"}:
         got = "leftover"
@@ -217,6 +219,16 @@ def _refused(
         if got != expect:
             return Got(got, errors, False, "wrong", text)
         outcome = holdfast.restore(case.path, plan=plan, **case.parts)
+        anew = {*outcome.kept, *outcome.reset}
+        if anew:  # a head begins anew: its own values, and no state of the old one
+            after = live_values({**case.parts, **outcome.objects})
+            for name in [n for n in case.truth if n in anew or n not in after]:
+                if name in outcome.kept:
+                    case.truth[name] = before[name]
+                elif name in outcome.reset:
+                    case.truth[name] = np.zeros_like(before[name])
+                elif name not in before:
+                    del case.truth[name]
         wrong = _wrong_values(case, outcome, lossy=True)
         return Got(got, errors, not wrong, "missed" if wrong else "", wrong)
     right = expect == "refuse" and (not row.codes or bool(set(errors) & set(row.codes)))

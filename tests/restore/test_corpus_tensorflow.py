@@ -362,3 +362,45 @@ def test_an_average_that_the_live_optimizer_does_not_keep(tmp_path: Path) -> Non
     other = dense(3)
     quiet(tmp_path / "m.keras", model=other, optimizer=adam(other, use_ema=True))
     assert same(model, other)
+
+
+# -- one model out of several -------------------------------------------------------------------------------------
+def _gan(seed: int) -> tuple[Any, Any]:
+    keras.utils.set_random_seed(seed)
+    made = []
+    for inputs, widths in ((3, (8, 4)), (4, (6, 1))):
+        model = keras.Sequential([layers.Dense(width) for width in widths])
+        model.build((None, inputs))
+        made.append(model)
+    return made[0], made[1]
+
+
+def test_one_of_several_models_is_found_by_the_roots_attribute(tmp_path: Path) -> None:
+    both = _gan(1)
+    optimizers = [adam(model) for model in both]
+    words = {"generator_optimizer": optimizers[0], "discriminator_optimizer": optimizers[1]}
+    path = tf.train.Checkpoint(generator=both[0], discriminator=both[1], **words).save(str(tmp_path / "ck"))
+    for at, beside in ((0, "discriminator"), (1, "generator")):
+        live = _gan(2)[at]
+        report = holdfast.check(path, model=live).checkpoints[0]
+        others = {row["name"]: row["tensors"] for row in report.attributes["others"]}
+        assert report.attributes["fits"] and others[beside] == 4
+        holdfast.restore(path, model=live, optimizer=adam(live))
+        assert same(live, both[at])
+
+
+class _Block(tf.Module):
+    def __init__(self, second: bool) -> None:
+        super().__init__()
+        self.first = tf.Variable(tf.ones((3, 2)))
+        if second:
+            self.second = tf.Variable(tf.ones((2, 2)))
+
+
+@pytest.mark.parametrize("word", [None, "net"], ids=["the root itself", "an attribute"])
+def test_what_the_model_itself_lacks_stands_against_a_restore(tmp_path: Path, word: str | None) -> None:
+    saved = _Block(second=True)
+    made = tf.train.Checkpoint(saved) if word is None else tf.train.Checkpoint(**{word: saved})
+    path = made.save(str(tmp_path / "ck"))
+    report = holdfast.check(path, model=_Block(second=False)).checkpoints[0]
+    assert [f.code for f in report.findings if f.severity == "error"] == ["T202"]

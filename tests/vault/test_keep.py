@@ -188,3 +188,50 @@ def test_damaged_steps_count_for_nothing_and_are_not_deleted(tmp_path: Path) -> 
             vault.save(step, model=MODEL, blocking=True)
         assert _steps(vault) == [1, 4, 5]
         assert [bool(c.fault) for c in vault] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"last": 2.5}, {"last": "3"}, {"last": True}, {"best": 1.5, "by": "loss"}, {"best": None}, {"full_every": "2"},
+        {"every": 10}, {"every": "1h"},
+    ],
+)  # fmt: skip
+def test_what_is_no_number_or_time_is_refused_before_anything_is_saved(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=rf"Keep\({next(iter(wrong))}=\)"):
+        Keep(**wrong)  # type: ignore[arg-type]
+
+
+def test_keep_is_a_keep(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="keep is a Keep"):
+        Vault(tmp_path, keep=3)  # type: ignore[arg-type]
+
+
+def test_integers_of_numpy_are_steps(tmp_path: Path) -> None:
+    with Vault(tmp_path) as vault:
+        handle = vault.save(np.int64(3), model=MODEL, blocking=True)  # type: ignore[arg-type]
+        assert type(handle.step) is int
+        outcome = vault.restore(step=np.int32(3), model=MODEL)  # type: ignore[arg-type]
+        assert outcome is not None and outcome.step == 3
+        for wrong in (3.0, "3", True, np.int64(-1), np.float32(3)):
+            with pytest.raises(UsageError, match="whole number"):
+                vault.save(wrong, model=MODEL)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        (({"loss": 0.3}, {"loss": 0.2}, {"loss": 0.1}), True),
+        (({}, {}, {}), False),  # annotated later
+        (({"loss": 0.3}, {}, {"loss": 0.1}), False),
+        (({"val_loss": float("nan")}, {"loss": 0.2}, {"loss": 0.1}), False),
+        (({"loss": 0.3, "val_loss": 0.4}, {"loss": 0.2}, {"loss": 0.1}), False),
+    ],
+)
+def test_a_metric_that_no_checkpoint_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, metrics: tuple[dict[str, float], ...], told: bool
+) -> None:
+    with Vault(tmp_path, Keep(last=1, best=1, by="val_loss")) as vault, caplog.at_level("WARNING"):
+        for step, given_now in enumerate(metrics):
+            vault.save(step, model=MODEL, metrics=given_now, blocking=True)
+    assert caplog.text.count("goes by 'val_loss', which no checkpoint has (they have: loss)") == told

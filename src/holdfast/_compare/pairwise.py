@@ -13,7 +13,7 @@ from .._core.errors import HoldfastError
 from .._core.pattern import escape
 from .._core.plan import Edit
 from .._core.spec import TensorSpec
-from .._facts.wrappers import DECORATIONS, Wrapper, wrapper_of
+from .._facts.wrappers import AVERAGING, DECORATIONS, Wrapper, wrapper_of
 from .content import SAMPLE, Probe, a_size
 from .delta import Match, plain_match
 from .distance import distance
@@ -94,6 +94,9 @@ def name_difference(pair: Pair, swapped: bool) -> Difference | None:
         wrapper, side = wrapper_of(extra[:1]) if extra else None, "A" if here else "B"
     else:
         wrapper, side = _wrapper_between(*heads), "A" if heads[0] else "B"
+    averaged = any(spec.role == "average" or spec.attributes.get("averaged") for spec in (pair.a, pair.b))
+    if wrapper is not None and averaged and wrapper.segments == AVERAGING.segments:
+        wrapper = AVERAGING
     if wrapper is not None:
         evidence["wrapper"] = wrapper.text
         evidence["origin"] = wrapper.origin

@@ -16,6 +16,7 @@ from .._core.plan import Edit
 from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
 from .edited import Entry, plain_entry
 from .names import canonical
+from .object_roots import beside_root, root_of
 from .optimizer_pairs import Pairing, pair_optimizers
 from .optimizers import belongs_to_optimizer
 
@@ -72,8 +73,13 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     if told is not None:
         container, rivals = told, ()
     own = any(spec.role == "weight" for spec in live.values())
-    averaged = own and not _COPIES.isdisjoint(container.lower().strip("/").split("/"))
-    pairing = pair_optimizers(stored, live, container) if "optimizer" in wanted else Pairing({})
+    averaged = own and (
+        not _COPIES.isdisjoint(container.lower().strip("/").split("/")) or _counts(container, stored, live)
+    )
+    root = root_of(stored, live) if "model" in wanted and not container else None
+    elsewhere = beside_root(stored, root) if root is not None else {}
+    front = f"{root}/" if root is not None else container
+    pairing = pair_optimizers(stored, live, front) if "optimizer" in wanted else Pairing({})
     chosen = _optimizers(stored, container, pairing)
     hidden = {o.name for o in stored.optimizers} - pairing.names.keys()
     entries: dict[str, Entry] = {}
@@ -88,6 +94,9 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
     for spec in stored.values():
         if roleless:
             spec = _as_live(spec, live)
+        if spec.name in elsewhere:
+            left[elsewhere[spec.name]] += 1
+            continue
         if (
             whole
             and spec.role == "weight"
@@ -126,11 +135,19 @@ def scope_of(stored: Catalog, live: Catalog, parts: Iterable[str], plan: Iterabl
         else:
             inner = _inside(spec, container, spec.name[len(container) :]) if container else spec
             if averaged and inner.role == "average":
-                inner = inner.with_(role="weight", owner=None)
+                inner = inner.with_(
+                    role="weight", owner=None, attributes={**inner.attributes, "averaged": True}
+                )
             entries[inner.name] = plain_entry(inner, spec.name)
     return Scope(
         entries, chosen, container, rivals, tuple(left.items()), pairing.unclear, averaged and told is None
     )
+
+
+def _counts(container: str, stored: Catalog, live: Catalog) -> bool:
+    """Whether the container is an averaged copy by what it counts, and the live model none. A file of such a copy alone
+    was chosen as that."""
+    return bool(container) and f"{container}{_AVERAGED}" in stored and _AVERAGED not in live
 
 
 _ROLELESS = frozenset({"npz", "npy", "safetensors", "safetensors-sharded"})

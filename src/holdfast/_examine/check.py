@@ -86,15 +86,18 @@ def _hold(
     reader = dict(target) if target is not None else None
     subject = Subject(where, stored, None, depth, [], {}, live=live, reader=reader)
     versions = list(run_rules(subject, (), (), live=True))
-    ready = readiness_findings(live, gradients)
-    return Report((_report(base, found, versions, ready, title),), command="check")
+    compiled = live.compiled()
+    ready = readiness_findings(compiled or live, gradients)
+    report = _report(base, found, versions, ready, _closing(found.live, compiled, ready), title)
+    return Report((report,), command="check")
 
 
 def examine_live(*, gradients: Any = None, title: str | None = None, **parts: Any) -> Report:
     """A live model and optimizer alone: will the next step run? The report's one entry has the format
     ``live``."""
     live = live_catalog(**parts)
-    findings = readiness_findings(live, gradients)
+    compiled = live.compiled()
+    findings = readiness_findings(compiled or live, gradients)
     worst = min((f.severity for f in findings), key=("error", "warning", "note").index, default="note")
     verdict: Verdict = "damaged" if worst == "error" else "sound"
     report = CheckpointReport(
@@ -109,7 +112,7 @@ def examine_live(*, gradients: Any = None, title: str | None = None, **parts: An
         not_looked_at=("the forward pass and the data: only model, optimizer and gradients were looked at",),
         attributes={
             "framework": live.framework,
-            "next_step": next_step(live, findings),
+            "next_step": _closing(live, compiled, findings),
             "parts": list(live.parts),
         },
     )
@@ -147,8 +150,23 @@ def next_step(live: LiveCatalog, findings: Iterable[Finding]) -> str:
     return "the next step will run"
 
 
+def _closing(live: LiveCatalog, compiled: LiveCatalog | None, ready: list[Finding]) -> str:
+    """The closing words, which say so where the step is made with an optimizer that was found and not passed."""
+    if compiled is None:
+        return next_step(live, ready)
+    return (
+        f"{next_step(compiled, ready)} (made with `model.optimizer`, found in the compiled model; its state is held "
+        "against a checkpoint where it is passed or returned as the optimizer)"
+    )
+
+
 def _report(
-    base: CheckpointReport, found: Fit, versions: list[Finding], ready: list[Finding], title: str | None
+    base: CheckpointReport,
+    found: Fit,
+    versions: list[Finding],
+    ready: list[Finding],
+    closing: str,
+    title: str | None,
 ) -> CheckpointReport:
     if any(f.slug == "not-built" for f in found.findings):
         ready = [f for f in ready if f.slug != "not-built"]  # the same fact, told of the checkpoint already
@@ -159,7 +177,6 @@ def _report(
     unfit = {n for f in (*found.errors, *fixed) for g in (f, *f.related) for n in g.tensors}
     lost = _lost(found, base)
     left = tuple(s for s in base.not_looked_at if s != "whether it fits a model")
-    closing = next_step(found.live, ready)
     return replace(
         base,
         findings=tuple(findings),
@@ -173,7 +190,7 @@ def _report(
             "fits": not found.errors and not fixed,
             "restores": len(found.pairs.keys() - unfit - lost),
             "lost": len(lost),
-            "of": sum(v.spec.role != "gradient" for v in found.live.variables.values()),
+            "of": sum(v.spec.role != "gradient" or n in found.pairs for n, v in found.live.variables.items()),
             "plan": [str(edit) for edit in found.proposal],
             "others": [{"name": name, "tensors": count} for name, count in found.scope.others],
             "next_step": closing,

@@ -31,7 +31,7 @@ from .settings import (
     values_of,
 )
 
-__all__ = ["Fit", "as_plan", "fit", "modules_within"]
+__all__ = ["Fit", "as_plan", "fit", "modules_within", "tied"]
 
 _AT_ONCE = frozenset({"keras", "tensorflow"})
 """Frameworks whose optimizers make the state of all weights at once, before the first step."""
@@ -277,7 +277,7 @@ def _title(catalog: Catalog) -> str:
 
 def _sort_out(found: Fit) -> None:
     """What becomes of each tensor: restored, kept, cleared, reset, dropped."""
-    entries, live = found.stored.entries, found.live
+    entries = found.stored.entries
     kept, reset = [], []
     pairs = found.pairs
     for pair in found.delta.pairs:
@@ -296,12 +296,18 @@ def _sort_out(found: Fit) -> None:
             for entry in found.positions.entries.values()
             if used.isdisjoint([part.source for part in entry.parts])
         )
-    found.cleared = tuple(_without_state(found))
-    gone = {*found.cleared}
+    bare = tuple(_without_state(found))
+    afresh = {n for n in bare if found.live[n].owner in kept}
+    found.reset += tuple(
+        n for n in bare if n in afresh
+    )  # what the file has of a weight that is kept is left out with it
+    found.cleared = tuple(n for n in bare if n not in afresh)
+    gone = {*bare}
     found.missing = tuple(
         d.b for d in found.delta.differences if d.code == "T201" and d.b is not None and d.b not in gone
     )
-    _tied(found, live)
+    elsewhere = tied(found)
+    found.missing = tuple(n for n in found.missing if n not in elsewhere)
 
 
 def _without_state(found: Fit) -> Iterable[str]:
@@ -354,16 +360,19 @@ def _never_stepped(found: Fit) -> Iterable[str]:
             yield name
 
 
-def _tied(found: Fit, live: LiveCatalog) -> None:
-    """Live tensors that are one object are restored by any of their names."""
+def tied(found: Fit) -> dict[str, str]:
+    """Live tensors that are one object with others are restored by any of their names: those that the checkpoint has under
+    another's name alone -> that name of the checkpoint's."""
     groups: dict[str, list[str]] = {}
-    for spec in live.values():
+    for spec in found.live.values():
         if spec.shares is not None:
             groups.setdefault(spec.shares, []).append(spec.name)
+    alone: dict[str, str] = {}
     for names in groups.values():
-        have = next((name for name in names if name in found.pairs), None)
+        have = next((found.pairs[name] for name in names if name in found.pairs), None)
         if have is not None:
-            found.missing = tuple(n for n in found.missing if n not in names)
+            alone.update({name: have for name in names if name not in found.pairs})
+    return alone
 
 
 def uncovered(plan: Plan, found: Fit) -> list[Edit]:
@@ -387,7 +396,7 @@ def uncovered(plan: Plan, found: Fit) -> list[Edit]:
 
 def differences_for_restore(found: Fit) -> list[Difference]:
     """The differences that matter to a restore (not steps and hyperparameters, which are decisions)."""
-    gone = set(found.cleared)
+    gone = {*found.cleared, *found.reset}
     return [
         d
         for d in found.delta.differences

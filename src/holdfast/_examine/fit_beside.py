@@ -68,9 +68,11 @@ def container(found: Fit) -> Iterator[Finding]:
         # to go on training from the average with the momenta of the raw weights is another run
         resumes = "optimizer" in found.live.parts
         edit = f"rename:{escape(scope.container)}*->*"
+        counted = f"{scope.container}n_averaged" in found.stored.base
+        by = "`n_averaged` beside them" if counted else "its name"
         made = of_kind(
             "T212",
-            f"the checkpoint holds no weights of the model itself, only `{scope.container}`, which by its name is an "
+            f"the checkpoint holds no weights of the model itself, only `{scope.container}`, which by {by} is an "
             "averaged copy" + ("; the optimizer's state belongs to the raw weights" if resumes else ""),
             remedy=f"Allow `{edit}` if the average is meant.",
             edit=edit,

@@ -22,6 +22,7 @@ from .fit_beside import (
     unclear_optimizers,
     with_neighbour,
 )
+from .fit_heads import new_heads, states_afresh
 from .fit_making import finding_of
 from .fit_roots import (
     another_model,
@@ -48,7 +49,7 @@ def fit_findings(found: Fit) -> None:
     against: list[Difference] = []
     groups: dict[Hashable, list[Difference]] = {}
     relevant = without_followers(by_optimizer_class(found, differences_for_restore(found)), found)
-    relevant = [*relevant, *counters(found, relevant)]
+    relevant = new_heads([*relevant, *counters(found, relevant)], found)
     for difference in relevant:
         groups.setdefault(_group(difference), []).append(difference)
     for members in groups.values():
@@ -68,13 +69,21 @@ def fit_findings(found: Fit) -> None:
     made = not_built(
         found, optimizer_not_built(found, another_model(found, of_another_optimizer(found, made)))
     )
-    found.findings = tuple(sorted(made, key=lambda f: ("error", "warning", "note").index(f.severity)))
+    found.findings = tuple(sorted(made, key=_place))
     found.proposal = _proposal(found, against, hyper)
+
+
+def _place(finding: Finding) -> tuple[int, bool]:
+    """The gravest first, and of these the weights before the optimizer's state, which follows them."""
+    of_weights = finding.code[0] == "T" and finding.cause != "optimizer-structure"
+    return ("error", "warning", "note").index(finding.severity), not of_weights
 
 
 def _group(difference: Difference) -> Hashable:
     """What is told in one sentence: one kind, with the same values on both sides."""
     evidence = difference.evidence
+    if "head" in evidence:
+        return (difference.code, evidence["head"])
     keys = {
         "T203": ("a", "b"), "T204": ("a", "b"), "T206": ("axes", "by"), "T205": ("by", "certain"),
         "T216": ("wrapper",), "O204": ("slot",), "O205": ("slot",), "T201": ("role",), "T202": ("role",),
@@ -162,6 +171,9 @@ def _proposal(found: Fit, against: Sequence[Difference], hyper: Iterable[Finding
         for f in found.findings
         if f.severity == "error" and f.edit and f.code in ("T204", "T218")
     ]
+    owners = states_afresh(against, found)
+    universe = sorted({spec.owner for spec in found.live.values() if spec.owner})
+    more += [Edit("reset-slots", (pattern,)) for pattern, _ in fold_names(owners, universe)]
     if found.positions.doubtful:
         more.append(Edit("map-slots", ("*",), ("*",)))
     if any(f.slug in ("another-model", "foreign-variable", "not-built") for f in found.findings):

@@ -19,7 +19,9 @@ def finding_of(same: Sequence[Difference], told: Told, found: Fit) -> Finding:
     """The finding of differences that are told as one, with what the framework would do."""
     one = same[0]
     kind = DIFFERENCES[one.code]
-    evidence: dict[str, Any] = {k: v for k, v in one.evidence.items() if k not in ("related",)}
+    evidence: dict[str, Any] = {
+        k: v for k, v in one.evidence.items() if k not in ("related", "head", "otherwise")
+    }
     if "a" in evidence and "b" in evidence:
         seen, expected = (
             shape_text(v) if isinstance(v, list) else v for v in (evidence.pop("a"), evidence.pop("b"))

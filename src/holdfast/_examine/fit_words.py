@@ -15,6 +15,7 @@ from .._core.errors import HoldfastError
 from .._core.pattern import escape, matches
 from .._core.plan import Edit
 from .fit import Fit
+from .fit_heads import outputs_of
 from .fit_optimizer_words import groups, no_optimizer, optimizer_not_wanted, order, other_class, other_slots
 from .told import Told, is_or_are, many, names_text, shape_text
 
@@ -74,6 +75,8 @@ def _of_nothing(found: Fit, name: str | None) -> bool:
 
 def _other_shape(same: list[Difference], pattern: str, found: Fit) -> Told:
     one = same[0]
+    if "head" in one.evidence:
+        return _other_head(same, pattern)
     edit = None if one.edit is None else _with_pattern(one.edit, pattern)
     afresh = f"`keep-live:{pattern}`"
     remedy = (
@@ -88,6 +91,23 @@ def _other_shape(same: list[Difference], pattern: str, found: Fit) -> Told:
         edit,
         False,
         remedy,
+    )
+
+
+def _other_head(same: list[Difference], pattern: str) -> Told:
+    one = same[0]
+    was, now = outputs_of(one)
+    names = names_text([d.name for d in same])
+    rest = f" and the like for the other {len(same) - 2}" if len(same) > 2 else ""
+    carried = " and ".join(f"`{d.evidence['otherwise']}`" for d in same[:2]) + rest
+    return Told(
+        "error",
+        f"the layer `{one.evidence['head']}` has {was} outputs in the checkpoint and {now} in the model ({names})",
+        f"keep-live:{pattern}",
+        False,
+        f"Allow `keep-live:{pattern}`: a new head begins with the live model's own values, as none of the old one's "
+        f"belongs to its classes. Where the first {min(was, now)} are the same classes, "
+        f"{carried} take these over.",
     )
 
 

@@ -1,8 +1,8 @@
-"""What optax's states keep: which fields mirror the parameters, which count, and what class they suggest.
+"""What optax's states keep: their fields in order, which mirror the parameters, which count, and what class they
+suggest.
 
-Sources: the NamedTuples of ``optax/_src/transform.py``, ``optax/transforms/_accumulation.py`` (``TraceState``,
-``EmaState``, ``MultiStepsState``), ``optax/_src/factorized.py``, ``optax/schedules/_inject.py`` and
-``optax/contrib/*.py`` of optax 0.2.8.
+Sources: the NamedTuples of ``optax/_src/{base,transform,factorized,linesearch,lookahead}.py``,
+``optax/transforms/*.py``, ``optax/schedules/_inject.py`` and ``optax/contrib/*.py`` of optax 0.2.8.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ __all__ = [
     "GRADIENTS",
     "HYPERPARAMETERS",
     "STEP",
+    "fields_of_state",
     "role_of_field",
 ]
 
@@ -77,6 +78,86 @@ HYPERPARAMETERS = frozenset({"hyperparams"})
 
 STEP = ("gradient_step", "count", "step", "t")
 """Fields that count updates, the one that counts whole updates first."""
+
+_FIELDS: dict[str, str] = {
+    "AddNoiseState": "count rng_key",
+    "ApplyEvery": "count grad_acc",
+    "ApplyIfFiniteState": "notfinite_count last_finite total_notfinite inner_state",
+    "BacktrackingLinesearchInfo": "num_linesearch_steps decrease_error",
+    "BacktrackingLineSearchState": "learning_rate new_value new_grad decrease_error iter_num",
+    "COCOBState": "init_particles cumulative_gradients scale subgradients reward",
+    "ConditionallyMaskState": "step inner_state",
+    "ConditionallyTransformState": "inner_state step",
+    "DAdaptAdamWState": "exp_avg exp_avg_sq grad_sum estim_lr numerator_weighted count",
+    "DifferentiallyPrivateAggregateState": "rng_key",
+    "DoGState": "is_init_step init_params max_dist sum_sq_norm_grads",
+    "DoWGState": "init_params weighted_sq_norm_grads estim_sq_dist",
+    "EmaState": "count ema",
+    "EmptyState": "",
+    "FactoredState": "count v_row v_col v",
+    "GaLoreState": "count base_optimizer_state projector",
+    "HutchinsonState": "key",
+    "InjectHyperparamsState": "count hyperparams inner_state",
+    "InjectStatefulHyperparamsState": "count hyperparams hyperparams_states inner_state",
+    "LookaheadState": "fast_state steps_since_sync",
+    "MadgradState": "count grad_sum_sq s x0",
+    "MaskedNode": "",
+    "MaskedState": "inner_state",
+    "MechanicState": "base_optimizer_state count r m v s x0",
+    "MomoAdamState": "exp_avg exp_avg_sq barf gamma lb count",
+    "MomoState": "exp_avg barf gamma lb count",
+    "MonitorState": "measurements measure_states",
+    "MultiStepsState": "mini_step gradient_step inner_opt_state acc_grads skip_state",
+    "MuonState": "count mu ns_coeffs",
+    "NonNegativeParamsState": "",
+    "NormalizeState": "",
+    "PartitionState": "inner_states",
+    "ProdigyState": "exp_avg exp_avg_sq grad_sum params0 estim_lr numerator_weighted count",
+    "ReduceLROnPlateauState": "scale best_value plateau_count cooldown_count count avg_value",
+    "SAMState": "steps_since_sync opt_state adv_state cache",
+    "ScaleByAdaDeltaState": "e_g e_x",
+    "ScaleByAdamState": "count mu nu",
+    "ScaleByAdanState": "m v n g t",
+    "ScaleByAdemamixState": "count count_m2 m1 m2 nu",
+    "ScaleByAmsgradState": "count mu nu nu_max",
+    "ScaleByBacktrackingLinesearchState": "learning_rate value grad info",
+    "ScaleByBeliefState": "count mu nu",
+    "ScaleByDistanceOverGradientsState": "max_dist grad_sum_of_squares init_params",
+    "ScaleByLBFGSState": "count params updates diff_params_memory diff_updates_memory weights_memory",
+    "ScaleByLionState": "count mu",
+    "ScaleByNovogradState": "count mu nu",
+    "ScaleByOptimisticGradientState": "is_initial_step previous_gradient",
+    "ScaleByRmsState": "nu",
+    "ScaleByRmsWithCountState": "count nu",
+    "ScaleByRpropState": "step_sizes prev_updates",
+    "ScaleByRssState": "sum_of_squares",
+    "ScaleByRStdDevState": "mu nu",
+    "ScaleByRStdDevWithCountState": "count mu nu",
+    "ScaleByScheduleState": "count",
+    "ScaleBySimplifiedAdEMAMixState": "t m n",
+    "ScaleBySM3State": "mu nu",
+    "ScaleByZoomLinesearchState": "learning_rate value grad info",
+    "ScheduleFreeState": "b1 weight_sum step_count max_lr base_optimizer_state z",
+    "SnapshotState": "measurement",
+    "SophiaState": "count mu nu hessian_fn_state",
+    "SplitRealAndImaginaryArrays": "real imaginary",
+    "SplitRealAndImaginaryState": "inner_state",
+    "TraceState": "trace",
+    "WeightDecaySchedule": "count",
+    "WrappedScheduleState": "count",
+    "ZeroNansState": "found_nan",
+    "ZoomLinesearchInfo": "num_linesearch_steps decrease_error curvature_error",
+}
+"""State class -> its fields in order: a pickle holds the values alone."""
+
+
+def fields_of_state(module: str, name: str, count: int) -> tuple[str, ...] | None:
+    """The fields of an optax state class of so many values; ``None`` for any other class, and where a version of optax
+    has given the class more or fewer."""
+    if module.partition(".")[0] != "optax" or name not in _FIELDS:
+        return None
+    fields = tuple(_FIELDS[name].split())
+    return fields if len(fields) == count else None
 
 
 def role_of_field(field: str, shape: tuple[int, ...], dtype: str) -> Role:

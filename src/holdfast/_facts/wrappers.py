@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 __all__ = [
     "ADAPTER_PARTS",
+    "AVERAGING",
     "CONTAINERS",
     "DECORATIONS",
     "SEGMENTS",
@@ -111,6 +112,11 @@ WRAPPERS: tuple[Wrapper, ...] = (
         "keras/saving/saving_lib.py 2.13",
     ),
 )
+
+AVERAGING = Wrapper(
+    ("module",), True, "AveragedModel, which holds an average of the weights", "torch/optim/swa_utils.py"
+)
+"""The same segment as DataParallel's, told apart by what the tensors are."""
 
 ADAPTER_PARTS: frozenset[str] = frozenset(
     {"lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector", "lora_E", "ranknum"}

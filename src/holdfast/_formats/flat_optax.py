@@ -1,4 +1,7 @@
-"""optax states in files that hold names, shapes and bytes alone (safetensors, npz): which entry is what.
+"""optax states told by their paths: which entry of a file is what.
+
+Files of safetensors and npz hold names, shapes and bytes alone; a pickle names the classes of the states as well, so
+that it is known where the state begins.
 
 People flatten ``{"params": ..., "opt_state": ...}`` with ``flax.traverse_util.flatten_dict`` (of
 ``flax.serialization.to_state_dict``) and write the arrays. The path tells it all: behind ``opt_state`` stands the
@@ -50,17 +53,24 @@ _CLASSES: tuple[tuple[frozenset[str], str], ...] = (
 """Fields -> the class they suggest, the first that is there counts (AdamW keeps Adam's)."""
 
 
-def optax_state(specs: Iterable[TensorSpec]) -> tuple[list[TensorSpec], tuple[OptimizerSpec, ...]]:
-    """The specs with roles, owners and slots of optax state, and its optimizers; unchanged where there is none."""
+def optax_state(
+    specs: Iterable[TensorSpec], roots: Iterable[str] = ()
+) -> tuple[list[TensorSpec], tuple[OptimizerSpec, ...]]:
+    """The specs with roles, owners and slots of optax state, and its optimizers; unchanged where there is none.
+    ``roots``: names below which state is known to lie."""
     given = list(specs)
-    if not any(_SEEN.search(spec.name) for spec in given):
+    told = {tuple(filter(None, root.split("/"))) for root in roots}
+    if not told and not any(_SEEN.search(spec.name) for spec in given):
         return given, ()
     areas: dict[Words, list[tuple[TensorSpec, Words]]] = {}
     weights: dict[str, Words] = {}
     for spec in given:
         words = tuple(spec.name.split("/" if "/" in spec.name else "."))
+        known = next((root for root in told if words[: len(root)] == root), None)
         root = next((at for at, word in enumerate(words[:3]) if word in _ROOTS), None)
-        if root is None:
+        if known is not None:
+            areas.setdefault(known, []).append((spec, words[len(known) :]))
+        elif root is None:
             if spec.role == "weight":
                 weights[spec.name] = words
         else:
@@ -73,11 +83,14 @@ def optax_state(specs: Iterable[TensorSpec]) -> tuple[list[TensorSpec], tuple[Op
     changed: dict[str, TensorSpec] = {}
     optimizers = []
     for root_words, members in areas.items():
-        name = "optimizer" if root_words[-1] in _ROOTS else root_words[-1]
+        last = root_words[-1] if root_words else ""
+        name = "optimizer" if last in _ROOTS or not last or last.isdigit() else last
         fields = _fields(name, members)
         for one in fields.values():
             one.find_root(found)
-        sure = _SURE_ROOTS & set(root_words) and any(field in _SURE_FIELDS for _, field in fields)
+        sure = root_words in told or (
+            _SURE_ROOTS & set(root_words) and any(field in _SURE_FIELDS for _, field in fields)
+        )
         if not sure and not any(_mirrors(one, found, shapes) for one in fields.values()):
             continue
         optimizers.append(_optimizer(name, fields, found))

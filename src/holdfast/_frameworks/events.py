@@ -40,6 +40,11 @@ class Site:
     def __str__(self) -> str:
         return f"{_short(self.file)}:{self.line}"
 
+    @property
+    def of_program(self) -> bool:
+        """Whether it is the program's own; a library's thread runs the calls of many lines."""
+        return not of_a_library(self.file)
+
 
 _LOAD, _SAVE, _STEP = LoadOptions(), SaveOptions(), StepOptions()
 

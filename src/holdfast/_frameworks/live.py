@@ -131,11 +131,12 @@ class LiveCatalog(Catalog):
         result: Callable[[], Mapping[str, Any]] | None = None,
         finish: Callable[[], None] | None = None,
         foresee: Callable[[Mapping[str, Sequence[str]]], LiveCatalog] | None = None,
+        compiled: Callable[[], LiveCatalog] | None = None,
     ) -> None:
         """``modules`` may be a function that makes them when they are asked for; ``readiness(gradients)`` gives what
         stands against the next step; ``result()`` the objects after a restore, by part (for frameworks whose values
         are immutable, new ones); ``finish()`` runs once after all writes (to put back what they made stale);
-        ``foresee``: see :meth:`foreseeing`.
+        ``foresee``: see :meth:`foreseeing`; ``compiled``: see :meth:`compiled`.
         """
         kept = list(variables)
         super().__init__((v.spec for v in kept), attributes=attributes, optimizers=optimizers, faults=faults)
@@ -150,6 +151,7 @@ class LiveCatalog(Catalog):
         self._result = result
         self._finish = finish
         self._foresee = foresee
+        self._compiled = compiled
 
     @property
     def modules(self) -> tuple[ModuleSpec, ...]:  # type: ignore[override]
@@ -166,6 +168,11 @@ class LiveCatalog(Catalog):
                 "the framework makes this tensor with the first step; it has no value yet", tensor=spec.name
             )
         return read()
+
+    def compiled(self) -> LiveCatalog | None:
+        """The same objects with the optimizer that the model itself was compiled with, where it was and none was passed:
+        what its next step is made with, and no part of what is restored."""
+        return self._compiled() if self._compiled is not None else None
 
     def readiness(self, gradients: Any = None) -> list[Fault]:
         """What stands against the next step, as faults with the slugs of the readiness rules."""

@@ -19,12 +19,13 @@ from .._core.catalog import Catalog
 from .._core.dtypes import is_float, is_integer
 from .._core.errors import HoldfastError, NotStored
 from .._core.finding import Finding
+from .._core.spec import TensorSpec
 from .._core.words import plural
 from .._examine.check import next_step, readiness_findings
-from .._examine.fit import Fit, fit
+from .._examine.fit import Fit, fit, tied
 from .._frameworks import LiveCatalog, live_catalog
 from .loaded import Loaded
-from .outcome import findings_of, without_edits
+from .outcome import by_program, findings_of, without_edits
 from .passing_over import pass_over, without_optimizer
 
 __all__ = ["HELD", "OF_STATE", "Load"]
@@ -56,22 +57,30 @@ class Load:
         by_position: bool = False,
         owned: Collection[str] = (),
         earlier: Collection[str] = (),
+        own: Collection[str] = (),
+        left_out: Mapping[str, TensorSpec] | None = None,
         described: Callable[..., LiveCatalog] = live_catalog,
     ) -> None:
         """``stored``: what is loaded; the caller closes it. ``name``: what messages call it. ``only``: the part that the call
         sets, where the others are there for their names. ``called``: what a seal says the tensors were called.
-        ``by_position``, ``owned``, ``earlier``, ``described``: see :class:`State`."""
+        ``by_position``, ``owned``, ``earlier``, ``own``, ``left_out``, ``described``: see :class:`State`."""
+        self.own, self.left_out = own, left_out or {}
         self.parts, self.only, self.owned, self.earlier = parts, only, owned, earlier
         self.by_position = by_position
         self.described = described
         self.live = described(**parts)
         self.fit: Fit = fit(stored, self.live, name=name, called=called)
+        self._tied = tied(self.fit)
 
     @property
     def misfits(self) -> tuple[Finding, ...]:
         """What stands against the load, before it is made: what the model wants first, what is left over last."""
         found = [
-            replace(f, edit=None, remedy=without_edits(f.remedy)) for f in self.fit.errors if self.concerns(f)
+            replace(f, edit=None, remedy=without_edits(f.remedy))
+            for finding in self.fit.errors
+            if self.concerns(finding)
+            for f in by_program(self, finding)
+            if f.code != "T201" or not f.tensors or not {*f.tensors} <= {*self.own}
         ]
         if (
             self.only is None and "optimizer" in self.live.parts
@@ -166,7 +175,7 @@ class Load:
 
     def _compared(self, live: LiveCatalog, name: str) -> str | None:
         """``same``, ``cast``, ``other``, ``left``; ``None`` where the values to compare with are not known."""
-        key = self.fit.pairs.get(name)
+        key = self._counterpart(name)
         if self.by_position and name in self.fit.stored:
             key = name  # whatever the class or the weight
         if key is None and name not in self.live.variables and not self.live.unbuilt:
@@ -185,8 +194,12 @@ class Load:
             return "other"
         return "same" if stored.dtype == now.dtype else "cast"
 
+    def _counterpart(self, name: str) -> str | None:
+        """What the file has for a live tensor, under its own name or under that of one which is the same object."""
+        return self.fit.pairs.get(name) or self._tied.get(name)
+
     def _lost_by_cast(self, live: LiveCatalog, name: str) -> str | None:
-        key, spec = self.fit.pairs[name], live[name]
+        key, spec = self._counterpart(name) or name, live[name]
         try:
             if is_float(self.fit.stored[key].dtype) and is_integer(spec.dtype):
                 return self._without_fraction(name, key, spec.dtype)

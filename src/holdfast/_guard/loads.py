@@ -120,7 +120,7 @@ class Loads:
                         stored.modules = modules_within(modules_of(file, seal), front)
         return Load(
             stored, state.path or "the state dict", state.parts, only=state.only, by_position=state.by_position,
-            owned=state.owned, earlier=state.earlier, described=state.described,
+            owned=state.owned, earlier=state.earlier, own=state.own, left_out=state.left_out, described=state.described,
         )  # fmt: skip
 
     # -- a file is put into live objects in one call ---------------------------------------------------------------

@@ -12,13 +12,16 @@ _MOST = 2_000_000
 
 
 class Origins:
-    """Remembers, for the tensors and arrays that a call has read, their file; keeps none of them alive."""
+    """Remembers, for the tensors and arrays that a call has read, their file; keeps none of them alive. ``last``: the file that
+    was read last."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, str]] = {}
+        self.last: str | None = None
 
     def note(self, result: Any, path: str) -> None:
         """Everything in ``result`` that has a shape came from ``path``."""
+        self.last = path
         for value in leaves(result):
             try:
                 self._known[id(value)] = (weakref.ref(value), path)
@@ -29,15 +32,16 @@ class Origins:
 
     def of(self, value: Any) -> str | None:
         """The one file that all tensors in ``value`` came from; ``None`` where there are several, or it is not known."""
-        found = set()
-        for leaf in leaves(value):
-            whole = getattr(leaf, "_base", None)  # of a view of PyTorch's
-            for value in (leaf, whole):
-                known = self._known.get(id(value))
-                if known is not None and known[0]() is value:
-                    found.add(known[1])
-                    break
+        found = {path for leaf in leaves(value) if (path := self.file_of(leaf)) is not None}
         return found.pop() if len(found) == 1 else None
+
+    def file_of(self, leaf: Any) -> str | None:
+        """The file that one tensor, or the whole that it is a view of, came from."""
+        for tensor in (leaf, getattr(leaf, "_base", None)):  # of a view of PyTorch's
+            known = self._known.get(id(tensor))
+            if known is not None and known[0]() is tensor:
+                return known[1]
+        return None
 
 
 def _is_array(thing: Any) -> bool:

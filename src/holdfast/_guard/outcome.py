@@ -5,20 +5,21 @@ What ``restore`` would have refused and the framework did is told by what it did
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .._core.difference_kinds import DIFFERENCES
-from .._core.finding import Finding
+from .._core.finding import Finding, Severity
 from .._core.words import plural
+from .._examine.told import names_text, shape_text
 from .._rules.registry import told_by
 from .loaded import Loaded, shown
 
 if TYPE_CHECKING:
     from .loading import Load
 
-__all__ = ["findings_of", "without_edits"]
+__all__ = ["by_program", "findings_of", "without_edits"]
 
 _BY_VALUE = frozenset(
     {"T201", "T203", "T205", "T206", "T207", "T208", "T209", "T210", "T216", "T223", "O204", "O205", "O209"}
@@ -45,10 +46,10 @@ def findings_of(load: Load, loaded: Loaded, losing: Mapping[str, str]) -> Iterat
     right = {*loaded.restored}
     crossed = {name for name, other in loaded.other.items() if other is not None}
     told: set[str] = set()
-    for finding in load.fit.findings:
+    for finding in (f for found in load.fit.findings for f in by_program(load, found)):
         if not load.concerns(finding):
             continue
-        if finding.severity != "error":
+        if finding.severity == "note" or (finding.severity == "warning" and finding.code != "T201"):
             yield replace(finding, edit=None, remedy=without_edits(finding.remedy))
             continue
         names = {n for f in (finding, *finding.related) for n in f.tensors}
@@ -77,6 +78,58 @@ def findings_of(load: Load, loaded: Loaded, losing: Mapping[str, str]) -> Iterat
     for name, (was, now) in loaded.hyper.items():
         yield _hyper_finding(name, was, now)
     yield from _crossed(loaded, told)
+
+
+def by_program(load: Load, finding: Finding) -> Iterator[Finding]:
+    """A finding on tensors that are missing from what is loaded: where the file has them, it was the program that left them out,
+    and only its author knows whether that is meant."""
+    missing = [n for f in (finding, *finding.related) if f.code == "T201" for n in f.tensors]
+    if finding.code not in ("T201", "T223") or not missing:
+        yield finding
+        return
+    expected = [n for n in missing if n not in load.earlier]
+    left_out = [n for n in expected if n in load.left_out and n in load.live]
+    anew = _of_other_shape(load, left_out)
+    for names in ([n for n in left_out if n not in anew], anew):
+        if names:
+            yield _left_out(load, finding, names, "warning" if names is anew else "error")
+    rest = [n for n in expected if n not in left_out]
+    if finding.code == "T223" and not rest:
+        yield from (f for f in finding.related if f.code != "T201" or {*f.tensors} <= {*load.earlier})
+    elif finding.code == "T201" and left_out and rest:
+        are = "is" if len(rest) == 1 else "are"
+        message = f"{names_text(rest)} {are} in the model and not in the checkpoint"
+        yield replace(finding, message=message, tensors=tuple(rest))
+    elif rest or not left_out:
+        yield finding
+
+
+def _of_other_shape(load: Load, names: Sequence[str]) -> list[str]:
+    """Those that the file has in another shape, and the others of the same layers: these are meant to begin anew."""
+    resized = [n for n in names if tuple(load.left_out[n].shape) != tuple(load.live[n].shape)]
+    layers = {n.rpartition(".")[0] for n in resized}
+    return resized + [n for n in names if n not in resized and n.rpartition(".")[0] in layers]
+
+
+def _left_out(load: Load, finding: Finding, names: Sequence[str], severity: Severity) -> Finding:
+    first, spec = names[0], load.left_out[names[0]]
+    stored, live = tuple(spec.shape), tuple(load.live[first].shape)
+    one = len(names) == 1
+    has, meant = "has it" if one else "has them", "Nothing need be done where that is meant"
+    if stored != live:
+        has += (
+            f", {'' if one else f'`{first}` '}as {shape_text(stored)} where the model's is {shape_text(live)}"
+        )
+        meant += ", as of a new head."
+    else:
+        if not f"/{spec.name}".endswith(f"/{first}"):
+            has += f", {'' if one else 'the first '}as `{spec.name}`"
+        meant += f"; else load {'it' if one else 'them'} too."
+    return replace(
+        finding, code="T201", slug=DIFFERENCES["T201"].slug, severity=severity, tensors=tuple(names), related=(),
+        message=f"{names_text(names)} {'was' if one else 'were'} left out by the program: the checkpoint {has}",
+        remedy=meant,
+    )  # fmt: skip
 
 
 def _of_unmoved(load: Load, finding: Finding) -> bool:

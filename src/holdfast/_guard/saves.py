@@ -66,8 +66,8 @@ class Saves:
             raise
         with self.guard.looking(save.seen):
             self._after(save)
-        swallowed = self.swallowed.settle(save.handled, save.place or call.path, str(call.site or ""))
-        for failed in swallowed:
+        line = save.seen.site if call.site is not None and call.site.of_program else None
+        for failed in self.swallowed.settle(save.handled, save.place or call.path, line):
             self._tell_swallowed(failed)
         if save.lost is not None:
             assert save.aside is not None
@@ -179,7 +179,10 @@ class Saves:
             words = f"{cause.label} ({cause.status}): {cause.why}"
             seen.sentence = f"{words}; {seen.sentence}" if seen.sentence else words
             seen.facts = {"diagnosis": [c.label for c in found.causes], "remedy": cause.remedy}
-        self.swallowed.failed(Failed.of(error, call.api, seen.site, save.place or call.path, call.path))
+        behind = call.site is not None and not call.site.of_program  # the task of a pool
+        self.swallowed.failed(
+            Failed.of(error, call.api, seen.site, save.place or call.path, call.path, behind)
+        )
 
     def _previous(self, save: Save) -> None:
         """What became of the checkpoint that had this name."""

@@ -94,9 +94,9 @@ class Swallowed:
         with self._lock:
             return [failed for failed in self._open if failed.is_in(current)]
 
-    def settle(self, handled: list[Failed], path: str | None, site: str) -> list[Failed]:
+    def settle(self, handled: list[Failed], path: str | None, line: str | None) -> list[Failed]:
         """After a save of ``path`` that went well: those that nobody can have seen. ``handled``: what :meth:`retried` gave.
-        Each is given once."""
+        ``line``: the program's own line that made it, ``None`` where a thread of a library's did. Each is given once."""
         now, shown = time.monotonic(), _shown()
         with self._lock:
             found, self._open = self._open, []
@@ -104,7 +104,7 @@ class Swallowed:
             failed for failed in found
             if failed not in handled
             and not failed.is_in(shown)
-            and not ((failed.path == path or failed.site == site) and now - failed.at <= _SOON)
+            and not ((failed.path == path or failed.site == line) and now - failed.at <= _SOON)
         ]  # fmt: skip
 
     def close(self, code: int | None) -> list[Failed]:

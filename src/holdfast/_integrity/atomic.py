@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from .._core.errors import HoldfastError, SealError
@@ -42,7 +43,8 @@ def write_whole(path: Path, data: bytes, *, replace: bool) -> None:
             remedy="Name a place that can be written with --seal-file.",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a file system that has become read-only lets nothing be taken away either
+            temporary.unlink()
 
 
 def _rename_new(temporary: Path, path: Path) -> None:

@@ -22,7 +22,7 @@ from .folder_scan import Scan, scan_folder, target_of_file
 from .folders import PRIMARY, age, folder_format, is_run_folder
 from .shards import SHARD, index_of_shard, siblings
 from .target import Target
-from .vault_steps import step_target
+from .vault_steps import step_target, unsealed_step
 
 __all__ = ["discover", "resolve"]
 
@@ -270,6 +270,9 @@ def _walk(store: LocalFolder, depth: int, seen: set[tuple[int, int]]) -> Iterato
     if whole is not None:
         yield whole
         return
+    unsealed = unsealed_step(store)
+    if unsealed is not None:
+        yield unsealed
     scan = scan_folder(store, entries)
     yield from scan.targets
     if scan.loose:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from .._core.errors import HoldfastError
+from .._core.fault import Fault
 from .._formats.registry import format_named, recognise
 from .._record.copies import COPY, RECORD
-from .._storage import Store
+from .._storage import LocalFolder, Store
 from .._storage.source import Entry
 from .target import Target
 
-__all__ = ["step_target"]
+__all__ = ["step_target", "unsealed_step"]
+
+_STEP = re.compile(r"step-\d{8,}(?:\.\d+)?")
+_MANIFEST = "vault.json"
 
 
 def step_target(store: Store, entries: Iterable[Entry]) -> Target | None:
@@ -23,6 +28,25 @@ def step_target(store: Store, entries: Iterable[Entry]) -> Target | None:
         return None
     parts = (main, *(name for name in names if name != main))
     return Target(store.path or ".", store, main, step, parts=parts)
+
+
+def unsealed_step(store: LocalFolder) -> Target | None:
+    """The step of a vault that a folder without any record was meant to be, or is what is left of; ``None`` for another
+    folder. What else lies in it may be whole, and nothing says so."""
+    place = store._path.absolute()
+    if _STEP.fullmatch(place.name) is None or not (place.parent / _MANIFEST).is_file():
+        return None
+    fault = Fault(
+        "part-missing",
+        f"this step of a vault has no record ({RECORD}): it was copied, or deleted, only in part",
+        file=store.shown(RECORD),
+        attributes={
+            "part": RECORD,
+            "remedy": "Copy the whole folder again from where it came from. Without its record nothing proves its files; "
+            "a restore from the vault takes the step before it.",
+        },
+    )
+    return Target(store.path or ".", store, None, None, faults=(fault,))
 
 
 def _is_record(store: Store, name: str) -> bool:

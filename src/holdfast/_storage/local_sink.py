@@ -78,6 +78,10 @@ class LocalSink(Sink):
         self.watch: Callable[[str, str, float | None], None] | None = None
         """Told of each operation: its word, its file, and ``None`` as it begins, its seconds when it has ended."""
 
+    def settle(self) -> None:
+        """Mean by a relative path the folder of now, wherever the program goes (``os.chdir``)."""
+        self.path = os.fspath(Path(self.path).absolute())
+
     def operate(self, kind: str, name: str, call: Callable[[], Result]) -> Result:
         """Carry out one system call; ``kind`` is its word (``write``, ``fsync``, ``rename`` ...)."""
         pause = self.pause
@@ -166,6 +170,12 @@ class LocalSink(Sink):
         root = Path(self.path)
         missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         for folder in reversed(missing):
+            if folder.is_symlink():
+                raise SaveFailed(
+                    "this is a link to a folder that is not there", file=os.fspath(folder),
+                    found=str(folder.readlink()), remedy="Mount or make what it points to, or choose another folder.",
+                    number=errno.ENOENT,
+                )  # fmt: skip
             name = os.path.relpath(folder, root)
             self.operate("mkdir", name, lambda folder=folder: folder.mkdir(exist_ok=True))  # type: ignore[misc]
             self.sync_folder(f"{name}/..")  # else a power cut takes the whole run with it

@@ -7,8 +7,10 @@ passed over.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -37,9 +39,11 @@ class Lock:
         self.path = os.path.realpath(path)
         self._handle = -1
         self._kernel = True
+        self._owner: dict[str, Any] = {}
         with Lock._guard:
-            other = Lock._held.get(self.path)
-            if other is not None and other._handle >= 0:
+            if self._taken_here():
+                gc.collect()  # a vault that nobody holds any more, as after a second run of a notebook's cell
+            if self._taken_here():
                 raise _locked(self.path, {"pid": os.getpid(), "host": socket.gethostname(), "here": True})
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
             try:
@@ -49,20 +53,26 @@ class Lock:
                 raise
             self._handle = handle
             Lock._held[self.path] = self
-        owner = {
+        self._owner = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "purpose": purpose,
+            "token": secrets.token_hex(4),
         }
         try:
             os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(owner).encode(), 0)
+            os.pwrite(handle, json.dumps(self._owner).encode(), 0)
         except OSError:  # a full disk: the kernel's lock holds without the text
             if self._kernel:
                 return
             self.release()
             raise
+
+    def _taken_here(self) -> bool:
+        """Whether another object of this process has the file."""
+        other = Lock._held.get(self.path)
+        return other is not None and other._handle >= 0 and other.in_place
 
     def _take(self, handle: int) -> None:
         try:
@@ -94,6 +104,18 @@ class Lock:
     def kernel(self) -> bool:
         """Whether the kernel keeps it; else the file system has no locks, and only the text speaks."""
         return self._kernel
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file that is locked is still the one at its path. Where the file system numbers its files anew, the text
+        tells."""
+        try:
+            there = Path(self.path).stat()
+            return os.path.samestat(there, os.fstat(self._handle)) or owner_of(self.path) == self._owner
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # it cannot be asked now
+            return True
 
     def release(self) -> None:
         """Give the lock up; again does nothing."""
@@ -159,14 +181,15 @@ def _lives(owner: dict[str, Any]) -> bool:
 
 def _locked(path: str, owner: dict[str, Any] | None) -> VaultLocked:
     told = "another writer"
+    remedy = "One run, one vault: give this run a folder of its own, or wait until the other has ended."
     if owner is not None:
         told = f"process {owner.get('pid')} on {owner.get('host')}"
         if owner.get("since"):
             told += f", since {owner['since']}"
         if owner.get("here"):
             told = "another Vault object of this process"
-    return VaultLocked(
-        f"this vault is being written by {told}",
-        file=path,
-        remedy="One run, one vault: give this run a folder of its own, or wait until the other has ended.",
-    )
+            remedy = (
+                "Call close() on the other one, or use `with` (in a notebook: before its cell is run again). One that no "
+                "variable holds lets go by itself once its last save is written."
+            )
+    return VaultLocked(f"this vault is being written by {told}", file=path, remedy=remedy)

@@ -23,6 +23,7 @@ from .coordinator import Coordinator
 from .events import Damaged, Event
 from .folder.keep import Keep
 from .folder.listing import Checkpoint
+from .folder.names import step_number
 from .folder.past import SavedStep, history_of
 from .folder.steps import Steps
 from .freezing.buffers import Buffers
@@ -102,6 +103,8 @@ class Vault(Preemptible, Background, Readying):
     ) -> None:
         if when_busy not in ("wait", "skip", "raise"):
             raise UsageError("no such when_busy", found=when_busy, expected="wait, skip or raise")
+        if keep is not None and not isinstance(keep, Keep):
+            raise UsageError("keep is a Keep", expected="such as Keep(last=3)", found=repr(keep))
         if proof not in ("protocol", "content"):
             raise UsageError("no such proof", found=proof, expected="protocol or content")
         if coordinator is not None and coordinator.size > 1 and when_busy != "wait":
@@ -116,10 +119,11 @@ class Vault(Preemptible, Background, Readying):
         self.payload = payload
         self.proof = proof
         self.overlap = overlap
-        self.path = os.fspath(path)
+        self.path = os.fspath(Path(path).absolute())
         self.keep = keep or Keep()
         self.when_busy = when_busy
         self._sink = sink or LocalSink(self.path)
+        self._sink.settle()
         self._deadline = Deadline(self._sink, deadline)
         self._steps = Steps(self._sink)
         self._writer = Writer(self._sink, self._steps, self.keep, coordinator)
@@ -211,8 +215,10 @@ class Vault(Preemptible, Background, Readying):
         """
         begin = perf_counter()
         kinds = as_kinds(self.payload if payload is None else payload)
-        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        number = step_number(step)
+        if number is None or number < 0:
             raise UsageError("a step is a whole number from 0", found=repr(step))
+        step = number
         with self._turn, self._writer.telling():
             self._demand_open()
             self._raise_failed()

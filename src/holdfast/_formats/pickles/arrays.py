@@ -4,7 +4,8 @@ Format facts: numpy/_core/src/multiarray/methods.c (``array_reduce``: ``_reconst
 and the state ``(version, shape, dtype, is_fortran, data)``), numpy/_core/src/multiarray/descriptor.c
 (``arraydescr_reduce``: ``dtype(text, align, copy)`` and the state ``(version, order, subdtype, names, fields,
 size, alignment, flags)``), numpy/_core/numeric.py (``_frombuffer``), numpy/_core/multiarray (``scalar``).
-Protocol 2 and Python 3 put bytes through ``_codecs.encode(text, 'latin1')``.
+Protocol 2 and Python 3 put bytes through ``_codecs.encode(text, 'latin1')``. A ``jax.Array`` is one of numpy's taken
+apart: ``_reconstruct_array(function, arguments, state, weak type)`` (jax/_src/array.py ``ArrayImpl.__reduce__``).
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import numpy as np
 
 from ..._core.dtypes import dtype_of
 from ..._core.errors import DamagedCheckpoint
-from .nodes import Made, as_text, function_of, items_of
+from .nodes import Global, Made, as_text, function_of, items_of
 
 __all__ = ["NumpyArray", "numpy_array", "numpy_scalar", "raw_bytes", "numpy_dtype"]
 
 _PLAIN = re.compile(r"[?bhilqBHILQefdFD]|[biufc](1|2|4|8|16)")
 _MODULES = ("numpy.core.multiarray.", "numpy._core.multiarray.")
+_OF_JAX = frozenset({"jax._src.array._reconstruct_array", "jax._src.device_array.reconstruct_device_array"})
 _WIDEST = 32  # dimensions that every numpy has room for
 
 
@@ -100,7 +102,8 @@ def numpy_dtype(node: Any) -> np.dtype | None:
     """The dtype of a ``numpy.dtype`` node; ``None`` for structured, object, string and datetime types."""
     if function_of(node) != "numpy.dtype" or not isinstance(node.args, tuple) or not node.args:
         return None
-    text = as_text(node.args[0])
+    kind = node.args[0]
+    text = kind.name if isinstance(kind, Global) and kind.module == "ml_dtypes" else as_text(kind)
     if text is None or not _PLAIN.fullmatch(text):
         return _other_dtype(text)
     order = "<"
@@ -137,6 +140,14 @@ def numpy_array(node: Any) -> NumpyArray | None:
     if text.startswith(_MODULES) and text.endswith("._reconstruct"):
         state = node.state
         if not isinstance(state, tuple) or len(state) < 5:
+            return None
+        shape, dtype, fortran, data = state[1:5]
+    elif text in _OF_JAX:
+        if not isinstance(node.args, tuple) or len(node.args) != 4:
+            return None
+        function, _, state, _ = node.args
+        made = isinstance(function, Global) and function.text.startswith(_MODULES)
+        if not made or not isinstance(state, tuple) or len(state) < 5:
             return None
         shape, dtype, fortran, data = state[1:5]
     elif text in ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"):

@@ -27,7 +27,17 @@ def recognise_pickle(source: Source) -> bool:
     if source.tail(1) != b".":
         return False
     return head.startswith(
-        (b"(dp", b"(lp", b"ccopy_reg\n", b"ccopyreg\n", b"cnumpy", b"ccollections\n", b"}q\0", b"]q\0")
+        (
+            b"(dp",
+            b"((dp",
+            b"(lp",
+            b"ccopy_reg\n",
+            b"ccopyreg\n",
+            b"cnumpy",
+            b"ccollections\n",
+            b"}q\0",
+            b"]q\0",
+        )
     )
 
 

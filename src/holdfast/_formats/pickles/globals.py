@@ -59,6 +59,9 @@ _PLAIN = {
     "numpy": {"ndarray", "dtype", "matrix", "bool_", "recarray"},
     "numpy.core.multiarray": {"_reconstruct", "scalar"},
     "numpy.core.numeric": {"_frombuffer"},
+    "jax._src.array": {"_reconstruct_array"},
+    "jax._src.device_array": {"reconstruct_device_array"},
+    "ml_dtypes": {"bfloat16", "float8_e4m3fn", "float8_e5m2"},
     "numpy.random._pickle": {"__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor"},
     "torch": {
         "Size",

@@ -19,6 +19,7 @@ __all__ = [
     "as_text",
     "class_name",
     "class_of",
+    "fields_of",
     "function_of",
     "pairs_of",
     "items_of",
@@ -206,6 +207,18 @@ def items_of(node: Any) -> list[Any] | tuple[Any, ...] | None:
             return given + (node.items or [])
         return node.items
     return None
+
+
+def fields_of(node: Any) -> tuple[Global, tuple[Any, ...]] | None:
+    """The class and the values of a named tuple, in the order of its fields, whose names no pickle holds; ``None`` for
+    what is made in any other way, and for what has attributes beside."""
+    found = class_of(node)
+    if not isinstance(node, Made) or found is None or node.state is not None or node.pairs or node.items:
+        return None
+    values = node.args
+    if function_of(node) in _RECONSTRUCT:  # protocols 0 and 1
+        values = values[2] if isinstance(values, tuple) and len(values) == 3 else None
+    return (found, values) if isinstance(values, tuple) else None
 
 
 def mapping_of(node: Any) -> dict[str, Any] | None:

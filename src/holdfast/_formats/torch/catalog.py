@@ -16,6 +16,7 @@ from ..._core.effort import most_tensors
 from ..._core.errors import DamagedCheckpoint, HoldfastError
 from ..._core.fault import Check, Fault
 from ..._core.spec import OptimizerSpec, TensorSpec
+from ..flat_optax import optax_state
 from ..pickles.arrays import NumpyArray
 from ..pickles.machine import Pickle
 from ..pickles.nodes import mapping_of
@@ -170,6 +171,9 @@ def open_torch(
     owned = [owners_of(i, o, leaves, homes, averages) for i, o in enumerate(walk.optimizers)]
     builder = SpecBuilder(walk, leaves, homes, averages, owned, bank, file)
     specs = builder.specs()
+    states: tuple[OptimizerSpec, ...] = ()
+    if builder.arrays_alone:  # as JAX's users pickle them, and numpy's
+        specs, states = optax_state(specs, walk.states)
     faults = [*faults, *pickle.faults(label, base), *builder.faults()]
     if walk.cut:
         faults.append(Fault("limit", f"the listing stops early: {walk.cut}", file=label))
@@ -184,7 +188,7 @@ def open_torch(
         close,
         files=[file],
         attributes=_attributes(attributes, walk, pickle),
-        optimizers=_optimizers(walk, owned, steps),
+        optimizers=[*_optimizers(walk, owned, steps), *states],
         faults=faults,
     )
     catalog.format = format

@@ -71,9 +71,12 @@ def may_be_special(names: Iterable[str]) -> bool:
     return any(word in text for word in _SPECIAL_WORDS)
 
 
-def role_of(leaf: Leaf, dtype: str, averages: set[str], special: bool = True) -> Role:
+def role_of(
+    leaf: Leaf, dtype: str, averages: set[str], special: bool = True, arrays_alone: bool = False
+) -> Role:
     """The role of a tensor that lies outside optimizers, or inside one. ``special`` is what :func:`may_be_special` says
-    of its name and others."""
+    of its name and others. ``arrays_alone``: the file holds no tensor of PyTorch's, so that numpy's arrays are what it
+    is about, as in a file of numpy's own."""
     if leaf.hyper:
         return "hyperparameter"
     if leaf.optimizer is not None:
@@ -107,7 +110,7 @@ def role_of(leaf: Leaf, dtype: str, averages: set[str], special: bool = True) ->
         if _METRIC.search(lower) and shape in ((), (1,)):
             return "metric"
     if isinstance(leaf.part, NumpyArray):
-        return "other"
+        return guess_role(leaf.name, dtype, shape) if arrays_alone else "other"
     if leaf.part.cls == "Storage":
         return "other"
     guessed = guess_role(leaf.name, dtype, shape)

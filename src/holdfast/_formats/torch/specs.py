@@ -105,6 +105,7 @@ class SpecBuilder:
         self.on: dict[str, list[Leaf]] = {}
         self._unlike: dict[str, None] = {}  # storages that are not just one tensor
         self.special = True  # whether any name may need a close look to tell its role
+        self.arrays_alone = all(type(leaf.part) is not Tensor for leaf in leaves)
         self._trouble: dict[tuple[str, str], list[str]] = {}
         self._devices: dict[str, list[str]] = {}
         self._without: list[str] = []
@@ -179,7 +180,7 @@ class SpecBuilder:
             dtype = part.dtype_name  # type: ignore[union-attr]
             nbytes = nbytes_of(part.shape, dtype)
             extra["numpy"] = True
-        role = role_of(leaf, dtype, self.averages, self.special)
+        role = role_of(leaf, dtype, self.averages, self.special, self.arrays_alone)
         spec.owner = spec.optimizer = spec.slot = None
         if leaf.optimizer is not None:
             spec.optimizer = self._ending[leaf.optimizer]

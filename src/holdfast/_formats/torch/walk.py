@@ -27,6 +27,7 @@ from ..pickles.nodes import (
 )
 from .leaves import Leaf, Optimizer, class_text, key_text, plain
 from .modules import module_spec
+from .optax_nodes import OptaxNodes, optax_fields
 from .optimizer_walk import OptimizerWalk, under
 from .tensors import Reader
 from .views import Tensor
@@ -52,9 +53,12 @@ class Walk:
         self.specs: list[ModuleSpec] = []  # every module of those
         self.versions: dict[str, dict[str, int]] = {}  # home -> module path -> state_dict version
         self.order: dict[str, list[Leaf]] = {}  # home -> leaves in recorded order
+        self.states: list[str] = []  # where the state of an optax optimizer begins
         self.cut: str | None = None  # why the walk stopped before the end
         self.active: set[int] = set()
         self._barren: set[int] = set()
+        self._optax = OptaxNodes()
+        self._within_state = False
 
     # -- bounds ------------------------------------------------------------------------------------------
     def enter(self, node: Any, depth: int) -> bool:
@@ -142,6 +146,17 @@ class Walk:
         return found
 
     def _container(self, node: Any, name: str, key: str, depth: int) -> None:
+        if not self._within_state and self._optax.is_state(node):
+            self.states.append(name)
+            self._within_state = True
+            self._container(node, name, key, depth)
+            self._within_state = False
+            return
+        fields = optax_fields(node) if self._within_state else None
+        if fields is not None:
+            for word, value in fields:
+                self.child(value, word, name, key, depth)
+            return
         if isinstance(node, Made) and self._object(node, name, key, depth):
             return
         pairs = pairs_of(node)

@@ -44,7 +44,8 @@ def recognises(thing: Any) -> bool:
 
 def describe(parts: Mapping[str, Any]) -> LiveCatalog:
     """The catalog of the models and optimizers passed. Only what was passed: a compiled model's own optimizer
-    counts where ``optimizer=model.optimizer`` says so.
+    counts where ``optimizer=model.optimizer`` says so (and for the next step, which is made with it: see
+    :meth:`LiveCatalog.compiled`).
 
     Raises :class:`UsageError` for a part that is no object of Keras's.
     """
@@ -140,7 +141,14 @@ class _Description:
             readiness=lambda gradients: self._readiness(gradients, faults),
             finish=self._finish,
             foresee=partial(self._foreseeing, parts) if self.foreseen is None else None,
+            compiled=self._compiled(parts),
         )
+
+    def _compiled(self, parts: Mapping[str, Any]) -> Callable[[], LiveCatalog] | None:
+        own = [getattr(model, "optimizer", None) for model in self.models.values()]
+        if "optimizer" in parts or len(own) != 1 or not isinstance(own[0], keras.optimizers.Optimizer):
+            return None
+        return lambda: describe({**parts, "optimizer": own[0]})
 
     def _foreseeing(self, parts: Mapping[str, Any], weights: Mapping[str, Sequence[str]]) -> LiveCatalog:
         """An optimizer is built over all weights of a model that it trains alone, and over its own of one that it shares

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._core.catalog import Catalog
 from ..._core.finding import Finding
+from ..._core.spec import TensorSpec
 from ..._frameworks import LiveCatalog, live_catalog
 from ..._frameworks.events import Call
 
@@ -36,7 +37,8 @@ class State:
     scheduler sets, whatever a load puts there. ``earlier``: live names that keep what they have by right: an earlier load set
     them. ``after``: given what became of the load, to add what the framework alone knows. ``within(file)``: what stands in the
     file before the names of ``open()``; ``None`` where they are a part of a model only. ``loose``: a model that lives and was
-    not loaded: copies of its tensors were.
+    not loaded: copies of its tensors were. ``own``: live names for which what is loaded holds the live values themselves.
+    ``left_out``: live names for which the file has a tensor that the program does not load -> that tensor.
     """
 
     open: Callable[[], Catalog]
@@ -53,6 +55,8 @@ class State:
     after: Callable[[Loaded], None] | None = None
     within: Callable[[Catalog], str | None] | None = None
     loose: str = ""
+    own: Collection[str] = ()
+    left_out: Mapping[str, TensorSpec] = field(default_factory=dict)
 
 
 def state_of(call: Call, origins: Origins, models: Sequence[Any]) -> State | None:

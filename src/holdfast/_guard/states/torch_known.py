@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from ..._frameworks.torch.names import Names
 
-__all__ = ["LOADED", "held", "note_set", "own", "was_set"]
+__all__ = ["LOADED", "bare_names", "held", "note_set", "own", "was_set"]
 
 LOADED: weakref.WeakKeyDictionary[Any, tuple[dict[str, Any], str | None]] = weakref.WeakKeyDictionary()
 """Module -> names and shapes with which it was loaded, and the file that they came from."""
@@ -27,10 +27,15 @@ def own(module: torch.nn.Module) -> Mapping[str, Any]:
         return module.state_dict()
 
 
+def bare_names(module: torch.nn.Module) -> Callable[[str], str]:
+    """Gives the live catalog's name for a key of the module's state dict."""
+    names = Names(module)
+    return (lambda key: key) if names.plain else names.bare
+
+
 def held(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The live tensors of a module by the names of the live catalog."""
-    names = Names(module)
-    bare = (lambda key: key) if names.plain else names.bare
+    bare = bare_names(module)
     return {bare(k): t for k, t in own(module).items() if isinstance(t, torch.Tensor)}
 
 

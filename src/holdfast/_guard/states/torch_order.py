@@ -93,9 +93,16 @@ def _record(
 
 
 def _is_record(found: Mapping[str, Any], model: torch.nn.Module) -> bool:
-    """Whether the order says something: formats that sort their names have none."""
-    names = [*found]
-    return names != sorted(names) or (own := [*model.state_dict()]) == sorted(own)
+    """Whether the order says something: formats that sort their names have none. Safetensors sorts the wider dtypes first, and
+    by name within a dtype (safetensors/src/tensor.rs, ``prepare``)."""
+    return not _is_sorted(found) or _is_sorted(model.state_dict())
+
+
+def _is_sorted(tensors: Mapping[str, Any]) -> bool:
+    by_dtype: dict[Any, list[str]] = {}
+    for name, tensor in tensors.items():
+        by_dtype.setdefault(getattr(tensor, "dtype", None), []).append(name)
+    return all(names == sorted(names) for names in by_dtype.values())
 
 
 def _in_file(path: str, model: torch.nn.Module) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from ..._frameworks.torch.owning import holders
 from ..._layouts.opening import open_path
 from ..._rules.registry import told_by
 from . import State
-from .torch_known import LOADED, held, note_set, own, was_set
+from .torch_known import LOADED, bare_names, held, note_set, own, was_set
 from .torch_memory import skeleton, state_catalog
 from .torch_order import of_optimizer
+from .torch_sources import Sources, sources_of
 
 if TYPE_CHECKING:
     from ..loaded import Loaded
@@ -36,10 +37,10 @@ def state(call: Call, origins: Origins, models: Sequence[Any]) -> State | None:
     """What a ``load_state_dict`` puts into which objects; ``None`` where it is given no mapping."""
     if not isinstance(call.state, Mapping):
         return None
-    path = origins.of(call.state)
     part, thing = next(iter(call.parts.items()))
     if part == "model":
-        return _of_module(call, thing, path)
+        return _of_module(call, thing, origins)
+    path = origins.of(call.state)
     if part == "optimizer":
         return of_optimizer(call, thing, path, models)
     return State(
@@ -55,9 +56,11 @@ def afterwards(call: Call) -> State | None:
 
 
 # -- modules -------------------------------------------------------------------------------------------------------
-def _of_module(call: Call, module: torch.nn.Module, path: str | None) -> State:
-    LOADED[module] = skeleton(call.state), path
-    before = held(module)
+def _of_module(call: Call, module: torch.nn.Module, origins: Origins) -> State:
+    sources = sources_of(call.state, module, origins, filling=module in _FILLING)
+    path = sources.path
+    LOADED[module] = skeleton(call.state), None if sources.nothing else path
+    before, bare = held(module), bare_names(module)
     assigned = call.load.assign
     lent = {id(t): t for t in before.values() if isinstance(t, torch.nn.Parameter)} if assigned else {}
     if any(tensor.device.type == "meta" for tensor in before.values()):
@@ -80,13 +83,21 @@ def _of_module(call: Call, module: torch.nn.Module, path: str | None) -> State:
             loaded.next_step = ""
         loaded.kept = [name for name in loaded.left if name in earlier]
         loaded.left = [name for name in loaded.left if name not in earlier]
+        if not beside:
+            loaded.unused = loaded.unused or tuple(
+                n for n, key in sources.unused.items() if bare(key) not in earlier
+            )
         _nothing(call, loaded, before)
+        if sources.nothing:
+            _nothing_of(sources, loaded, [*own(module)])
         kept = {id(tensor) for tensor in now.values()}
         _left_behind(module, {key: tensor for key, tensor in lent.items() if key not in kept}, loaded)
 
+    given = {key: value for key, value in call.state.items() if key not in sources.own}
     return State(
-        partial(state_catalog, call.state, path or "the state dict"), call.parts, path=path, earlier=earlier,
-        after=after, within=partial(_front, [*call.state][:64]),
+        partial(state_catalog, given, path or "the state dict"), call.parts, path=path, earlier=earlier,
+        after=after, within=partial(_front, [*call.state][:64]), own=frozenset(map(bare, sources.own)),
+        left_out={bare(key): spec for key, spec in sources.left_out.items()},
     )  # fmt: skip
 
 
@@ -132,19 +143,45 @@ def _nothing(call: Call, loaded: Loaded, before: Mapping[str, torch.Tensor]) -> 
     if not call.state.keys().isdisjoint(mine) or len(missing) < len(mine) - counts:
         return
     given = [key for key, value in call.state.items() if isinstance(value, torch.Tensor)]
-    have = next(iter(before))
-    said = f"it has `{given[0]}`, the model `{have}`" if given else "it holds no tensor"
+    said = f"it has `{given[0]}`, the model `{next(iter(mine))}`" if given else "it holds no tensor"
     grave = tuple(f for f in loaded.findings if f.severity == "error")
     told = told_by(
         "nothing-loaded",
         f"load_state_dict(strict=False) set none of {plural(len(before), 'tensor')}: no name of the state dict is one of the "
         f"model's ({said})",
-        remedy="Print what the call returns (missing_keys, unexpected_keys); take the prefix off, or pick the part of the "
-        "document that holds the model.",
+        remedy=_with_prefix(given, [*mine])
+        or "Print what the call returns (missing_keys, unexpected_keys); take the prefix off, or pick the part of the document "
+        "that holds the model.",
     )
     loaded.findings = [replace(told, related=grave), *(f for f in loaded.findings if f.severity != "error")]
     loaded.left = [*before]
     loaded.restored, loaded.other, loaded.nbytes = [], {}, 0
+
+
+def _with_prefix(given: Sequence[str], mine: Sequence[str]) -> str | None:
+    """What to do where the names differ by what a wrapper (DataParallel, DDP, ``torch.compile``) puts in front of its own."""
+    for short, long in ((given, mine), (mine, given)):
+        if short and long and long[0].endswith(f".{short[0]}"):
+            prefix = long[0][: -len(short[0])]
+            if all(name.startswith(prefix) for name in long):
+                if long is given:
+                    return f"Take `{prefix}` off the names: {{k.removeprefix({prefix!r}): v for k, v in state.items()}}."
+                return f"Load into the model within: model.{prefix}load_state_dict(...)."
+    return None
+
+
+def _nothing_of(sources: Sources, loaded: Loaded, mine: Sequence[str]) -> None:
+    """A state dict that the module's own tensors have stayed in, one and all."""
+    first = next(iter(sources.unused), None)
+    said = f": it has `{first}`, the model `{mine[0]}`" if first is not None else ""
+    grave = tuple(f for f in loaded.findings if f.severity != "note")
+    told = told_by(
+        "nothing-loaded",
+        f"the state dict holds the model's own {plural(len(mine), 'tensor')} and none of {sources.path}{said}",
+        remedy=_with_prefix([*sources.unused], mine)
+        or "Load the file's own state dict, which raises and says what does not fit.",
+    )
+    loaded.findings = [replace(told, related=grave), *(f for f in loaded.findings if f.severity == "note")]
 
 
 def _left_behind(module: torch.nn.Module, replaced: Mapping[int, torch.Tensor], loaded: Loaded) -> None:

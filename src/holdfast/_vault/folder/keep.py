@@ -33,6 +33,17 @@ class Keep:
     full_every: int | None = None
 
     def __post_init__(self) -> None:
+        counts = {"last": self.last, "best": self.best, "full_every": self.full_every}
+        for name, value in counts.items():
+            if (value is not None or name == "best") and (
+                not isinstance(value, int) or isinstance(value, bool)
+            ):
+                raise UsageError(f"Keep({name}=) is a number of checkpoints", found=repr(value))
+        if self.every is not None and not isinstance(self.every, timedelta):
+            raise UsageError(
+                "Keep(every=) is a stretch of time, not a number of steps", expected="such as timedelta(hours=1)",
+                found=repr(self.every),
+            )  # fmt: skip
         if self.last is not None and self.last < 1:
             raise UsageError("Keep(last=) keeps at least one checkpoint", found=self.last)
         if self.best < 0 or (self.best and not self.by):

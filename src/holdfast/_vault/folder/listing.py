@@ -13,15 +13,17 @@ from pathlib import Path
 from ..._core.errors import HoldfastError
 from ..._record.copies import Found, load_either
 from ..._record.schema import Record
-from .names import StepName, parse_step
+from .names import COPY, RECORD, StepName, parse_step
 from .saved import METRICS, SavedStep, saved_of
 from .variants import variant_of_record
 
 __all__ = [
     "METRICS",
     "Checkpoint",
+    "Marks",
     "found_record",
     "look_at",
+    "marks_of",
     "newest_of",
     "now",
     "number_of",
@@ -103,6 +105,31 @@ def look_at(run: str, name: str, step: StepName, pinned: bool) -> Checkpoint:
         variant=variant,
         saved=saved,
     )
+
+
+Marks = tuple[tuple[int, int, int, int] | None, ...]
+"""Of each file that tells of a step: inode, size, and when its bytes and when anything of it last changed, in ns; ``None`` for
+one that is not there."""
+_SETTLED = 2 * 10**9
+"""Nanoseconds after which another change of a file is seen by its times (git, Documentation/technical/racy-git)."""
+
+
+def marks_of(path: Path) -> Marks | None:
+    """By what a change of a step's record, of its copy or of its later metrics is seen; ``None`` where they changed so lately
+    that another change might have the same times, or where they cannot be asked."""
+    found: list[tuple[int, int, int, int] | None] = []
+    latest = 0
+    for name in (RECORD, COPY, METRICS):
+        try:
+            told = (path / name).stat()
+        except FileNotFoundError:
+            found.append(None)
+            continue
+        except OSError:
+            return None
+        found.append((told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns))
+        latest = max(latest, told.st_mtime_ns, told.st_ctime_ns)
+    return tuple(found) if time.time_ns() - latest > _SETTLED else None
 
 
 def now() -> str:

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import secrets
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..._record.copies import COPY, RECORD
 
@@ -21,6 +22,7 @@ __all__ = [
     "StepName",
     "partial_name",
     "step_name",
+    "step_number",
     "parse_step",
 ]
 
@@ -43,6 +45,16 @@ class StepName(NamedTuple):
 def step_name(step: int, copy: int = 1) -> str:
     """``step-00001200``, ``step-00001200.2``."""
     return f"step-{step:08d}" + (f".{copy}" if copy > 1 else "")
+
+
+def step_number(given: Any) -> int | None:
+    """The step that somebody means by an integer of Python, numpy or a framework; ``None`` where it is none."""
+    if isinstance(given, bool):
+        return None
+    try:
+        return operator.index(given)
+    except TypeError:
+        return None
 
 
 def parse_step(name: str) -> StepName | None:

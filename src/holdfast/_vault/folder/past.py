@@ -323,7 +323,7 @@ def gaps_of(line: list[SavedStep]) -> tuple[str, ...]:
         for before, child in zip([None, *line], line, strict=False)
         if child.parent is not None and (before is None or before.name != child.parent)
     ]
-    return tuple(missing)
+    return tuple(dict.fromkeys(missing))
 
 
 def metric_history(

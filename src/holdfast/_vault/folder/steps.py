@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..._core.errors import DamagedCheckpoint, HoldfastError, UsageError
 from ..._integrity.atomic import write_whole
@@ -14,8 +17,8 @@ from ..._storage.save_errors import save_failed
 from ..._storage.sink import Sink
 from ..events import Annotated
 from .keep import Keep
-from .listing import METRICS, Checkpoint, look_at, newest_of, now, number_of, record_of
-from .names import parse_step
+from .listing import METRICS, Checkpoint, Marks, look_at, marks_of, newest_of, now, number_of, record_of
+from .names import StepName, parse_step, step_number
 
 __all__ = ["PINS", "Steps"]
 
@@ -28,6 +31,8 @@ class Steps:
     def __init__(self, sink: Sink) -> None:
         self.path = sink.path
         self._sink = sink
+        self._read: dict[str, tuple[Marks, Checkpoint]] = {}
+        self._environment: Mapping[str, Any] = {}
 
     def all(self) -> list[Checkpoint]:
         """All committed steps in the order of saving; one whose record cannot be used has a ``fault``, and stands where
@@ -49,8 +54,29 @@ class Steps:
         except FileNotFoundError:
             return []
         pins = self.pins() or set()
-        steps = ((name, parse_step(name)) for name in names)
-        return [look_at(self.path, name, step, name in pins) for name, step in steps if step is not None]
+        steps = {name: step for name in names if (step := parse_step(name)) is not None}
+        for gone in [name for name in list(self._read) if name not in steps]:
+            self._read.pop(gone, None)
+        return [self._look_at(name, step, name in pins) for name, step in steps.items()]
+
+    def _look_at(self, name: str, step: StepName, pinned: bool) -> Checkpoint:
+        """A step; what its record says is known from the last look, where none of its files has changed since."""
+        marks = marks_of(Path(self.path, name))
+        before = self._read.get(name)
+        if before is not None and before[0] == marks:
+            return replace(before[1], pinned=pinned)
+        found = look_at(self.path, name, step, pinned)
+        if marks is not None and found.fault is None and found.note is None:
+            self._read[name] = (marks, self._sharing(found))
+        return found
+
+    def _sharing(self, found: Checkpoint) -> Checkpoint:
+        """With the environment of the step before, where that was made in an equal one: a run has many steps and few of those."""
+        if found.saved is None:
+            return found
+        if found.saved.environment != self._environment:
+            self._environment = found.saved.environment
+        return replace(found, saved=replace(found.saved, environment=self._environment))
 
     @property
     def latest(self) -> Checkpoint | None:
@@ -69,8 +95,8 @@ class Steps:
 
     def named(self, step: int | str) -> Checkpoint:
         """A step by its number (the last saved of that number) or its folder's name. Raises :class:`UsageError`."""
-        known = self.all()
-        fitting = [c for c in known if c.name == step or (isinstance(step, int) and c.step == step)]
+        known, number = self.all(), step_number(step)
+        fitting = [c for c in known if c.name == step or c.step == number]
         if not fitting:
             raise UsageError(
                 "no such step in this vault", file=self.path, found=step,

@@ -22,7 +22,7 @@ from ..contents.payload import Payload
 from ..coordinator import Coordinator
 from ..events import Dropped, Event
 from ..folder.keep import Keep, Kept, dropped
-from ..folder.listing import newest_of, now
+from ..folder.listing import Checkpoint, newest_of, now
 from ..folder.names import DAMAGED, MANIFEST, PARTIAL, StepName, parse_step, partial_name
 from ..folder.past import note_dropped
 from ..folder.reading_lock import unread
@@ -54,6 +54,7 @@ class Writer:
         self.lineage: str | None = None
         self._sink = sink
         self._steps = steps
+        self._looked_for_by = False
         self.prune = False
         self.emit: Callable[[Event], None] = lambda _: None
         self.listened = False
@@ -63,7 +64,7 @@ class Writer:
     def open(self) -> None:
         """Take the vault's lock, clear away what a killed writer left, and write ``vault.json``. Raises
         :class:`VaultLocked`, :class:`SaveFailed`."""
-        if (self._lock is not None and self._lock.held) or not self.group.leads:
+        if not self.group.leads or self._still_ours():
             return
         self._sink.make_root()
         try:
@@ -80,6 +81,21 @@ class Writer:
             lock.release()
             raise
         self._lock = lock
+
+    def _still_ours(self) -> bool:
+        """Whether we have the vault's lock, and its file is the one in the folder: somebody may have deleted the file, or
+        put another folder in this one's place. Raises :class:`SaveFailed` where no folder is there any more."""
+        lock = self._lock
+        if lock is None or not lock.held or lock.in_place:
+            return self.holds
+        if not Path(self.path).is_dir():
+            raise SaveFailed(
+                "the vault's folder is gone: it was moved or deleted while this run was saving to it",
+                file=self.path, remedy="Move it back, or begin a new Vault where the run is to go on.",
+            )  # fmt: skip
+        LOG.warning("%s was deleted or replaced while this run was saving: it is locked anew", lock.path)
+        self.close()
+        return False
 
     @property
     def holds(self) -> bool:
@@ -223,8 +239,25 @@ class Writer:
             )
             for c in known
         ]  # fmt: skip
-        for name in dropped(self.keep, rows, newest_verified=newest):
+        going = dropped(self.keep, rows, newest_verified=newest)
+        if going:
+            self._tell_unrated(known)
+        for name in going:
             self._drop(name)
+
+    def _tell_unrated(self, known: list[Checkpoint]) -> None:
+        """Say once that the best are to stay by a metric that no checkpoint has, and all of them have others."""
+        by = self.keep.by
+        named = [set(c.saved.metrics) for c in known if c.saved is not None]
+        if not self.keep.best or self._looked_for_by or not all(named):
+            return
+        self._looked_for_by = True
+        if any(by in names for names in named):
+            return
+        LOG.warning(
+            "Keep(best=%d) goes by %r, which no checkpoint has (they have: %s): only the newest stay until one has it",
+            self.keep.best, by, ", ".join(sorted(set().union(*named))),
+        )  # fmt: skip
 
     def _drop(self, name: str, why: str = "keep") -> bool:
         """Delete a step, unless somebody reads it; what it measured is noted first."""
@@ -258,9 +291,13 @@ class Writer:
     def _sweep(self) -> None:
         """Take unfinished saves away: the lock is ours, so nobody is writing them. One that the disk does not let go of
         hinders no save."""
-        for entry in list(os.scandir(self.path)):
-            if entry.name.startswith(PARTIAL):
+        try:
+            names = [entry.name for entry in os.scandir(self.path)]
+        except OSError as error:
+            raise save_failed("listing the folder", self.path, error) from error
+        for name in names:
+            if name.startswith(PARTIAL):
                 try:
-                    self._sink.remove_tree(entry.name)
+                    self._sink.remove_tree(name)
                 except SaveFailed as error:
                     LOG.warning("an unfinished save stays where it is: %s", error)
