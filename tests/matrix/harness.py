@@ -225,10 +225,10 @@ def _refused(
             for name in [n for n in case.truth if n in anew or n not in after]:
                 if name in outcome.kept:
                     case.truth[name] = before[name]
-                elif name in outcome.reset:
-                    case.truth[name] = np.zeros_like(before[name])
                 elif name not in before:
                     del case.truth[name]
+                elif name in outcome.reset:
+                    case.truth[name] = np.zeros_like(before[name])
         wrong = _wrong_values(case, outcome, lossy=True)
         return Got(got, errors, not wrong, "missed" if wrong else "", wrong)
     right = expect == "refuse" and (not row.codes or bool(set(errors) & set(row.codes)))

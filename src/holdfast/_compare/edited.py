@@ -211,9 +211,8 @@ def _cast(edits: list[Edit], now: Entries, expected: Mapping[str, TensorSpec]) -
         dtype = entry.spec.dtype
         there = expected.get(entry.aka or name)
         if there is not None and there.dtype == dtype:
-            out[name] = (
-                entry  # wanted as it is (a count of steps beside weights in bfloat16), whatever the pattern covers
-            )
+            # wanted as it is (a count of steps beside weights in bfloat16), whatever the pattern covers
+            out[name] = entry
             continue
         first = next((e for e in edits if e.was in (None, dtype) and entry.covered_by(e.name)), None)
         to = None if first is None else first.to[0]

@@ -155,15 +155,8 @@ def like_a_checkpoint_failure(reading: Reading) -> bool:
         return False
     like = _of(reading)
     here = around(reading)
-    other = (
-        _OTHER_AROUND
-        if here.storing
-        else _OTHER_TOLD
-        if here.prose
-        else _OTHER_NAMED
-        if here.kept
-        else _OTHER
-    )
+    allowed = ((here.storing, _OTHER_AROUND), (here.prose, _OTHER_TOLD), (here.kept, _OTHER_NAMED))
+    other = next((most for so, most in allowed if so), _OTHER)
     return like.heard >= _HEARD and like.elsewhere < other
 
 

@@ -297,10 +297,9 @@ def _sort_out(found: Fit) -> None:
             if used.isdisjoint([part.source for part in entry.parts])
         )
     bare = tuple(_without_state(found))
+    # what the file has of a weight that is kept is left out with it
     afresh = {n for n in bare if found.live[n].owner in kept}
-    found.reset += tuple(
-        n for n in bare if n in afresh
-    )  # what the file has of a weight that is kept is left out with it
+    found.reset += tuple(n for n in bare if n in afresh)
     found.cleared = tuple(n for n in bare if n not in afresh)
     gone = {*bare}
     found.missing = tuple(
@@ -326,9 +325,8 @@ def _without_state(found: Fit) -> Iterable[str]:
     to_b = {pair.a: pair.b for pair in found.delta.pairs}
     known_live = {to_b.get(name, name) for name in known}
     having = {to_b.get(name or "", name) for name in with_state}
-    spelled = {
-        canonical(name) for name in known
-    }  # what the plan leaves out has no pair to tell its live name
+    # what the plan leaves out has no pair to tell its live name
+    spelled = {canonical(name) for name in known}
     for name, variable in found.live.variables.items():
         spec = variable.spec
         if spec.optimizer is None or name in matched:
