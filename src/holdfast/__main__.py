@@ -16,7 +16,8 @@ def main() -> int:
     if arguments in (["--version"], ["-V"]):
         from ._version import __version__
 
-        sys.stdout.write(f"holdfast {__version__}\n")
+        if sys.stdout is not None:  # closed by a daemon, or by `>&-`
+            sys.stdout.write(f"holdfast {__version__}\n")
         return 0
     from ._cli.entry import run
 

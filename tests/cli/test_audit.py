@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import holdfast
+from cli.test_process import command, environment
 from holdfast._cli.group import main
 
 CODE = """
@@ -64,6 +66,33 @@ def test_reproduced(folder: Path) -> None:
     assert code == 0 and "✔ reproduced: 1 metric" in text
     code, text = run("audited_code:evaluate", "--model", "audited_code:make", "--arg", "scale=2.0")
     assert code == 0 and "reproduced" in text
+
+
+def test_what_the_evaluation_prints_is_not_our_output(folder: Path) -> None:
+    """By `print`, or by a program that it starts."""
+    (folder / "loud_code.py").write_text(
+        CODE
+        + """
+import os
+
+
+def loud():
+    os.system("echo said by a child")
+    def told(model):
+        print("evaluating")
+        os.system("echo said by another")
+        return evaluate(model)
+    return make(), told
+"""
+    )
+    done = subprocess.run(
+        command("audit", "run", "loud_code:loud", "--format", "json"),
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["command"] == "audit"
+    for words in ("said by a child", "evaluating", "said by another"):
+        assert words in done.stderr and words not in done.stdout
 
 
 def test_a_difference_exits_with_1_and_says_what_was_tried(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,26 @@ def test_a_step_that_was_dropped(run: Path) -> None:
     assert "its tensors are gone" in text and "val_loss NaN" in text and "continued by step-00000003" in text
     assert "c0ffee" in text and "numpy" in text, "what it was made with is known"
     assert "was dropped" in call(str(run), "2", "--code", code=2).output
+
+
+def test_a_step_whose_file_was_not_copied(run: Path) -> None:
+    """Seen without reading a tensor: it is not shown as the latest, and keeps what it measured."""
+    before = document(str(run))
+    assert not any(c["fault"] for c in before["checkpoints"])
+    newest = run / "step-00000007"
+    size = (newest / "model.safetensors").stat().st_size
+    (newest / "model.safetensors").chmod(0o644)
+    os.truncate(newest / "model.safetensors", size - 8)
+    text = call(str(run)).stdout
+    (row,) = [line for line in text.splitlines() if "step-00000007" in line]
+    assert "✘" in row and f"model.safetensors has {size - 8:,} of {size:,} bytes" in row and "val_loss" in row
+    (latest,) = [line for line in text.splitlines() if "latest" in line]
+    assert "step-00000006" in latest
+    (newest / "model.safetensors").unlink()
+    found = {c["name"]: c["fault"] for c in document(str(run))["checkpoints"]}
+    assert found.pop("step-00000007") == "model.safetensors is not there" and not any(found.values())
+    assert "step 6" in call(str(run), "latest").stdout
+    assert "c0ffee" in call(str(run), "7").stdout, "its record is whole"
 
 
 def test_a_step_that_is_damaged(run: Path) -> None:

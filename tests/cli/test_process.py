@@ -165,6 +165,55 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert "many.safetensors" in done.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="closed by a shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_streams_that_are_closed_are_no_error(sound: Path, cut: Path, closed: str) -> None:
+    for arguments, code in (
+        (["--version"], 0),
+        ([str(sound)], 0),
+        ([str(cut)], 1),
+        (["inspect", "nowhere"], 2),
+    ):
+        shell = f"{' '.join(command(*arguments))} {closed}"
+        done = subprocess.run(
+            shell, shell=True, capture_output=True, text=True, env=environment(), timeout=120
+        )
+        assert done.returncode == code, (arguments, done.stderr)
+        assert "Traceback" not in done.stderr and "internal" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_finds_no_room_is_named(sound: Path) -> None:
+    for arguments in ([str(sound)], ["--help"], [str(sound), "--format", "json"]):
+        shell = " ".join(command(*arguments)) + " > /dev/full"
+        done = subprocess.run(
+            shell, shell=True, capture_output=True, text=True, env=environment(), timeout=120
+        )
+        assert done.returncode == 2 and "No space left" in done.stderr
+        assert "Traceback" not in done.stderr and "internal" not in done.stderr
+        assert "standard output" in done.stderr or arguments == ["--help"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes that are files")
+def test_a_pipe_or_a_link_as_output_is_written_to_and_stays_what_it_is(sound: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    assert run("doctor", str(sound), "--format", "json", "-o", str(pipe)).returncode == 0
+    said, _ = reader.communicate(timeout=60)
+    assert json.loads(said)["command"] == "doctor" and pipe.is_fifo()
+    (tmp_path / "real.json").write_text("")
+    (tmp_path / "link.json").symlink_to("real.json")
+    assert run("doctor", str(sound), "--format", "json", "-o", str(tmp_path / "link.json")).returncode == 0
+    assert (tmp_path / "link.json").is_symlink() and json.loads((tmp_path / "real.json").read_text())
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "link.json",
+        "model.safetensors",
+        "pipe",
+        "real.json",
+    ]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a process there")
 def test_interruption_is_clean(tmp_path: Path) -> None:
     slow = (

@@ -43,6 +43,32 @@ def test_a_wrapper_prefix_is_proved_on_the_file(tmp_path: Path) -> None:
     assert "module." in proved.causes[0].found
 
 
+def test_a_file_that_was_cut_off_here_is_no_download(tmp_path: Path) -> None:
+    """PyTorch ends its message with "your checkpoint file is corrupted", which says nothing of a cache or a download."""
+    path = tmp_path / "last.pt"
+    torch.save(net(64).state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-700])
+    error = raised(lambda: torch.load(path))
+    newer = (
+        "RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central directory. This is an "
+        "internal miniz error. If you are seeing this error, there is a high likelihood that your checkpoint file is "
+        "corrupted. This can happen if the checkpoint was not saved properly, was transferred incorrectly, or the file was "
+        "modified after saving."
+    )
+    for found in (
+        holdfast.diagnose(error, checkpoint=path),
+        holdfast.diagnose(error),
+        holdfast.diagnose(newer),
+    ):
+        first = found.causes[0]
+        assert first.label == "corrupt" and "the archive has no end" in first.why
+        assert "cache" not in first.remedy and "use the checkpoint before it" in first.remedy
+    told = holdfast.diagnose(
+        "OSError: Consistency check failed: the checkpoint file is corrupted, download it again"
+    )
+    assert "downloaded" in told.causes[0].why
+
+
 def test_another_size_in_a_training_checkpoint_is_no_other_name(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     torch.save({"state_dict": net(16).state_dict(), "epoch": 3}, path)

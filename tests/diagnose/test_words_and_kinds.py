@@ -122,3 +122,28 @@ def test_the_number_of_the_system_is_no_matter_of_checkpoints_for_other_files() 
         assert not holdfast.diagnose(
             f"OSError: [Errno 95] Operation not supported: '{path}'"
         ).is_checkpoint_failure
+
+
+def test_a_copy_in_memory_is_no_file_that_takes_its_state_back() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.warns(FutureWarning):
+        model = torch.nn.utils.weight_norm(torch.nn.Linear(2, 2))
+    with pytest.raises(RuntimeError, match="deepcopy protocol") as caught:
+        torch.optim.swa_utils.AveragedModel(model)
+    assert not holdfast.diagnose(caught.value, files=False).is_checkpoint_failure
+
+
+def test_a_whole_state_dict_for_a_model_that_is_split_over_ranks() -> None:
+    text = (
+        "RuntimeError: Error(s) in loading state_dict for FSDPNet:\n"
+        '\tWhile copying the parameter named "0.weight", whose dimensions in the model are torch.Size([16, 8]) and whose '
+        "dimensions in the checkpoint are torch.Size([16, 8]), an exception occurred : ({}).\n"
+    )
+    mixed = (
+        "'aten.copy_.default got mixed torch.Tensor and DTensor, need to convert all torch.Tensor to DTensor'"
+    )
+    found = holdfast.diagnose(text.format(mixed), files=False).causes[0]
+    assert found.label == "topology"
+    assert "set_model_state_dict" in found.remedy
+    packed = "'Copying from quantized Tensor to non-quantized Tensor is not allowed'"
+    assert holdfast.diagnose(text.format(packed), files=False).causes[0].label == "dtype-mismatch"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from holdfast._core.finding import Finding, Place
 from holdfast._examine.fold import fold
 from holdfast._rules.registry import rule_named
@@ -30,6 +32,18 @@ def test_many_tensors_of_one_file_are_one_finding() -> None:
     assert len(one.tensors) == 500 and "500 tensors" in one.message
     assert len(one.related) <= 50
     assert len(fold([told("checksum", "s1", 0, ("a",)), told("checksum", "s2", 0, ("b",))])) == 2
+
+
+def test_a_file_that_its_seal_misses_too_is_missing_once() -> None:
+    seen = replace(told("part-missing", "step/a", None, ("w",)), evidence={"expected": "a"})
+    sealed = replace(
+        told("part-missing", "step/a", None, ("w",)), evidence={"kind": "seal", "expected": "9 bytes"}
+    )
+    (one,) = fold([seen, sealed])
+    assert one.evidence == {"kind": "seal", "expected": "a"} and one.tensors == ("w",)
+    assert len(fold([sealed])) == 1
+    other = replace(sealed, where=Place("step/b"))
+    assert len(fold([seen, other])) == 2
 
 
 def test_a_cut_file_explains_what_fails_behind_the_cut() -> None:

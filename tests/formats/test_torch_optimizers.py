@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import holdfast
 from holdfast._formats.torch.owners import candidates
 
 torch = pytest.importorskip("torch")
@@ -143,6 +144,23 @@ def test_rng_states_are_told(tmp_path: Path) -> None:
     catalog = saved({"rng_state": torch.get_rng_state(), "w": torch.ones(1)}, tmp_path)
     assert (catalog["rng_state"].role, catalog["w"].role) == ("rng", "weight")
     assert opened(tmp_path / "model.pt")["rng_state"].dtype == "uint8"
+
+
+def test_scores_of_callbacks_are_no_weights(tmp_path: Path) -> None:
+    """Lightning keeps them as tensors, and infinity stands for none yet."""
+    score = {
+        "ModelCheckpoint{'monitor': None}": {
+            "kth_value": torch.tensor(float("inf")),
+            "current_score": torch.tensor(0.5),
+        }
+    }
+    shadow = {"WeightAveraging": {"average": torch.ones(2, 2)}}
+    state = {"net.weight": torch.ones(2, 2)}
+    catalog = saved({"state_dict": state, "callbacks": score | shadow}, tmp_path)
+    assert {catalog[name].role for name in catalog if "ModelCheckpoint" in name} == {"metric"}
+    assert catalog["callbacks/WeightAveraging/average"].role != "metric"
+    report = holdfast.examine(tmp_path / "model.pt")
+    assert [f.code for f in report.findings if f.severity != "note"] == []
 
 
 # -- the pure part -------------------------------------------------------------------

@@ -343,3 +343,33 @@ def test_weights_that_a_frozen_model_takes_in_another_order(tmp_path: Path, seen
     seen.clear()
     other.load_weights(tmp_path / "a.h5")
     assert grave(seen) == []
+
+
+def test_weights_of_a_part_that_the_whole_takes_nothing_of(tmp_path: Path, seen: list[Seen]) -> None:
+    """A file of a nested model, loaded into the model around it: with ``skip_mismatch`` Keras passes over every layer."""
+
+    def around(classes: int) -> Any:
+        layers = keras.layers
+        inner = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(4, name="a"), layers.Dense(3, name="b")], name="part"
+        )
+        return keras.Sequential([keras.Input((4,)), inner, layers.Dense(classes, name="head")])
+
+    path = tmp_path / "part.weights.h5"
+    around(2).get_layer("part").save_weights(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        around(2).load_weights(path, skip_mismatch=True)
+    assert "T231" not in grave(seen) and "set nothing of the model" in message(seen, "T233")
+    told = len(seen)
+    around(2).get_layer("part").load_weights(path)
+    assert not [f for s in seen[told:] for f in s.findings if f.severity == "error"]
+
+
+def test_a_head_of_another_shape_kept_its_initial_value(tmp_path: Path, seen: list[Seen]) -> None:
+    path = tmp_path / "a.weights.h5"
+    fitted().save_weights(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nets.plain(8, 5).load_weights(path, skip_mismatch=True)
+    assert "kept their initial value" in seen[-1].sentence and "other values" not in seen[-1].sentence

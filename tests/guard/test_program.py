@@ -198,3 +198,16 @@ def test_ignored_codes_are_not_told(tmp_path: Path) -> None:
     written(tmp_path, WRONG)
     done = guarded(tmp_path, "--ignore", "T201", "train.py")
     assert "T201" not in done.stderr and "nothing wrong" in done.stderr
+
+
+def test_processes_that_the_program_starts_are_not_watched_and_that_is_said(tmp_path: Path) -> None:
+    """Only where nothing was watched in its own, and they did more than tell their version."""
+    busy = "import time; end = time.process_time() + 1.5\nwhile time.process_time() < end: pass"
+    written(tmp_path, f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {busy!r}])\n")
+    plain, watched = python(tmp_path, "train.py"), guarded(tmp_path, "train.py")
+    assert (watched.returncode, plain.stderr) == (0, "")
+    assert "watched no load and no save in this process" in watched.stderr
+    assert "-m holdfast run train.py" in watched.stderr
+    assert guarded(tmp_path, "-q", "train.py").stderr == ""
+    written(tmp_path, "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''])\n")
+    assert guarded(tmp_path, "train.py").stderr == ""

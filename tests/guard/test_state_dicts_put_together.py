@@ -92,10 +92,13 @@ def test_a_layer_that_the_file_does_not_have_is_an_error_as_ever(file: str, watc
     assert watched.codes("error") == ["T201"] and "not in the checkpoint" in watched.of("T201")
 
 
-def test_a_prefix_that_lets_nothing_through(tmp_path: Path, watched: Watched) -> None:
+@pytest.mark.parametrize("way", [update, update_of_a_copy])
+def test_a_prefix_that_lets_nothing_through(
+    tmp_path: Path, watched: Watched, way: Callable[..., None]
+) -> None:
     path = str(tmp_path / "parallel.pt")
     torch.save({f"module.{k}": v for k, v in net().state_dict().items()}, path)
-    update(net(), torch.load(path))
+    way(net(), torch.load(path))
     assert watched.codes("error") == ["T233"]
     assert "`module.body.0.weight`" in watched.of("T233")
 
@@ -214,3 +217,23 @@ def test_tied_weights_that_the_file_has_once(tmp_path: Path, watched: Watched) -
     torch.save(state, path)
     tied().load_state_dict(torch.load(path), strict=False)
     assert watched.codes() == [] and "restored all 2 tensors" in watched.last().sentence
+
+
+def test_a_second_network_that_is_kept_in_step_is_none_of_a_file(file: str, watched: Watched) -> None:
+    torch.load(file)
+    online = net()
+    target = copy.deepcopy(online)
+    target.load_state_dict(online.state_dict())
+    assert watched.codes("error", "warning") == []
+
+
+def test_best_weights_that_are_put_back_after_training_are_none_of_a_file(
+    file: str, watched: Watched
+) -> None:
+    torch.load(file)
+    model = net()
+    best = copy.deepcopy(model.state_dict())
+    with torch.no_grad():
+        model["head"].weight += 1
+    model.load_state_dict(best)
+    assert watched.codes("error", "warning") == []

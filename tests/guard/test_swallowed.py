@@ -123,13 +123,19 @@ def test_an_error_that_a_notebook_has_shown(
 
 # -- saves in the background -----------------------------------------------------------------------------------------------
 def begin(
-    guard: Guard, place: Path, seconds: float, *, fails: bool = False, daemon: bool = False
+    guard: Guard,
+    place: Path,
+    go_on: threading.Event | None = None,
+    *,
+    fails: bool = False,
+    daemon: bool = False,
 ) -> threading.Thread:
-    """A call that returns at once, and goes on in a thread."""
+    """A call that returns at once, and goes on in a thread when it may."""
     trouble: list[Exception] = []
 
     def write() -> None:
-        time.sleep(seconds)
+        if go_on is not None:
+            go_on.wait()
         if fails:
             trouble.append(OSError(28, "No space left on device"))
         else:
@@ -153,7 +159,10 @@ def begin(
 
 
 def test_a_background_save_is_looked_at_when_it_is_done(guard: Guard, tmp_path: Path) -> None:
-    begin(guard, tmp_path / "a.pt", 0.1).join()
+    go_on = threading.Event()
+    thread = begin(guard, tmp_path / "a.pt", go_on)
+    go_on.set()
+    thread.join()
     time.sleep(0.2)
     guard.close(0)
     assert not codes(guard, "error", "warning", "note")
@@ -186,20 +195,53 @@ def test_a_background_save_that_is_protected(tmp_path: Path) -> None:
 
 
 def test_a_background_save_that_fails_unseen(guard: Guard, tmp_path: Path) -> None:
-    begin(guard, tmp_path / "a.pt", 0.05, fails=True).join()
+    go_on = threading.Event()
+    thread = begin(guard, tmp_path / "a.pt", go_on, fails=True)
+    go_on.set()
+    thread.join()
     time.sleep(0.2)
     guard.close(0)
     assert codes(guard) == ["S146"] and "No space left" in guard.seen[-1].findings[0].message
 
 
 def test_a_background_save_that_the_interpreter_waits_for(guard: Guard, tmp_path: Path) -> None:
-    begin(guard, tmp_path / "a.pt", 0.5)
+    go_on = threading.Event()
+    begin(guard, tmp_path / "a.pt", go_on)
+    threading.Timer(3.0, go_on.set).start()
     guard.close(0)
     assert codes(guard, "note") == ["S147"] and not codes(guard)
 
 
 def test_a_background_save_that_dies_with_the_program(guard: Guard, tmp_path: Path) -> None:
-    thread = begin(guard, tmp_path / "a.pt", 1.0, daemon=True)
+    go_on = threading.Event()
+    thread = begin(guard, tmp_path / "a.pt", go_on, daemon=True)
     guard.close(0)
     assert codes(guard) == ["S147"]
+    go_on.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("daemon", [True, False])
+def test_a_save_in_a_thread_of_the_programs_own_that_the_program_does_not_wait_for(
+    guard: Guard, tmp_path: Path, daemon: bool
+) -> None:
+    """A daemon is told; for any other thread the interpreter waits, and nothing is lost."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def run(path: str | None) -> None:
+        begun.set()
+        go_on.wait()
+        with guard.looking(Seen("", "", "")):
+            torch.save(state(), path)
+
+    call = Call("torch", "torch.save", "save", str(tmp_path / "a.pt"))
+    thread = threading.Thread(target=lambda: watched(guard, call, run), daemon=daemon)
+    thread.start()
+    begun.wait()
+    if not daemon:
+        threading.Timer(0.2, go_on.set).start()
+    guard.close(0)
+    assert codes(guard) == (["S147"] if daemon else [])
+    assert not codes(guard, "note")
+    go_on.set()
     thread.join()

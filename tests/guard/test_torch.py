@@ -209,6 +209,22 @@ def test_schedulers_own_the_learning_rate(watched: Watched, tmp_path: Path) -> N
 
 
 # -- told --------------------------------------------------------------------------------------------------------
+def test_a_schedule_of_schedules_that_the_code_makes_otherwise(watched: Watched, tmp_path: Path) -> None:
+    lr = torch.optim.lr_scheduler
+
+    def made(warm: int) -> Any:
+        optimizer = torch.optim.SGD(net().parameters(), lr=0.1)
+        parts = [lr.LinearLR(optimizer, 0.1, total_iters=warm), lr.CosineAnnealingLR(optimizer, 40)]
+        return lr.SequentialLR(optimizer, parts, milestones=[warm])
+
+    torch.save(made(5).state_dict(), tmp_path / "s.pt")
+    made(5).load_state_dict(torch.load(tmp_path / "s.pt"))
+    assert watched.codes() == []
+    made(9).load_state_dict(torch.load(tmp_path / "s.pt"))
+    assert {*watched.codes()} == {"O207"}
+    assert watched.last().api == "SequentialLR.load_state_dict"
+
+
 def test_the_prefix_of_a_wrapper_lets_nothing_through(watched: Watched, tmp_path: Path) -> None:
     torch.save(nn.DataParallel(net()).state_dict(), tmp_path / "m.pt")
     net().load_state_dict(torch.load(tmp_path / "m.pt"), strict=False)

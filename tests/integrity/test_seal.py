@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from blake3 import blake3
+from xxhash import xxh3_128_hexdigest
 
 from holdfast._core.errors import HoldfastError, SealError
 from holdfast._examine.verifying import verify_target
 from holdfast._integrity import seal as sealing
-from holdfast._integrity.digest import digest_array
+from holdfast._integrity.digest import LEAF, digest_array
 from holdfast._integrity.seal import find_seal, write_seal
 from holdfast._layouts.target import Target
+from holdfast._record.schema import SUMMED_FROM
 from integrity.making import MAKERS, arrays, target_of
 from shared import needs_shared, truth_of, zoo_cases
 
@@ -173,6 +176,13 @@ def test_large_tensors_have_several_leaves(tmp_path: Path) -> None:
     assert sorted(len(r.leaves) for r in record.files[0].regions) == [1, 1, 3]
     path = Path(target.path)
     data = bytearray(path.read_bytes())
+    for row in record.files[0].regions:
+        leaves = [
+            data[row.offset : row.offset + row.length][at : at + LEAF] for at in range(0, row.length, LEAF)
+        ]
+        assert row.leaves == tuple(blake3(leaf).hexdigest() for leaf in leaves)
+        sums = tuple(xxh3_128_hexdigest(bytes(leaf)) for leaf in leaves)
+        assert row.checksums == (sums if row.length >= SUMMED_FROM else ())
     at = (5 << 20) + 12345
     data[at] ^= 8
     path.write_bytes(data)

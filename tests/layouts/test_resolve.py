@@ -54,6 +54,31 @@ def test_relative_paths(tmp_path, monkeypatch):
             assert list(found) == ["w"]
 
 
+def test_a_slash_behind_a_file(tmp_path):
+    save(W, tmp_path / "m.safetensors")
+    (target,) = resolve(f"{tmp_path}/m.safetensors/")
+    assert target.main == "m.safetensors" and target.path == f"{tmp_path}/m.safetensors" and not target.faults
+    with holdfast.open(f"{tmp_path}/m.safetensors//") as found:
+        assert list(found) == ["w"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "next_"),
+    [
+        ("s3://bucket/run/last.pt", "an address", "Copy it here first"),
+        ("https://host/last.pt", "an address", "Copy it here first"),
+        ("file:///data/last.pt", "an address", "/data/last.pt"),
+        ("~/nowhere/at/all.pt", "stands in it as it is", "outside of quotes"),
+        ("-", "standard input", "Save the stream"),
+        ("no/such/last.pt", "its folder is not there", "the folder that you are in"),
+    ],
+)
+def test_what_is_no_path(typed, said, next_):
+    with pytest.raises(CheckpointNotFound, match=said) as raised:
+        resolve(typed)
+    assert next_ in raised.value.remedy
+
+
 def test_nothing_there(tmp_path):
     save(W, tmp_path / "model.safetensors")
     with pytest.raises(CheckpointNotFound, match=r"model\.safetensors"):

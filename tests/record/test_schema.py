@@ -120,6 +120,13 @@ def test_unknown_fields_of_later_versions_count_for_the_digest() -> None:
             "leaves",
         ),
         ({"files": (FileRecord("m", 5, "0" * 64, (RegionRecord(0, 5, "file", ("1",)),)),)}, "malformed"),
+        *(
+            (
+                {"files": (FileRecord("m", 5, "0" * 64, (RegionRecord(0, 5, "file", ("1" * 64,), sums),)),)},
+                "malformed checksums",
+            )
+            for sums in [("2",), ("2" * 32, "3" * 32)]
+        ),
         (
             {"tensors": (TensorRecord("a", "a", "f", (), 0, None, stored=(StoredRecord("z", 0, 1),)),)},
             "not listed",

@@ -101,3 +101,15 @@ def test_hostile_names_reach_the_terminal_as_escapes_only() -> None:
         assert "[bold red]" in text
         text.encode("utf-8")
     assert render(inspect_document(catalog), "json").isascii()
+
+
+def test_long_names_stand_apart_from_the_next_column_where_they_are_not_shortened() -> None:
+    name = "encoder/" + "block/" * 20 + "kernel"
+    catalog = Made([TensorSpec(name, (3, 4), "float32"), TensorSpec("b", (1,), "float32")], files=["f"])
+    text = shown(catalog, page=Page(width=80, color=False, shorten=False), table=True)
+    assert f"{name}  float32" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("b "))
+    assert line.index("float32") == len(name) + 2
+    assert all(
+        len(line) <= 80 for line in shown(catalog, page=Page(width=80, color=False), table=True).splitlines()
+    )

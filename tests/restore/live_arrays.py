@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from holdfast._core.catalog import Catalog
 from holdfast._core.dtypes import carrier, dtype_of, known
@@ -17,6 +19,7 @@ from holdfast._frameworks.live import Variable
 from holdfast._integrity.seal import find_seal, write_seal
 from holdfast._layouts.resolve import resolve
 from holdfast._layouts.target import Target
+from holdfast._record.schema import dump_record
 from holdfast._restore.reading import Transfer, Transferred, transfer
 
 
@@ -71,14 +74,27 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @contextmanager
-def opened(path: Path, *, sealed: bool = False) -> Iterator[tuple[Catalog, Target]]:
-    """A checkpoint; ``sealed`` writes its seal first."""
+def opened(path: Path, *, sealed: bool | str = False) -> Iterator[tuple[Catalog, Target]]:
+    """A checkpoint; ``sealed`` writes its seal first, ``"older"`` one without checksums, as it was before there were any."""
     (target,) = resolve(os.fspath(path))
     assert target.format is not None and target.main is not None, path
     with target.format.read(target.store.open(target.main), target.store) as catalog:
         if sealed and find_seal(target) is None:
             write_seal(target, catalog)
+            if sealed == "older":
+                _without_checksums(target)
         yield catalog, target
+
+
+def _without_checksums(target: Target) -> None:
+    seal = find_seal(target)
+    assert seal is not None and seal.record is not None
+    files = tuple(
+        replace(file, regions=tuple(replace(row, checksums=()) for row in file.regions))
+        for file in seal.record.files
+    )
+    Path(seal.path).write_text(json.dumps(dump_record(replace(seal.record, files=files))))
+    assert b"checksums" not in Path(seal.path).read_bytes()
 
 
 def restore(catalog: Catalog, target: Target, transfers: list[Transfer], **more: Any) -> Transferred:

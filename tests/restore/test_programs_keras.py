@@ -262,3 +262,224 @@ def test_a_schedule_is_told_as_the_code_that_makes_it(tmp_path: Path) -> None:
     told = [f.message for f in report.findings if f.code == "O207"]
     assert len(told) == 1
     assert told[0].startswith("learning_rate is CosineDecay(initial_learning_rate=0.01, decay_steps=100")
+
+
+# -- layers of one's own that hold layers ----------------------------------------------------------------------------
+@keras.saving.register_keras_serializable(package="programs")
+class Patches(layers.Layer):  # type: ignore[misc]
+    def __init__(self, width: int = 4, **more: Any) -> None:
+        super().__init__(**more)
+        self.width, self.project = width, layers.Dense(width)
+
+    def build(self, shape: Any) -> None:
+        self.place = self.add_weight(shape=(self.width,), initializer="random_normal", name="place")
+        self.project.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return self.project(x) + self.place
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "width": self.width}
+
+
+@keras.saving.register_keras_serializable(package="programs")
+class Mix(layers.Layer):  # type: ignore[misc]
+    def __init__(self, heads: int = 2, **more: Any) -> None:
+        super().__init__(**more)
+        self.heads, self.look, self.norm = (
+            heads,
+            layers.MultiHeadAttention(heads, 4 // heads),
+            layers.LayerNormalization(),
+        )
+        self.after = keras.Sequential(
+            [layers.Dense(8, activation="gelu"), layers.Dropout(0.1), layers.Dense(4)]
+        )
+
+    def build(self, shape: Any) -> None:
+        self.look.build(shape, shape)
+        self.norm.build(shape)
+        self.after.build(shape)
+
+    def call(self, x: Any) -> Any:
+        near = self.norm(x)
+        return self.after(x + self.look(near, near))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "heads": self.heads}
+
+
+def mixed(pool: str = "GlobalAveragePooling1D", heads: int = 2) -> Any:
+    given = keras.Input((3, 4))
+    inner = Patches(name="patches")(given)
+    for number in range(2):
+        inner = Mix(heads, name=f"mix{number}")(inner)
+    out = layers.Dense(1, name="cls")(getattr(layers, pool)()(inner))
+    model = keras.Model(given, out)
+    model.compile("adam", "mse")
+    return model
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_layers_within_ones_own_layers_are_known_by_what_holds_them(tmp_path: Path, ending: str) -> None:
+    model, path = mixed(), tmp_path / f"m.{ending}"
+    model.fit(np.ones((4, 3, 4), "float32"), np.ones((4, 1)), verbose=0)
+    model.save(path)
+    again = mixed()
+    report = holdfast.check(path, model=again, optimizer=again.optimizer)
+    assert report.findings and not [f for f in report.findings if f.severity != "note"]
+    holdfast.restore(path, model=again, optimizer=again.optimizer)
+    assert [np.asarray(w).tobytes() for w in again.get_weights()] == [
+        np.asarray(w).tobytes() for w in model.get_weights()
+    ]
+
+
+def test_what_is_changed_beside_ones_own_layers_is_still_told(tmp_path: Path) -> None:
+    mixed().save(tmp_path / "m.keras")
+    (found,) = (
+        f
+        for f in holdfast.check(tmp_path / "m.keras", model=mixed("GlobalMaxPooling1D")).findings
+        if f.code == "T218"
+    )
+    assert (
+        "it is a GlobalAveragePooling1D in the checkpoint and a GlobalMaxPooling1D in the model"
+        in found.message
+    )
+    heads = holdfast.check(tmp_path / "m.keras", model=mixed(heads=1)).findings
+    assert {"T203"} <= {f.code for f in heads} and not [f for f in heads if "it is a" in f.message]
+
+
+# -- transfer ------------------------------------------------------------------------------------------------------
+def backbone() -> Any:
+    given = keras.Input((8,))
+    inner = layers.BatchNormalization(name="norm")(layers.Dense(6, name="first")(given))
+    inner = layers.Dense(6, name="second")(layers.ReLU()(inner))
+    return keras.Model(given, layers.LayerNormalization(name="end")(layers.ReLU()(inner)), name="backbone")
+
+
+def with_head(
+    classes: int, frozen: bool = False, rate: float = 0.01, apart: bool = False, alpha: float = 0.0
+) -> Any:
+    base, given = backbone(), keras.Input((8,))
+    base.trainable = not frozen
+    if apart:
+        given, inner = base.input, base.output
+    else:
+        inner = base(given)
+    if alpha:
+        inner = layers.ReLU(negative_slope=alpha)(inner)
+    model = keras.Model(given, layers.Dense(classes, name="head")(inner))
+    model.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def taught(path: Path, classes: int = 5, **how: Any) -> Any:
+    model = with_head(classes, **how)
+    model.fit(np.random.default_rng(1).normal(size=(16, 8)), np.arange(16) % classes, verbose=0)
+    model.save(path)
+    return model
+
+
+def fit_errors(path: Path, model: Any) -> tuple[list[Any], list[str]]:
+    """The errors told, and the plan that is said to settle them."""
+    with pytest.raises(RestoreRefused) as refused:
+        holdfast.restore(path, model=model, optimizer=model.optimizer)
+    assert refused.value.plan is not None
+    return [f for f in refused.value.findings if f.severity == "error"], [
+        str(e) for e in refused.value.plan.edits
+    ]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("built", [False, True])
+def test_a_new_head_is_settled_by_the_plan_that_is_told(tmp_path: Path, frozen: bool, built: bool) -> None:
+    before = taught(tmp_path / "pre.keras")
+    model = with_head(3, frozen=frozen)
+    if built:
+        model.optimizer.build(model.trainable_variables)
+    errors, plan = fit_errors(tmp_path / "pre.keras", model)
+    assert [f.code for f in errors] == (["T203", "O205"] if frozen else ["T203"])
+    head = [np.asarray(v) for v in model.get_layer("head").variables]
+    outcome = holdfast.restore(tmp_path / "pre.keras", model=model, optimizer=model.optimizer, allow=plan)
+    assert outcome.next_step == "the next step will run"
+    assert all(np.array_equal(a, b) for a, b in zip(head, model.get_layer("head").variables, strict=True))
+    for mine, theirs in zip(
+        model.get_layer("backbone").variables, before.get_layer("backbone").variables, strict=True
+    ):
+        assert np.array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_frozen_layers_are_told_once_as_that(tmp_path: Path, saved: bool) -> None:
+    taught(tmp_path / "one.keras", frozen=saved)
+    model = with_head(5, frozen=not saved)
+    (error,), plan = fit_errors(tmp_path / "one.keras", model)
+    said = "they were frozen when it was saved" if saved else "they are frozen now"
+    assert (
+        error.code == "O205"
+        and error.message.endswith(said)
+        and "slots `momentum` and `velocity` of 8 weights" in error.message
+    )
+    (note,) = (f for f in holdfast.check(tmp_path / "one.keras", model=model).findings if f.code == "T213")
+    assert note.severity == "note" and len(note.tensors) == 8
+    assert "reset-slots:*" not in plan
+    holdfast.restore(tmp_path / "one.keras", model=model, optimizer=model.optimizer, allow=plan)
+    assert int(model.optimizer.iterations) == 1
+
+
+def test_a_nested_model_that_was_taken_apart_is_the_same(tmp_path: Path) -> None:
+    before, path = taught(tmp_path / "pre.keras"), tmp_path / "pre.keras"
+    model = with_head(5, apart=True)
+    assert not [f for f in holdfast.check(path, model=model).findings if f.severity != "note"]
+    holdfast.restore(path, model=model, optimizer=model.optimizer)
+    assert np.array_equal(model.predict(X8, verbose=0), before.predict(X8, verbose=0))
+    (found,) = (
+        f
+        for f in holdfast.check(path, model=with_head(5, apart=True, alpha=0.3)).findings
+        if f.code == "T218"
+    )
+    assert "only in the model" in found.message and "other outputs" in found.message
+
+
+X8 = np.random.default_rng(2).normal(size=(4, 8)).astype("float32")
+
+
+# -- words and tables ------------------------------------------------------------------------------------------------
+def reader(words: list[str]) -> Any:
+    cut = layers.TextVectorization(max_tokens=20, output_sequence_length=4, name="cut")
+    cut.adapt(np.array(words))
+    given = keras.Input((1,), dtype="string")
+    inner = layers.LSTM(3, name="lstm")(layers.Embedding(20, 4, name="emb")(cut(given)))
+    model = keras.Model(given, layers.Dense(1, name="out")(inner))
+    model.compile("adam", "mse")
+    return model
+
+
+@pytest.mark.parametrize("way", ["checkpoint", "savedmodel"])
+def test_the_empty_tables_of_a_vocabulary_are_nothing_left_over(tmp_path: Path, way: str) -> None:
+    model, other = reader(["one two", "three"]), reader(["one two", "three"])
+    path = tmp_path / "saved"
+    if way == "checkpoint":
+        tf.train.Checkpoint(model=model).write(str(path))
+    else:
+        model.export(str(path), verbose=False)
+    holdfast.restore(path, model=other)
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        assert np.array_equal(one, two)
+
+
+def test_a_table_that_holds_something_is_left_over(tmp_path: Path) -> None:
+    class Known(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
+            self.dense = layers.Dense(2, name="d")
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    model = Known()
+    model(X)
+    model.table.insert(["a", "b"], [1, 2])
+    tf.train.Checkpoint(model=model).write(str(tmp_path / "ck"))
+    found = [f for f in holdfast.check(str(tmp_path / "ck"), model=model).findings if f.code == "T202"]
+    assert found and all(f.severity == "error" for f in found)

@@ -32,8 +32,8 @@ def checkpoint(tmp_path):
 def test_memory_that_was_read_to_is_not_hashed_again(checkpoint, monkeypatch):
     stored, path = checkpoint
     looked: list[str] = []
-    hashed = engine.live_digest
-    monkeypatch.setattr(engine, "live_digest", lambda v: looked.append(v.spec.name) or hashed(v))
+    hashed = engine.live_checksum
+    monkeypatch.setattr(engine, "live_checksum", lambda v: looked.append(v.spec.name) or hashed(v))
     live = made(1)
     outcome = holdfast.restore(path, model=live)
     assert looked == ["model/c"], "all but the scalar, which TensorFlow takes by assignment alone"

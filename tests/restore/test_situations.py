@@ -373,3 +373,26 @@ def test_a_train_state_with_a_chain_and_a_schedule(tmp_path: Path, kind: str) ->
     fresh = state(2)
     outcome = quiet(path, model=fresh.params)  # the weights alone are an ordinary thing
     assert np.array_equal(outcome.model["kernel"], run.params["kernel"])
+
+
+@pytest.mark.parametrize("options", [{"amsgrad": True}, {"momentum": 0.9}], ids=["amsgrad", "momentum"])
+def test_a_slot_that_was_switched_on_begins_alone(tmp_path: Path, options: dict[str, Any]) -> None:
+    """What the plan proposes keeps the state that is there (RMSprop's squares, Adam's moments)."""
+    kind: Any = torch.optim.Adam if "amsgrad" in options else torch.optim.RMSprop
+    model = net(1)
+    optimizer = kind(model.parameters(), lr=0.01)
+    trained(model, optimizer)
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "a.pt")
+    live = net(2)
+    other = kind(live.parameters(), lr=0.01, **options)
+    with pytest.raises(holdfast.RestoreRefused) as caught:
+        holdfast.restore(tmp_path / "a.pt", model=live, optimizer=other)
+    plan = caught.value.plan
+    assert not any(edit.kind == "reset-slots" for edit in plan.edits)
+    assert any(edit.kind == "keep-live" for edit in plan.edits)
+    holdfast.restore(tmp_path / "a.pt", model=live, optimizer=other, plan=plan)
+    for ours, theirs in zip(live.parameters(), model.parameters(), strict=True):
+        state, saved = other.state[ours], optimizer.state[theirs]
+        assert all(torch.equal(state[word], value) for word, value in saved.items())
+        assert all(not value.any() for word, value in state.items() if word not in saved)
+    trained(live, other)

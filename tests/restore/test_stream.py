@@ -101,6 +101,8 @@ def test_every_byte_arrives_with_little_room(file: LocalFile, cut: str, jobs: in
 @pytest.mark.parametrize("cold", [False, True])
 def test_nothing_arrives_after_a_piece_that_is_wrong(file: LocalFile, cold: bool) -> None:
     runs, lender = runs_of(file, [LEAF] * 40, set()), Lender(32 * MIB)
+    for run in runs:
+        run.summed = True
     survey(runs, jobs=1, shared=Shared(), cold=cold)
     for run in runs:
         run.claims = Claims(tuple(run.found))

@@ -169,7 +169,7 @@ def test_a_zero_head_is_told_where_training_was_under_way(name: str, step: int |
 
 EXTREME = """
 attn.causal_mask  causal_bias  attn_mask  h.0.attn.masked_bias  attention_bias  alibi  tril  observer.min_val  max_vals  best
-best_score
+best_score  kth_value
 crf.transitions  crf.start_transitions  transition_params  log_prior  key_padding_mask/.ATTRIBUTES/VARIABLE_VALUE
 """
 NO_EXTREME = """

@@ -40,6 +40,7 @@ def test_a_slot_of_another_shape() -> None:
         {"exp_avg": (4, 6), "exp_avg_sq": (4, 6)},
         {"exp_avg_sq_row": (4,), "exp_avg_sq_col": (6,)},
         {"r": (4,), "c": (6,), "v": (4, 6)},
+        {"v_row": (4,), "v_col": (6,), "v": (1,)},
         {"step": ()},
         {"vhat": (1,)},
         {"state1": (24,), "absmax1": (1,), "qmap1": (256,)},
@@ -51,6 +52,12 @@ def test_a_slot_of_another_shape() -> None:
 def test_shapes_that_some_optimizer_keeps(slots: dict[str, tuple[int, ...]]) -> None:
     of = adam({"w": W}, {"w": {k: np.ones(s, np.float32) for k, s in slots.items()}})
     assert found("slot-shape", subject(of)) == []
+
+
+def test_one_element_is_no_moment_where_nothing_factors_it() -> None:
+    of = adam({"w": W}, {"w": {"m": normal(4, 6), "v": normal(1)}})
+    (finding,) = found("slot-shape", subject(of))
+    assert finding.severity == "error"
 
 
 def test_slot_types() -> None:

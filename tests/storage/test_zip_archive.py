@@ -83,6 +83,25 @@ def test_cut_off_file_is_told_as_truncated() -> None:
         ZipArchive(BytesSource(data[:-30]))
 
 
+def test_a_file_whose_end_was_reserved_and_never_filled_is_told_so() -> None:
+    raw = build(members={"a": b"x" * 5000, "b": b"y" * 5000})
+    with pytest.raises(Truncated, match="last 4,000 bytes are zero") as raised:
+        ZipArchive(BytesSource(raw[:6000] + bytes(4000)))
+    assert raised.value.offset == 6000 and "size is no proof" in raised.value.remedy
+    with pytest.raises(Truncated, match="cut off, or its writer was killed"):
+        ZipArchive(BytesSource(raw[:6000]))
+    with pytest.raises(Truncated, match="last 3,000,000 bytes are zero"):
+        ZipArchive(BytesSource(raw[:6000] + bytes(3_000_000)))
+
+
+def test_faults_of_one_file_bear_its_name_so_that_they_are_one_finding() -> None:
+    raw = bytearray(build(members={name: bytes([65 + n]) * 3000 for n, name in enumerate("abcd")}))
+    second = raw.index(b"PK\x03\x04", 4)
+    raw[second - 100 : second + 4000] = bytes(4100)
+    faults = [f for f in run_all(ZipArchive(BytesSource(bytes(raw), "w.pt"))) if f is not None]
+    assert len(faults) == 3 and {f.file for f in faults} == {"w.pt"}
+
+
 def test_uncomputed_crc_gives_no_check() -> None:
     data = build(members={"x": b"abc"})
     crc = struct.pack("<I", zlib.crc32(b"abc"))

@@ -157,7 +157,7 @@ def test_a_failure_in_the_background_is_raised_once_at_the_next_call(tmp_path: P
         "handle": handle.wait,
         "restore": lambda: tag_of(vault),
     }
-    with pytest.raises(SaveFailed, match="the disk is full"):
+    with pytest.raises(SaveFailed, match=r"^the save of step 2 failed: .*the disk is full"):
         calls[ask]()
     vault.close()
     assert [c.step for c in vault] == [1]
@@ -195,7 +195,7 @@ def test_a_failure_of_retention_says_that_the_step_is_saved(tmp_path: Path) -> N
         vault.save(1, model=state(1), blocking=True)
     sink = FaultySink(tmp_path, at=2, kinds={"rename"}, error=errno.EACCES)
     with (
-        pytest.raises(SaveFailed, match="step-00000002 is saved, but an older step could not be dropped"),
+        pytest.raises(SaveFailed, match=r"^step-00000002 is saved, but an older step could not be dropped"),
         Vault(tmp_path, Keep(last=1), sink=sink) as vault,
     ):
         vault.save(2, model=state(2), blocking=True)

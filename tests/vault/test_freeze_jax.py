@@ -248,3 +248,17 @@ def test_sharded_arrays_are_held_shard_by_shard(tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert done.stdout.strip().endswith("held"), done.stderr[-2000:]
+
+
+def test_arrays_that_were_donated_before_the_save_are_told_as_that(tmp_path: Path) -> None:
+    params = {"w": jnp.ones((6, 4)), "b": jnp.ones(4)}
+    jax.jit(lambda tree: jax.tree.map(lambda x: x + x, tree), donate_argnums=0)(params)
+    with Vault(tmp_path / "run") as vault:
+        with pytest.raises(
+            holdfast.UsageError, match="2 tensors cannot be saved: the array was donated"
+        ) as told:
+            vault.save(1, model=params)
+        assert "Pass what that function returned" in str(told.value) and "extra=" not in str(told.value)
+        with pytest.raises(holdfast.UsageError, match="1 tensor cannot be saved: this is the description"):
+            vault.save(1, model={"w": jax.ShapeDtypeStruct((2,), "float32"), "b": jnp.ones(4)})
+        assert not vault.checkpoints()

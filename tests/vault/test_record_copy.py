@@ -90,6 +90,9 @@ def test_a_damaged_record_is_read_from_its_copy(
         assert [f.code for f in report.findings] == ["F110"]
         assert report.verdict != "damaged"
         assert "its copy is whole" in report.findings[0].message
+        assert report.findings[0].remedy == (
+            f"Nothing is lost: `cp -f {step / COPY} {step / RECORD}` makes it whole again."
+        )
     with holdfast.open(step) as opened:
         assert opened.format == "holdfast-step"
         assert opened.read("w").tobytes() == state(2)["w"].tobytes()

@@ -19,7 +19,9 @@ import pytest
 import holdfast
 from holdfast import Keep, Vault
 from holdfast._core.errors import UsageError
+from holdfast._storage.local_sink import LocalSink
 from holdfast._vault.folder.names import COPY, RECORD
+from holdfast._vault.folder.steps import Steps
 from holdfast._vault.operating import scrub as room
 from holdfast._vault.operating.scrub import Budget, ScrubReport, last_checked
 from vault.crashing import state, tag_of
@@ -183,6 +185,38 @@ def test_a_step_that_may_not_be_read_is_no_damage_and_counts_as_unchecked(
     assert "step-00000002" not in last_checked(vault.path, vault.checkpoints())
     monkeypatch.undo()
     assert _steps(vault.scrub("1B")) == [2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes as files there")
+def test_a_file_that_gives_no_bytes_keeps_no_other_step_from_being_read(vault: Vault) -> None:
+    place = Path(vault.path, "step-00000002", "model.safetensors")
+    place.unlink()
+    os.mkfifo(place)
+    for report in (vault.scrub(), holdfast.verify(vault.path)):
+        found = {Path(c.path).name: (c.verdict, [f.slug for f in c.findings]) for c in report.checkpoints}
+        assert found.pop("step-00000002") == ("unknown", ["unreadable"])
+        assert len(found) == 3 and set(map(str, found.values())) == {"('sound', [])"}
+    assert "step-00000002" not in last_checked(vault.path, vault.checkpoints())
+
+
+@pytest.mark.skipif(sys.platform == "win32" or not hasattr(os, "seteuid"), reason="rights of POSIX")
+def test_a_step_whose_folder_may_not_be_entered(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault.scrub()  # what it imports may lie where nobody may look
+    folder = Path(vault.path, "step-00000002")
+    monkeypatch.chdir(vault.path)  # the folders above may be another's
+    folder.chmod(0o000)
+    mine = os.geteuid()
+    if mine == 0:
+        os.seteuid(65534)
+    try:
+        report = room.scrub(Steps(LocalSink(".")))
+    finally:
+        if mine == 0:
+            os.seteuid(0)
+        folder.chmod(0o755)
+    assert sorted(c.verdict for c in report.checkpoints) == ["sound", "sound", "sound", "unknown"]
+    (finding,) = report.findings
+    assert finding.slug == "unreadable" and "Permission denied" in finding.message
 
 
 def test_a_step_that_is_dropped_meanwhile_is_passed_by(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

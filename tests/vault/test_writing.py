@@ -18,6 +18,7 @@ from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ml_dtypes import bfloat16
+from xxhash import xxh3_128_hexdigest
 
 import holdfast
 from holdfast import Vault
@@ -25,6 +26,7 @@ from holdfast._core.dtypes import dtype_of
 from holdfast._core.errors import SaveFailed
 from holdfast._core.spec import TensorSpec
 from holdfast._integrity.digest import LEAF, LeafHasher, file_digest
+from holdfast._record.schema import SUMMED_FROM
 from holdfast._storage import placed
 from holdfast._storage.direct import BLOCK, in_memory
 from holdfast._storage.local_sink import LocalSink
@@ -96,6 +98,7 @@ def is_right(path: Path, arrays: dict[str, np.ndarray], written: Written, leaf_b
         if data:
             assert rows[at].length == len(data)
             assert list(rows[at].leaves) == hasher.leaves
+            assert rows[at].checksums == _sums(data, leaf_bytes)
             sums.append((len(data), hasher.digest()))
         at += len(data)
     assert len(rows) == len(sums)
@@ -414,7 +417,14 @@ def test_what_is_written_is_what_was_hashed_though_somebody_writes_to_it(tmp_pat
     for n, one in enumerate(written):
         data = (tmp_path / f"x{n}").read_bytes()
         for row in one.record.regions:
-            assert list(row.leaves) == _leaves(data[row.offset : row.offset + row.length])
+            stored = data[row.offset : row.offset + row.length]
+            assert list(row.leaves) == _leaves(stored)
+            assert row.checksums == _sums(stored, LEAF)
+
+
+def _sums(data: bytes, leaf_bytes: int) -> tuple[str, ...]:
+    starts = range(0, len(data) if len(data) >= SUMMED_FROM else 0, leaf_bytes)
+    return tuple(xxh3_128_hexdigest(data[at : at + leaf_bytes]) for at in starts)
 
 
 def _leaves(data: bytes) -> Sequence[str]:

@@ -35,7 +35,7 @@ from .._rules.facts import findings_of
 from .asked import Asked
 from .causes import attributed, find_causes
 from .comparing import EVALUATED, compared, counterpart
-from .evaluation import digests_of, evaluated
+from .evaluation import checksums_of, evaluated
 from .neighbours import neighbours
 from .report import AuditReport, Cause, Row
 from .state import Stored, explain, held_against
@@ -124,7 +124,9 @@ def audit(path: str | os.PathLike[str], asked: Asked) -> AuditReport:
             trials = Trials(asked.evaluate, state.model, known, recorded, differing, ruled_out)
             causes = _certain(state, proved, differences, differing)
             if differing and not causes:
-                causes = find_causes(trials, digests_of(state.model), others, near, probe, contract, changes)
+                causes = find_causes(
+                    trials, checksums_of(state.model), others, near, probe, contract, changes
+                )
             rows = _taken_apart(attributed(rows, causes), trials)
         elif recorded:
             rows = [Row(m, "not-measured", None, "no evaluation was given") for m in recorded]
@@ -172,7 +174,7 @@ def _restored(target: Target, asked: Asked) -> _State:
             return _State(model, damage.message, findings_of([fault_of(damage)], target), refused=True)
         break
     count = plural(len(outcome.restored), "tensor")
-    text = f"{count} restored, digests equal to the checkpoint's ({outcome.proof})"
+    text = f"{count} restored, bytes equal to the checkpoint's ({outcome.proof})"
     lossy = [str(e) for e in outcome.plan if e.kind not in ("function",)]
     if lossy:
         text += f"; with {', '.join(lossy[:3])}"

@@ -27,7 +27,7 @@ _ORDER = ("proved", "fits", "likely")
 
 def find_causes(
     trials: Trials,
-    digests: Mapping[str, str],
+    checksums: Mapping[str, str],
     others: Mapping[str, Stored],
     near: Sequence[Neighbour],
     probe: Probe | None,
@@ -36,7 +36,7 @@ def find_causes(
 ) -> list[Cause]:
     """Causes of the rows in ``trials``, best first. Stops where one explains all of them."""
     found: list[Cause] = []
-    seen, result = observed(trials.evaluate, trials.model, digests)
+    seen, result = observed(trials.evaluate, trials.model, checksums)
     every = {row.metric.name for row in trials.rows}
 
     def enough() -> bool:

@@ -15,9 +15,9 @@ from .._frameworks.probing import kept, watched
 from .._record.data.batches import fields_of
 from .._record.data.identity import Identity
 from .._record.metrics import as_metrics
-from .._restore.reading import live_digest
+from .._restore.reading import live_checksum
 
-__all__ = ["Evaluate", "Evaluation", "Observed", "called", "digests_of", "evaluated", "observed"]
+__all__ = ["Evaluate", "Evaluation", "Observed", "called", "checksums_of", "evaluated", "observed"]
 
 Evaluate = Callable[..., Any]
 _SAMPLES = 1024
@@ -93,18 +93,18 @@ def _takes_model(evaluate: Evaluate) -> bool:
         return True
 
 
-def digests_of(model: Any) -> dict[str, str]:
-    """Live name -> digest of the value now, for weights and buffers."""
+def checksums_of(model: Any) -> dict[str, str]:
+    """Live name -> checksum of the value now, for weights and buffers."""
     live = live_catalog(model=model)
     return {
-        name: live_digest(variable)
+        name: live_checksum(variable)
         for name, variable in live.variables.items()
         if variable.read is not None and variable.spec.role in ("weight", "buffer", "average")
     }
 
 
-def observed(evaluate: Evaluate, model: Any, digests: Mapping[str, str]) -> tuple[Observed, Evaluation]:
-    """Evaluate once more and watch. ``digests`` are those of the restored state."""
+def observed(evaluate: Evaluate, model: Any, checksums: Mapping[str, str]) -> tuple[Observed, Evaluation]:
+    """Evaluate once more and watch. ``checksums`` are those of the restored state."""
     seen = Observed()
     room = _MOST_VALUES
     judged: list[bool] = []
@@ -117,10 +117,10 @@ def observed(evaluate: Evaluate, model: Any, digests: Mapping[str, str]) -> tupl
         seen.calls += 1
         if not judged:
             there = model if state is None else state
-            now = digests_of(there)
-            if now.keys() == digests.keys() or state is None:  # else another model of the program's
+            now = checksums_of(there)
+            if now.keys() == checksums.keys() or state is None:  # else another model of the program's
                 judged.append(True)
-                changed = [name for name, digest in digests.items() if name in now and now[name] != digest]
+                changed = [name for name, then in checksums.items() if name in now and now[name] != then]
                 live = live_catalog(model=there)
                 seen.changed.update({name: np.array(live.read(name)) for name in changed})
         first = next(iter(fields.values()))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from .comparing import by_chance
 from .evaluation import Evaluation
 from .report import Cause, Row
 
@@ -18,7 +19,13 @@ _EXCHANGED = 64
 def from_batches(
     result: Evaluation, rows: Sequence[Row], bare: Callable[[str], str | None]
 ) -> Iterator[Cause]:
-    """One is a mean over samples, the other a mean of batch means."""
+    """One is a mean over samples, the other a mean of batch means, or the last batch's alone."""
+    last = _of_last_batch(result, rows, bare)
+    if last:
+        count = sum(n for n, _ in result.batches)
+        text = f"the recorded number is that of the last batch alone ({result.batches[-1][0]} of {count} samples)"
+        yield Cause("metric-averaging", text, "fits", tuple(last), {"batches": len(result.batches)})
+        return
     if len({n for n, _ in result.batches}) < 2:
         return  # with equal batches both are the same
     explained, told = [], ""
@@ -38,6 +45,22 @@ def from_batches(
                 told = f"the evaluation gives {words} of unequal batches, and the recorded number is {others}"
     if explained:
         yield Cause("metric-averaging", told, "proved", tuple(explained), {"batches": len(result.batches)})
+
+
+def _of_last_batch(result: Evaluation, rows: Sequence[Row], bare: Callable[[str], str | None]) -> list[str]:
+    """Metrics whose recorded number the last of several batches gives: a log of every step, read at the end of the epoch."""
+    if len(result.batches) < 2:
+        return []
+    values = result.batches[-1][1]
+    found = [
+        row.metric.name
+        for row in rows
+        if row.tolerance is not None
+        and (name := bare(row.metric.name)) is not None
+        and name in values
+        and row.tolerance.holds(values[name], row.metric.value)
+    ]
+    return [] if by_chance(rows, found) else found
 
 
 def from_outputs(result: Evaluation, rows: Sequence[Row]) -> Iterator[Cause]:

@@ -67,12 +67,14 @@ def command(
     from .. import _api
     from .._render.document import SCHEMA_VERSION, finding_document
     from .._render.plain import plain
+    from .factory import aside
 
     parts = _parts(evaluate, factory, given)
     logged = _numbers(metrics)
     if logged:
         parts["metrics"] = {**dict(parts.get("metrics") or {}), **logged}
-    report = _api.audit(checkpoint, allow=allow, loaded=loaded, steps=steps, **parts)
+    with aside():
+        report = _api.audit(checkpoint, allow=allow, loaded=loaded, steps=steps, **parts)
     kept = [f for f in report.findings if settings.wanted(f)]
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

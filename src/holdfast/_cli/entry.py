@@ -16,6 +16,7 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line on ``arguments`` (without the program's name) and return its exit code."""
+    _with_streams()
     if not sys.warnoptions and "run" not in arguments[:1]:  # a program that is run has its own
         warnings.simplefilter("ignore")  # those of libraries are no answer to what was asked
     try:
@@ -53,11 +54,23 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         raise
+    except (
+        OSError
+    ) as error:  # what the file system says of our output; of checkpoints it is caught where they are read
+        complain(error)
+        return 2
     except Exception as error:
         if os.environ.get("HOLDFAST_DEBUG"):
             raise
         internal(error)
         return 2
+
+
+def _with_streams() -> None:
+    """Where a daemon or a shell's ``>&-`` has closed a standard stream, Python has none; what is written goes nowhere then."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
 
 
 def _interrupted() -> int:

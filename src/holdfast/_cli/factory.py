@@ -17,7 +17,7 @@ import re
 import sys
 import traceback
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, TracebackType
 from typing import Any
@@ -27,13 +27,31 @@ import click
 from .._core.errors import UsageError
 from .._frameworks.kinds import is_optimizer
 
-__all__ = ["PARTS", "is_factory", "keywords", "load_factory", "load_thing", "parts_of"]
+__all__ = ["PARTS", "aside", "is_factory", "keywords", "load_factory", "load_thing", "parts_of"]
 
 PARTS = ("model", "optimizer", "scheduler", "scaler")
 """What a tuple that a factory returns is taken for, in this order."""
 
 _CALLED = (type, FunctionType, BuiltinFunctionType, MethodType, functools.partial)
 _EXPECTED = "package.module:callable (or file.py:callable) that returns the model"
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """What the user's code prints is not our output: it goes to standard error, also what programs that it starts print."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # a stream that is closed
+        kept = -1
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept >= 0:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def load_factory(text: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -48,7 +66,7 @@ def load_factory(text: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] 
     if not colon or not where or not path:
         raise UsageError("not the name of a factory", found=text, expected=_EXPECTED)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its banner is no answer to what was asked
-    with contextlib.redirect_stdout(sys.stderr):  # what the user's code prints is not our output
+    with aside():
         return _made(where, path, text, args, kwargs or {})
 
 
@@ -60,7 +78,7 @@ def load_thing(text: str) -> Any:
             "not the name of a function", found=text, expected="package.module:function, or file.py:function"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with contextlib.redirect_stdout(sys.stderr):
+    with aside():
         return _thing(where, path, text)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,8 +54,9 @@ class Settings:
         """
         if self.output in (None, "-"):
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-            sys.stdout.flush()
+            with _naming("standard output"):
+                sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+                sys.stdout.flush()
             return
         assert self.output is not None
         target = Path(self.output)
@@ -64,10 +66,18 @@ class Settings:
                 file=self.output,
                 remedy=f"`mkdir -p {quote(str(target.parent))}`",
             )
+        if (
+            target.exists() and not target.is_file()
+        ):  # /dev/stdout, a pipe: it is written to, and never replaced
+            with _naming(self.output), target.open("w", encoding="utf-8") as file:
+                file.write(text)
+            return
+        target = target.resolve()  # a link stays a link
         beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(target)
+            with _naming(self.output):
+                beside.write_text(text, encoding="utf-8")
+                beside.replace(target)
         finally:
             beside.unlink(missing_ok=True)
 
@@ -101,6 +111,17 @@ class Settings:
         """The same by code and slug: of two that match the longer counts, ``ignore`` at a tie."""
         wanted, refused = _longest(code, slug, self.select), _longest(code, slug, self.ignore)
         return (not self.select or wanted > 0) and (not refused or wanted > refused)
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """An error of the system while writing bears the name of what was written: a full disk does not say it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), place) from error
 
 
 def _longest(code: str, slug: str, patterns: tuple[str, ...]) -> int:

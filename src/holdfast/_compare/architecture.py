@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._core.difference import Difference
-from .._core.modules import ModuleSpec
+from .._core.modules import FRAMEWORKS, ModuleSpec
 from .._facts.keras_config import KERAS_OFF
 from .._facts.keras_layers import MODELS
 from .._facts.setting_effects import SEVERITY, Effect, class_effect, effect_of, kernel_decides
@@ -19,7 +19,6 @@ from .module_match import Path, Side, match_modules
 
 __all__ = ["architecture_differences"]
 
-_FRAMEWORKS = frozenset({"torch", "keras", "tensorflow", "tf_keras", "flax", "jax", "equinox"})
 _KERAS = frozenset({"keras", "tensorflow", "tf_keras"})
 _SAME_CLASS = {
     "NonDynamicallyQuantizableLinear": "Linear",
@@ -71,10 +70,13 @@ def architecture_differences(
     aligned = match_modules(left, right, tensors)
     held: list[Held] = []
     other_shape = {path for path, names in right.owned.items() if not set(names).isdisjoint(reshaped)}
+    across = _across(left, right, aligned.pairs)
+    moved, moved_to = {p for p, _ in across}, {q for _, q in across}
     for one, two in aligned.pairs:
         if not _alike(left.modules[one], right.modules[two]):
             owned = bool(left.owned.get(one)) and bool(right.owned.get(two))
-            held.append(Held(left.modules[one], right.modules[two], owned, two in other_shape))
+            whole = one not in moved and two not in moved_to
+            held.append(Held(left.modules[one], right.modules[two], owned, two in other_shape, whole))
     yield from _functions(held, wiring=not here and not there)
     for side, paths, letter in ((left, aligned.only_a, "A"), (right, aligned.only_b, "B")):
         yield from _lonely(side, paths, letter)
@@ -89,13 +91,22 @@ def architecture_differences(
             yield _code(found)
 
 
+def _across(a: Side, b: Side, pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path | None, Path | None]]:
+    """What holds layers of the one in A and is not what holds them in B."""
+    known: dict[Path | None, Path | None] = dict(pairs)
+    holders = [(a.holder(one), b.holder(two)) for one, two in pairs]
+    return [(one, two) for one, two in holders if known.get(one) != two]
+
+
 class Held(NamedTuple):
-    """Two modules held against each other; ``owned``: both have tensors, ``reshaped``: of different shapes."""
+    """Two modules held against each other; ``owned``: both have tensors, ``reshaped``: of different shapes, ``whole``: what
+    is in the one is in the other."""
 
     a: ModuleSpec
     b: ModuleSpec
     owned: bool
     reshaped: bool
+    whole: bool
 
 
 def _same_names(a: Sequence[ModuleSpec], b: Sequence[ModuleSpec], tensors: Mapping[str, str]) -> bool:
@@ -115,12 +126,13 @@ def _alike(a: ModuleSpec, b: ModuleSpec) -> bool:
 
 def _functions(held: list[Held], *, wiring: bool) -> Iterator[Difference]:
     """``T218`` of the pairs, equal changes told as one. ``wiring``: whether a model's wiring counts; where layers with
-    tensors are missing or left over it follows from that, which is told by their tensors."""
+    tensors are missing or left over it follows from that, which is told by their tensors; and where layers are in another
+    model than they were, their numbers are others."""
     functions: dict[str, list[Held]] = {}
     changes: dict[str, Changes] = {}
     for pair in held:
         changed = _changes(pair.a, pair.b, pair.owned, pair.reshaped)
-        if not wiring:
+        if not wiring or not pair.whole:
             changed.pop("wiring", None)
         if changed:
             mark = repr((pair.a.class_name, pair.b.class_name, sorted(changed.items())))
@@ -132,7 +144,7 @@ def _functions(held: list[Held], *, wiring: bool) -> Iterator[Difference]:
 
 def _same_framework(a: Sequence[ModuleSpec], b: Sequence[ModuleSpec]) -> bool:
     def kinds(modules: Sequence[ModuleSpec]) -> set[str]:
-        known = {module.package for module in modules} & _FRAMEWORKS
+        known = {module.package for module in modules} & FRAMEWORKS
         return {"keras" if kind in _KERAS else kind for kind in known}
 
     here, there = kinds(a), kinds(b)
@@ -145,7 +157,7 @@ def _kind(module: ModuleSpec) -> str:
 
 
 def _own(module: ModuleSpec) -> bool:
-    return module.package not in _FRAMEWORKS
+    return module.package not in FRAMEWORKS
 
 
 def _changes(a: ModuleSpec, b: ModuleSpec, owned: bool, reshaped: bool) -> Changes:

@@ -242,14 +242,7 @@ def _one(edit: Edit, now: Entries, expected: Mapping[str, TensorSpec]) -> Entrie
         return {name: _mapped(edit, entry) for name, entry in now.items()}
     assert kind == "reset-slots"
     kept = {n: e for n, e in now.items() if not _resets(edit, e.spec)}
-    fresh: Entries = {}
-    for name, spec in expected.items():
-        if not _resets(edit, spec) or (name in kept and kept[name].spec.owner == spec.owner):
-            continue
-        # state named by its position: at this one the file may keep another weight's
-        free = name if name not in kept else f"live/{name}"
-        fresh[free] = Entry(spec if free == name else spec.with_(name=free), why=kind)
-    return {**kept, **fresh}
+    return {**kept, **_added({n: s for n, s in expected.items() if _resets(edit, s)}, kept, kind)}
 
 
 def _without(gone: set[str], now: Entries) -> Entries:
@@ -258,15 +251,39 @@ def _without(gone: set[str], now: Entries) -> Entries:
 
 
 def _kept(edit: Edit, now: Entries, expected: Mapping[str, TensorSpec]) -> Entries:
-    """With the expected tensors that the pattern covers as they are, whether the checkpoint lacks them or holds
-    something for them: that is left out, as by ``drop``."""
+    """With the expected tensors that the pattern covers as they are, and their optimizer state, whether the checkpoint
+    lacks them or holds something for them: that is left out, as by ``drop``."""
     kept = {n for n, s in expected.items() if any(matches(edit.name, name) for name in (n, *short_names(s)))}
     ties = {expected[n].shares for n in kept} - {None}
     kept |= {
         n for n, s in expected.items() if s.shares in ties
     }  # one tensor, whichever of its names was said
     left = _without({n for n, e in now.items() if e.parts and not kept.isdisjoint((n, e.aka))}, now)
-    return {**left, **{n: Entry(expected[n], why=edit.kind) for n in expected if n in kept and n not in left}}
+    own = {n: Entry(expected[n], why=edit.kind) for n in expected if n in kept and n not in left}
+    return {
+        **left,
+        **own,
+        **_added({n: s for n, s in expected.items() if _state_of(s, kept)}, left, edit.kind),
+    }
+
+
+def _state_of(spec: TensorSpec, kept: set[str]) -> bool:
+    """Whether it is there already (what the first step makes is not), and an optimizer's state of a weight that keeps its
+    value: the state that belongs to that value, and to none of the checkpoint's."""
+    own = spec.optimizer is not None and spec.owner in kept and spec.name not in kept
+    return own and not spec.attributes.get("virtual")
+
+
+def _added(specs: Mapping[str, TensorSpec], now: Entries, why: str) -> Entries:
+    """Entries without values for state that the entries lack."""
+    fresh: Entries = {}
+    for name, spec in specs.items():
+        if name in now and now[name].spec.owner == spec.owner:
+            continue
+        # state named by its position: at this one the file may keep another weight's
+        free = name if name not in now else f"live/{name}"
+        fresh[free] = Entry(spec if free == name else spec.with_(name=free), why=why)
+    return fresh
 
 
 def _resets(edit: Edit, spec: TensorSpec) -> bool:

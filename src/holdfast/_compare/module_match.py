@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from .._core.modules import ModuleSpec
+from .._core.modules import FRAMEWORKS, ModuleSpec
 from .auto_names import automatic
 from .names import canonical
 
@@ -53,6 +53,14 @@ class Side:
             if path in self.modules:
                 return path
         return None
+
+    def chain(self, path: Path | None) -> list[Path]:
+        """A module and those around it, the innermost first."""
+        found = []
+        while path is not None:
+            found.append(path)
+            path = self.holder(path)
+        return found
 
     def owner(self, tensor: str) -> Path | None:
         """The module that a tensor stands in, by its name; ``None`` where no path fits or several do."""
@@ -119,19 +127,61 @@ def match_modules(a: Side, b: Side, tensors: Mapping[str, str]) -> Alignment:
         if anchored or found:
             only_a += aligned.only_a
             only_b += aligned.only_b
+    moved = _elsewhere(a, b, only_a, only_b, known)
+    known |= moved
+    only_a, only_b = [p for p in only_a if p not in moved], [p for p in only_b if p not in moved.values()]
     return Alignment(sorted(known.items(), key=lambda pair: a.modules[pair[0]].order), only_a, only_b)
+
+
+def _elsewhere(
+    a: Side, b: Side, only_a: Sequence[Path], only_b: Sequence[Path], known: Mapping[Path, Path]
+) -> dict[Path, Path]:
+    """Modules that one side holds within another module than the other does, as where a nested model is taken apart: of
+    those that nothing else pairs, the next of the same class."""
+    moved: dict[Path, Path] = {}
+    for one, other, lonely, back in ((a, b, only_a, False), (b, a, only_b, True)):
+        paired = {*known, *moved} if back else {*known.values(), *moved.values()}
+        apart = {holder for path in paired if (holder := other.holder(path)) is not None} - paired
+        free: dict[str, list[Path]] = {}
+        for holder in apart:
+            for path in other.children[holder]:
+                if path not in paired:
+                    free.setdefault(other.modules[path].class_name, []).append(path)
+        for path in lonely:
+            near = free.get(one.modules[path].class_name)
+            if near:
+                found = near.pop(0)
+                moved[found if back else path] = path if back else found
+    return moved
 
 
 def _through_tensors(a: Side, b: Side, tensors: Mapping[str, str]) -> dict[Path, Path]:
     votes: dict[Path, Counter[Path]] = {}
     for one, two in tensors.items():
-        left, right = a.owner(one), b.owner(two)
-        while left is not None and right is not None:
-            votes.setdefault(left, Counter())[right] += 1
-            left, right = a.holder(left), b.holder(right)  # the layers above follow
+        left, right = a.chain(a.owner(one)), b.chain(b.owner(two))
+        shift = len(left) - len(right)
+        left, right = (
+            left[_unlisted(a, b, left, right, shift) :],
+            right[_unlisted(b, a, right, left, -shift) :],
+        )
+        for path, other in zip(left, right, strict=False):  # the layers above follow
+            votes.setdefault(path, Counter())[other] += 1
     chosen = {path: counter.most_common(1)[0][0] for path, counter in votes.items()}
     claims = Counter(chosen.values())
     return {path: other for path, other in chosen.items() if claims[other] == 1 or path == other}
+
+
+def _unlisted(a: Side, b: Side, long: Sequence[Path], short: Sequence[Path], longer: int) -> int:
+    """How many of the innermost layers of ``long`` the other side does not list: a file's configuration ends at a layer
+    that somebody wrote, a live model knows the layers within it too."""
+    if longer <= 0 or not short:
+        return 0
+    module = b.modules[short[0]]
+    if a.modules[long[0]].class_name == module.class_name or b.children.get(short[0]):
+        return 0
+    alike = [place for place, path in enumerate(long) if a.modules[path].class_name == module.class_name]
+    own = module.package not in FRAMEWORKS
+    return min(alike, key=lambda place: abs(place - longer)) if alike else longer if own else 0
 
 
 def _numbered(path: Path, module: ModuleSpec) -> bool:

@@ -191,10 +191,12 @@ def slot_differences(
             else:
                 message = f"{what} is in {here} and not in {there}"
             for spec in specs:
-                if code_edit == "drop":
+                if code_edit == "drop" and (
+                    code != "O205" or counterparts.get(spec.owner or "") != spec.owner
+                ):
                     edit = Edit("drop", (escape(spec.name),))
                 else:
-                    edit = Edit("reset-slots", (escape(spec.owner or spec.name),))
+                    edit = _made_anew(code, spec)
                 yield Difference(
                     code,
                     spec.name if side == "a" else None,
@@ -203,6 +205,14 @@ def slot_differences(
                     {"slot": slot, "owner": spec.owner, "shape": list(spec.shape)},
                     edit,
                 )
+
+
+def _made_anew(code: str, spec: TensorSpec) -> Edit:
+    """What settles a slot that the live optimizer keeps and the checkpoint lacks: where the checkpoint has the weight's other
+    slots, this one alone begins at its initial value (amsgrad, momentum, centering switched on)."""
+    if code == "O204" and spec.owner is not None:
+        return Edit("keep-live", (escape(spec.name),))
+    return Edit("reset-slots", (escape(spec.owner or spec.name),))
 
 
 def _left_counters(pool: Pool) -> Iterator[Difference]:

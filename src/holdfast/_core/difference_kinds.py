@@ -241,7 +241,7 @@ def _kinds() -> dict[str, DifferenceKind]:
             "other slots",
             "For weights that both have, one side keeps a slot that the other lacks (amsgrad, momentum "
             "switched on or off).",
-            ("drop", "reset-slots"),
+            ("drop", "keep-live", "reset-slots"),
         ),
         DifferenceKind(
             "O205",

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["ModuleSpec"]
+__all__ = ["FRAMEWORKS", "ModuleSpec"]
+
+FRAMEWORKS = frozenset({"torch", "keras", "tensorflow", "tf_keras", "flax", "jax", "equinox"})
+"""Packages whose classes are no user's own."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 

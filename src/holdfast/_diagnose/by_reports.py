@@ -30,6 +30,7 @@ __all__ = [
     "like_a_checkpoint_failure",
     "like_something_else",
     "likeness",
+    "may_be_a_checkpoint_failure",
     "ranked",
     "terms",
 ]
@@ -58,6 +59,10 @@ _OTHER_TOLD = 0.3
 """The same, where a person tells of loading, saving or resuming in words of their own."""
 _OTHER_NAMED = 0.1
 """The same, where a checkpoint, its file or weights are named."""
+_OTHER_BARE = 0.5
+"""A bare message, with no program around it, is not said to be about something else where its chance to be is below this."""
+_BARE = 4
+"""Lines of a message by itself."""
 _HEARD = 6
 """Terms of a text that must be known: one word of one report proves nothing."""
 _OVERRULED = ((0.97, 0.93), (0.8, 0.8), (0.6, 0.7))
@@ -158,6 +163,15 @@ def like_a_checkpoint_failure(reading: Reading) -> bool:
     allowed = ((here.storing, _OTHER_AROUND), (here.prose, _OTHER_TOLD), (here.kept, _OTHER_NAMED))
     other = next((most for so, most in allowed if so), _OTHER)
     return like.heard >= _HEARD and like.elsewhere < other
+
+
+def may_be_a_checkpoint_failure(reading: Reading) -> bool:
+    """Whether a bare message, of which nothing says where it came from, is as often one of checkpoints as of something else."""
+    lines = [line for line in reading.text.splitlines() if line.strip()]
+    if len(lines) > _BARE or "Traceback" in reading.text or '", line ' in reading.text or reading.frames:
+        return False
+    like = _of(reading)
+    return like.heard >= _HEARD and like.elsewhere < _OTHER_BARE
 
 
 def like_something_else(reading: Reading, held: Collection[Guess]) -> bool:

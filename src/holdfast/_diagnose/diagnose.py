@@ -7,18 +7,24 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .by_reports import like_a_checkpoint_failure, like_something_else, ranked
+from .by_reports import like_a_checkpoint_failure, like_something_else, may_be_a_checkpoint_failure, ranked
 from .diagnosis import DiagnosedCause, Diagnosis
 from .elsewhere import told_elsewhere
 from .reading import Reading, read_text
 from .weighing import SURE, concerns_checkpoints, weighed
 
-__all__ = ["ELSE", "diagnose", "text_of"]
+__all__ = ["BARE", "ELSE", "diagnose", "text_of"]
 
 ELSE = "nothing in it comes from saving or loading"
 """The note on an error that is no checkpoint failure, and of which nothing else is known."""
+BARE = (
+    "nothing in it says what the program was doing. If it came while a checkpoint was saved or loaded, or after a restore, the "
+    "causes below are the nearest; the whole traceback tells"
+)
+"""The note on a message by itself that checkpoints have a part in as often as anything else."""
 
 _MOST = 6
+_PLACES = 3
 
 
 def text_of(error: BaseException) -> str:
@@ -50,6 +56,9 @@ def _diagnosed(
         not elsewhere and (concerns_checkpoints(reading) or like_a_checkpoint_failure(reading))
     )
     if not concerned and not named:
+        if not elsewhere and may_be_a_checkpoint_failure(reading):
+            nearest = tuple(DiagnosedCause.of(guess) for guess in ranked(reading, guesses)[:_PLACES])
+            return Diagnosis(False, nearest, failed, note=BARE)
         return Diagnosis(False, (), failed, note=elsewhere or ELSE)
     guesses = ranked(reading, guesses)
     looked: tuple[str, ...] = ()

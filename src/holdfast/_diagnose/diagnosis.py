@@ -49,8 +49,9 @@ class DiagnosedCause:
 class Diagnosis:
     """What failed and why.
 
-    ``is_checkpoint_failure``; ``causes``, best first; ``failed``: the exception that ended the program, as printed; ``note``:
-    what else to know, as where nothing is known; ``similar``: known causes that are nearest where none fits; ``paths``:
+    ``is_checkpoint_failure``: whether the text says so; ``causes``, best first (of a message by itself, which does not
+    say, what it would be if it came from a checkpoint); ``failed``: the exception that ended the program, as printed;
+    ``note``: what else to know, as where nothing is known; ``similar``: known causes that are nearest where none fits; ``paths``:
     checkpoints that were looked at; ``left_out``: a sentence on what of a long text was not read, else empty.
     """
 
@@ -65,6 +66,8 @@ class Diagnosis:
     @property
     def summary(self) -> str:
         """One sentence."""
+        if not self.is_checkpoint_failure and self.causes:
+            return f"this cannot be told: {self.note}"
         if not self.is_checkpoint_failure:
             return "this is no checkpoint failure" + (f": {self.note}" if self.note else "")
         if not self.causes:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from .._core.errors import HoldfastError
-from .diagnose import ELSE, diagnose
+from .diagnose import BARE, ELSE, diagnose
 from .diagnosis import Diagnosis
 
 __all__ = ["explained", "explaining", "install_hook"]
@@ -50,7 +50,7 @@ def explained(error: BaseException, checkpoint: Any = None) -> Diagnosis | None:
         _note(error, f"{_MARK}the error could not be diagnosed ({type(failed).__name__}: {failed})")
         return None
     if not found.is_checkpoint_failure:
-        if found.note not in ("", ELSE):  # it is known for what it is
+        if found.note not in ("", ELSE, BARE):  # it is known for what it is
             _note(error, _MARK + found.summary)
         return None
     _note(error, _MARK + told(found))

@@ -24,7 +24,17 @@ def sized(look: Look, all_sizes: Sequence[Sized]) -> Guess:
     label, sure = "shape-mismatch", 0.9
     remedy = "Build the layer with the recorded size, or leave it out on purpose and train it anew."
     packed = any(word in lower for word in ("4bit", "8bit", "quantiz", "params4bit", "gptq", "bnb"))
-    if one.model and one.checkpoint == one.model:
+    if one.model and one.checkpoint == one.model and "got mixed torch.tensor and dtensor" in lower:
+        label, sure = "topology", 0.9
+        why = (
+            f"`{one.name}` is split over ranks in the model (a DTensor, by fully_shard or tensor parallelism), and whole in the "
+            "state dict"
+        )
+        remedy = (
+            "Hand it out to the ranks: torch.distributed.checkpoint.state_dict.set_model_state_dict(model, state, "
+            "options=StateDictOptions(full_state_dict=True)), on all ranks; or load before fully_shard."
+        )
+    elif one.model and one.checkpoint == one.model:
         why = f"`{one.name}` has the same shape {list(one.model)} on both sides, and copying it failed all the same"
         wrong = any(word in lower for word in ("cuda", "device")) and not packed
         label, sure = ("device-mismatch", 0.6) if wrong else ("dtype-mismatch", 0.72)

@@ -33,8 +33,12 @@ _PREFIX = re.compile(
 _RANK = re.compile(r"\[(?:rank|default|r)?\s?(\d+)\]")
 _FRAME = re.compile(r'^\s*(?:File\s+)?"(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?\s*$')
 _NOTEBOOK = re.compile(
-    r"^(?:File\s+)?(?P<file>[~/\w][^\s:()]*\.py)(?::(?P<line>\d+))?(?:,)? in (?P<name>[\w.<>]+)"
+    r"^(?:File\s+)?\[?(?P<file>[~/\w][^\s:()\[\]]*\.py)(?:\]\([^()\s]{0,300}\))?(?::(?P<line>\d+))?(?:,)? in (?P<name>[\w.<>]+)"
 )
+"""A frame as IPython prints it; Colab makes a link of the file."""
+_HEADING = re.compile(r"^\s*(?P<type>[A-Za-z_][\w.]{0,200})\s+Traceback \(most recent call last\)")
+"""What stands over a traceback of IPython."""
+_ARROW = re.compile(r"^-+>\s*\d+\s+(?P<code>\S.*)$")
 _NAMES = r"(?:Error|Exception|Warning|Interrupt|Exit|Failure|Fault|Timeout|Refused|Warn)"
 _RAISED = re.compile(
     r"^\s*`?(?P<type>(?:[A-Za-z_]\w{0,80}\.){0,20}(?:[A-Z_]\w{0,120}"
@@ -42,6 +46,10 @@ _RAISED = re.compile(
     + r"\w{0,80}|KeyboardInterrupt|SystemExit))"
     r"(?:\s*\(see above for traceback\))?\s*(?::\s?(?P<message>.*)|$)"
 )
+_ENDING = re.compile(
+    r"^(?P<type>(?:[A-Za-z_]\w{0,80}\.){1,20}[A-Za-z_]\w{0,120}|Exception|Error|error)\s*(?::\s?(?P<message>.*)|$)"
+)
+"""What ends a traceback whatever its class is called (``zlib.error``, ``exceptions.NotFound``)."""
 _INSIDE = re.compile(
     r"(?P<type>\b(?:[a-z_]\w{0,80}\.){0,20}[A-Z]\w{0,120}(?:Error|Exception))"
     r"(?:\s*\(see above for traceback\))?\s?: (?P<message>\S.*)"
@@ -214,10 +222,14 @@ class _Reader:
         self.frames: dict[int, list[Frame]] = {}
         self.open: dict[int, int] = {}
         self.chained: dict[int, str] = {}
+        self.headed: dict[int, str] = {}
 
     def reading(self) -> Reading:
         for number, line in enumerate(self.lines):
             self._line(number, line, self.ranks[number])
+        for rank, kind in self.headed.items():  # cut off before the line that says it once more
+            if self.frames.get(rank):
+                self.raised.append(Raised(kind, "", tuple(self.frames.pop(rank)), rank=rank))
         if not self.raised:  # a message in the middle of a line: a log, a sentence
             for line in self.lines:
                 if "Error" in line or "Exception" in line:
@@ -253,22 +265,29 @@ class _Reader:
             self.frames[rank] = []
             self.open.pop(rank, None)
             return
+        if (heading := _HEADING.match(line)) is not None:
+            self.frames[rank], self.headed[rank] = [], heading["type"]
+            self.open.pop(rank, None)
+            return
         frame = _FRAME.match(line) or _NOTEBOOK.match(line)
         if frame is not None:
             self.open.pop(rank, None)
             name = (frame["name"] or "").strip()
             self.frames.setdefault(rank, []).append(Frame(frame["file"], int(frame["line"] or 0), name))
             return
-        found = _RAISED.match(line)
+        waiting = self.frames.get(rank)
+        found = _RAISED.match(line) or (_ENDING.match(line) if waiting else None)
         if found is not None and not line.lstrip().startswith("raise ") and self._ends(found):
             frames = tuple(self.frames.pop(rank, ()))
             self.raised.append(
                 Raised(found["type"], found["message"] or "", frames, self.chained.pop(rank, ""), rank)
             )
             self.open[rank] = len(self.raised) - 1
+            self.headed.pop(rank, None)
             return
-        waiting = self.frames.get(rank)
-        if waiting and not waiting[-1].code and line[:1].isspace() and line.strip():
+        if waiting and (arrow := _ARROW.match(line)) is not None:
+            waiting[-1] = waiting[-1]._replace(code=arrow["code"])
+        elif waiting and not waiting[-1].code and line[:1].isspace() and line.strip():
             waiting[-1] = waiting[-1]._replace(code=line.strip())
         elif rank in self.open and line.strip():
             one = self.raised[self.open[rank]]

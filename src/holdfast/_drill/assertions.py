@@ -84,7 +84,8 @@ def assert_resumes_exactly(
         for at, fault in grave:
             rule = rule_named(fault.slug)
             code = rule.code if rule is not None else fault.slug
-            lines.append(f"killed after step {at}: {code} {fault.message}")
+            when = "after its end" if fault.attributes.get("finished") else f"killed after step {at}"
+            lines.append(f"{when}: {code} {fault.message}")
             if rule is not None and rule.remedy:
                 lines.append(f"  -> {rule.remedy}")
         raise AssertionError("does not resume exactly\n" + "\n".join(lines))

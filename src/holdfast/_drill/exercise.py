@@ -11,7 +11,7 @@ from .._core.errors import UsageError
 from .._core.fault import Fault
 from .align import align
 from .compare import Loose, Row, final_rows, rows
-from .judge import is_grave, judge, loose_of
+from .judge import beyond_the_end, is_grave, judge, loose_of
 from .process import Course
 from .report import Resumption, Verdict
 from .runs import Run
@@ -56,6 +56,7 @@ class Exercise:
         try:
             self._uninterrupted()
             self._interrupted()
+            self._started_after_its_end()
         except CannotDrill as stopped:
             if stopped.fault is not None:
                 self.faults.append(stopped.fault)
@@ -65,6 +66,8 @@ class Exercise:
         if worst:
             resumed = self.resumptions[-1]
             first = worst[0].attributes.get("step")
+            if worst[0].attributes.get("finished"):
+                return "differs", "resumes exactly, and started again after its end it trains on"
             at = f" (killed after step {resumed.killed_at}, resumed after step {resumed.resumed_after})"
             return "differs", (
                 f"does not resume exactly: differs first at step {first}{at}"
@@ -135,6 +138,15 @@ class Exercise:
                 return
             before = run
             self._killed = (run.last, how)
+
+    def _started_after_its_end(self) -> None:
+        """Where all went well: the script that was not interrupted, started once more where its last checkpoint lies."""
+        run = self.reference
+        if self.first.stop is not None or not run.saved or any(map(is_grave, self.faults)):
+            return  # told when to stop, it was not at its end
+        self.tell("starting it again after it has ended")
+        again = self.first.run(kill=Kill(run.last + 1), arguments=self.resume_arguments)
+        self.faults += beyond_the_end(run, again)
 
     def _points(self) -> list[tuple[int, str]]:
         """Where to kill: after the first save, before the last step, in rising order."""

@@ -17,7 +17,7 @@ from .._core.fault import Fault
 from .._record.random_state import put_random_state, random_state
 from ..testing.faults import Killed
 from .align import align
-from .judge import judge, loose_of
+from .judge import beyond_the_end, is_grave, judge, loose_of
 from .runs import Record, Run, run_of
 from .trace import Kill, Trace
 from .watching import watch
@@ -34,7 +34,8 @@ def faults_of_resuming(
 
     Raises :class:`AssertionError` where nothing was seen, or the run does not take ``steps`` optimizer steps.
     """
-    reference = _run(train, steps, _empty(folder, "uninterrupted"), None, seed=1)
+    ended = _empty(folder, "uninterrupted")
+    reference = _run(train, steps, ended, None, seed=1)
     if not reference.steps:
         raise AssertionError(
             "no optimizer step was seen: call holdfast.drill.step(step, loss=..., state=...) in each step of the loop"
@@ -64,6 +65,9 @@ def faults_of_resuming(
         resumed.offset = where.step
         loose = loose_of(reference, killed, killed.last)
         found += [(at, fault) for fault in judge(reference, killed, resumed, loose)]
+    if reference.saved and not any(is_grave(fault) for _, fault in found):
+        again = _run(train, steps, ended, Kill(reference.last + 1), seed=2)
+        found += [(reference.last, fault) for fault in beyond_the_end(reference, again)]
     return found
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .._core.fault import Fault
+from .align import align
 from .causes import Causes
 from .compare import Loose, differing
 from .runs import Record, Run
 
-__all__ = ["is_grave", "judge", "loose_of"]
+__all__ = ["beyond_the_end", "is_grave", "judge", "loose_of"]
 
 
 def is_grave(fault: Fault) -> bool:
@@ -62,6 +63,41 @@ def judge(reference: Run, before: Run, resumed: Run, loose: Loose) -> list[Fault
         text = f"{silent.message}; within the drill nothing depended on it"
         late.append(replace(silent, message=text, attributes={**silent.attributes, "severity": "warning"}))
     return late if logged is None else [*late, logged]
+
+
+def beyond_the_end(finished: Run, again: Run) -> list[Fault]:
+    """Whether a run that had ended trains beyond its end when it is started once more: a fault, or none.
+
+    Steps between its last checkpoint and its end are made again by right, and so are all of them where it has taken its
+    checkpoint away. Where it cannot be told from where it went on, nothing is said.
+    """
+    if not again.steps:
+        return []
+    numbers = [step["n"] for step in finished.steps if "n" in step]
+    if numbers and "n" in again.steps[-1]:
+        beyond = bool(again.steps[-1]["n"] > max(numbers))
+    else:
+        where = align(finished, finished, again)
+        start = where.step if where.how == "weights" else _loaded_save(finished, again)
+        beyond = where.how != "anew" and start is not None and start + len(again.steps) > finished.last
+    if not beyond:
+        return []
+    k = finished.last + 1
+    text = f"the run had ended after step {finished.last}; started again it makes step {k}, and goes on beyond its end"
+    return [
+        Fault("drill-length", text, expected=finished.last, attributes={"step": k, "finished": True}),
+    ]
+
+
+def _loaded_save(finished: Run, again: Run) -> int | None:
+    """After which step the checkpoint was saved that a process has loaded; ``None`` where that cannot be told. Programs write
+    beside a name and rename: the name that was written to then begins like it, or it is the only one."""
+    loaded = tuple(load["path"] for load in again.loads)
+    paths = {save["path"] for save in finished.saved}
+    wanted = {path for path in paths if path.startswith(loaded)} or (
+        paths if loaded and len(paths) == 1 else set()
+    )
+    return max((save["k"] for save in finished.saved if save["path"] in wanted), default=None)
 
 
 def _at(loose: Loose, first: bool) -> Loose:

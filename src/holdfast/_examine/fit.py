@@ -22,9 +22,9 @@ from .._core.pattern import matches
 from .._core.plan import Edit, Plan
 from .._core.spec import OptimizerSpec, ParamGroup
 from .._frameworks import LiveCatalog
+from .hyper_settings import decide_hyperparameters
 from .settings import (
     Decision,
-    decide_hyperparameters,
     decide_settings,
     foreign_values,
     paired_optimizers,
@@ -139,7 +139,7 @@ def fit(
     scheduler = "scheduler" in live.parts
     if "optimizer" in live.parts:
         pairs = list(paired_optimizers(optimizers, live.optimizers))
-        hyper = decide_hyperparameters(pairs, edited, live, plan, scheduler=scheduler)
+        hyper = decide_hyperparameters(pairs, edited, live, plan, scheduler=scheduler, tensors=found.pairs)
     else:
         pairs, hyper = [], []
     others, lacking = decide_settings(stored, live, plan, pairs)
@@ -315,7 +315,7 @@ def _without_state(found: Fit) -> Iterable[str]:
     if not found.live.optimizers:
         return
     if found.live.framework in _AT_ONCE:
-        yield from _never_stepped(found)
+        yield from dict.fromkeys((*_never_stepped(found), *_made_for_kept(found)))
         return
     known = {name for o in found.stored.optimizers for g in o.groups for name in g.owners}
     with_state = {
@@ -358,6 +358,13 @@ def _never_stepped(found: Fit) -> Iterable[str]:
             yield name
 
 
+def _made_for_kept(found: Fit) -> Iterable[str]:
+    """State of weights that keep the live value, of an optimizer that has made none yet: it is made new."""
+    for name, variable in found.live.variables.items():
+        if variable.virtual and variable.spec.role == "slot" and variable.spec.owner in found.kept:
+            yield name
+
+
 def tied(found: Fit) -> dict[str, str]:
     """Live tensors that are one object with others are restored by any of their names: those that the checkpoint has under
     another's name alone -> that name of the checkpoint's."""
@@ -393,12 +400,16 @@ def uncovered(plan: Plan, found: Fit) -> list[Edit]:
 
 
 def differences_for_restore(found: Fit) -> list[Difference]:
-    """The differences that matter to a restore (not steps and hyperparameters, which are decisions)."""
+    """The differences that matter to a restore (not steps and hyperparameters, which are decisions, nor a tensor without
+    elements that is left over: the tables that preprocessing layers of Keras count words in while they adapt)."""
     gone = {*found.cleared, *found.reset}
     return [
         d
         for d in found.delta.differences
         if d.code not in ("O207", "O208", "T211", "T217")
+        and not (
+            d.code == "T202" and d.a is not None and d.a in found.stored and 0 in found.stored[d.a].shape
+        )
         and not (d.code in ("O204", "O205") and (d.b in gone or _optional(found.live, d.b)))
     ]
 

@@ -22,7 +22,7 @@ from .fit_beside import (
     unclear_optimizers,
     with_neighbour,
 )
-from .fit_heads import new_heads, states_afresh
+from .fit_heads import new_heads
 from .fit_making import finding_of
 from .fit_roots import (
     another_model,
@@ -39,7 +39,10 @@ from .told import Told
 __all__ = ["fit_findings"]
 
 _PATTERNS = 4
-_MANY = frozenset({"T201", "T202", "T203", "T205", "O204", "O205"})
+_SLOTS = frozenset({"O204", "O205"})
+_ONE_STORY = frozenset({"T213", "T216", *_SLOTS})
+"""Kinds of difference that are told as one, whatever the names."""
+_MANY = frozenset({"T201", "T202", "T203", "T205"})
 """Kinds of difference that are told as one where it would take more than :data:`_PATTERNS` patterns to name them."""
 
 
@@ -50,8 +53,9 @@ def fit_findings(found: Fit) -> None:
     groups: dict[Hashable, list[Difference]] = {}
     relevant = without_followers(by_optimizer_class(found, differences_for_restore(found)), found)
     relevant = new_heads([*relevant, *counters(found, relevant)], found)
+    slots = _slots_of_the_same(relevant)
     for difference in relevant:
-        groups.setdefault(_group(difference), []).append(difference)
+        groups.setdefault(slots.get(id(difference)) or _group(difference), []).append(difference)
     for members in groups.values():
         for same, told in _tell(members, found):
             made.append(finding_of(same, told, found))
@@ -86,7 +90,7 @@ def _group(difference: Difference) -> Hashable:
         return (difference.code, evidence["head"])
     keys = {
         "T203": ("a", "b"), "T204": ("a", "b"), "T206": ("axes", "by"), "T205": ("by", "certain"),
-        "T216": ("wrapper",), "O204": ("slot",), "O205": ("slot",), "T201": ("role",), "T202": ("role",),
+        "T216": ("wrapper",), "T201": ("role",), "T202": ("role",),
         "T212": ("a", "b"), "T213": ("a", "b"),
     }.get(difference.code)  # fmt: skip
     if keys is None:
@@ -95,11 +99,24 @@ def _group(difference: Difference) -> Hashable:
     return (difference.code, side, *(str(evidence.get(key)) for key in keys))
 
 
+def _slots_of_the_same(differences: Sequence[Difference]) -> dict[int, Hashable]:
+    """Slots that only one side keeps, by what is told in one sentence: those of the same weights."""
+    by_slot: dict[tuple[str, bool, object], list[Difference]] = {}
+    for d in differences:
+        if d.code in _SLOTS:
+            by_slot.setdefault((d.code, d.a is None, d.evidence.get("slot")), []).append(d)
+    keys: dict[int, Hashable] = {}
+    for key, same in by_slot.items():
+        owners = frozenset(d.evidence.get("owner") for d in same)
+        keys |= dict.fromkeys(map(id, same), key if owners == {None} else (*key[:2], owners))
+    return keys
+
+
 def _tell(members: Sequence[Difference], found: Fit) -> Iterator[tuple[list[Difference], Told]]:
     """Cut a group into what one pattern covers, and put each into words."""
     code = members[0].code
     teller = TELLERS.get(code, plainly)
-    if len(members) == 1 or code == "T216" or spelt(members[0]):  # one story, whatever the names
+    if len(members) == 1 or code in _ONE_STORY or spelt(members[0]):  # one story, whatever the names
         told = teller(list(members), members[0].name, found)
         if told is not None:
             yield list(members), told
@@ -171,9 +188,6 @@ def _proposal(found: Fit, against: Sequence[Difference], hyper: Iterable[Finding
         for f in found.findings
         if f.severity == "error" and f.edit and f.code in ("T204", "T218")
     ]
-    owners = states_afresh(against, found)
-    universe = sorted({spec.owner for spec in found.live.values() if spec.owner})
-    more += [Edit("reset-slots", (pattern,)) for pattern, _ in fold_names(owners, universe)]
     if found.positions.doubtful:
         more.append(Edit("map-slots", ("*",), ("*",)))
     if any(f.slug in ("another-model", "foreign-variable", "not-built") for f in found.findings):

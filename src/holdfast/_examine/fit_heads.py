@@ -10,7 +10,7 @@ from .._core.pattern import escape
 from .._core.plan import Edit
 from .fit import Fit
 
-__all__ = ["new_heads", "outputs_of", "states_afresh"]
+__all__ = ["new_heads", "outputs_of"]
 
 
 def new_heads(differences: list[Difference], found: Fit) -> list[Difference]:
@@ -32,18 +32,6 @@ def new_heads(differences: list[Difference], found: Fit) -> list[Difference]:
     elsewhere = {both for name, d in reshaped.items() if name not in within for both in _changes(d)}
     return [_afresh(d, within[d.b]) if d.b in within and heads[within[d.b]] not in elsewhere
             and d.code == "T203" else d for d in differences]  # fmt: skip
-
-
-def states_afresh(differences: Sequence[Difference], found: Fit) -> list[str]:
-    """Weights of new heads whose state begins anew with them: state that cannot be taken away until the first step
-    makes it, as PyTorch's can."""
-    heads = {d.b for d in differences if "head" in d.evidence}
-    owners = {
-        v.spec.owner: None
-        for v in found.live.variables.values()
-        if v.spec.role == "slot" and v.spec.owner in heads and not v.virtual and v.clear is None
-    }
-    return [owner for owner in owners if owner is not None]
 
 
 def outputs_of(difference: Difference) -> tuple[int, int]:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from .._compare.draft import draft
 from .._core.difference import Difference
 from .._core.pattern import escape
 from .fit import Fit
 from .told import Told, names_text
 
 __all__ = ["groups", "no_optimizer", "optimizer_not_wanted", "order", "other_class", "other_slots"]
+
+_FEW = 3
 
 
 def no_optimizer(same: list[Difference], pattern: str, found: Fit) -> Told:
@@ -53,27 +56,44 @@ def other_class(same: list[Difference], pattern: str, found: Fit) -> Told:
 
 
 def other_slots(same: list[Difference], pattern: str, found: Fit) -> Told:
-    """A slot that only one side keeps."""
-    one = same[0]
-    here = one.b is None
-    slot = one.evidence.get("slot")
-    count = f"{len(same)} weight{'s' if len(same) > 1 else ''}"
+    """Slots that only one side keeps."""
+    here = same[0].b is None
+    names = list(dict.fromkeys(str(d.evidence.get("slot")) for d in same))
     owners = list(dict.fromkeys(str(d.evidence.get("owner")) for d in same if d.evidence.get("owner")))
-    told = f" ({names_text(owners)})" if owners else ""
-    if here:
-        return Told(
-            "error",
-            f"the checkpoint has the slot `{slot}` of {count}{told}, which the live optimizer does not keep",
-            f"drop:{pattern}",
-            False,
-        )
-    owner_pattern = escape(owners[0]) if len(owners) == 1 else "*"
-    return Told(
-        "error",
-        f"the live optimizer keeps the slot `{slot}` of {count}{told}, which the checkpoint does not have",
-        f"reset-slots:{owner_pattern}",
-        False,
+    count = len(owners) or len(same)
+    slots = f"slot{'s' if len(names) > 1 else ''} {' and '.join(f'`{name}`' for name in names)}"
+    what = f"the {slots} of {count} weight{'s' if count > 1 else ''}" + (
+        f" ({names_text(owners)})" if owners else ""
     )
+    side, other = ("the checkpoint has", "the live optimizer does not keep") if here else (
+        "the live optimizer keeps", "the checkpoint does not have")  # fmt: skip
+    why = _frozen(same, here, found) if same[0].code == "O205" else ""
+    edits = _settling(same, found)
+    if len(edits) == 1:
+        return Told("error", f"{side} {what}, which {other}{why}", edits[0], False)
+    shown = " and ".join(f"`{edit}`" for edit in edits)
+    if len(edits) > _FEW:
+        shown = f"the plan's edits for them (`{edits[0]}` and so on)"
+    remedy = f"Allow {shown}, if that is meant."
+    return Told("error", f"{side} {what}, which {other}{why}", None, False, remedy)
+
+
+def _frozen(same: list[Difference], here: bool, found: Fit) -> str:
+    """That all of these weights are frozen on the side that keeps no state of them, where that is known."""
+    back = {stored: live for live, stored in found.pairs.items()}
+    owners = {str(d.evidence.get("owner")) for d in same}
+    if here:
+        live = [found.live[back.get(name, name)] for name in owners if back.get(name, name) in found.live]
+        return ": they are frozen now" if live and not any(s.trainable is not False for s in live) else ""
+    stored = [found.stored[found.pairs[name]] for name in owners if name in found.pairs]
+    known = stored and not any(s.trainable is not False for s in stored)
+    return ": they were frozen when it was saved" if known else ""
+
+
+def _settling(same: list[Difference], found: Fit) -> list[str]:
+    """The edits of all of them, folded."""
+    specs = [list(catalog.values()) for catalog in (found.stored, found.live)]
+    return [str(edit) for edit in draft(same, *specs).edits]
 
 
 def groups(same: list[Difference], pattern: str, found: Fit) -> Told:

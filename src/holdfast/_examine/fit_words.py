@@ -123,7 +123,10 @@ def _other_dtype(same: list[Difference], pattern: str, found: Fit) -> Told:
             f"; {count} value{'s' if count > 1 else ''} would become infinite in {b} (the largest is "
             f"{worst.largest:.6g}, in `{name}`; {b} ends at {worst.limit:.6g})"
         )
-    return Told("error", text, edit, (a, b) in _WIDER)
+    remedy = None
+    if a.startswith("|V"):
+        remedy = f"numpy writes {b} as raw bytes without its name: read them with `.view(ml_dtypes.{b})`, and save safetensors."
+    return Told("error", text, edit, (a, b) in _WIDER, remedy)
 
 
 def _beyond(same: list[Difference], dtype: str, found: Fit) -> Iterator[tuple[str, Overflow]]:
@@ -289,7 +292,12 @@ def _role(same: list[Difference], pattern: str, found: Fit) -> Told:
 def _trainable(same: list[Difference], pattern: str, found: Fit) -> Told:
     words = ("frozen", "trainable")
     a, b = (words[bool(same[0].evidence.get(side))] for side in ("a", "b"))
-    return Told("note", f"{many(same, pattern)} {is_or_are(same)} {a} in the checkpoint and {b} in the model")
+    names = (
+        f"{len(same)} tensors ({names_text([d.name for d in same])})"
+        if len(same) > 1
+        else f"`{same[0].name}`"
+    )
+    return Told("note", f"{names} {is_or_are(same)} {a} in the checkpoint and {b} in the model")
 
 
 def _function(same: list[Difference], pattern: str, found: Fit) -> Told:

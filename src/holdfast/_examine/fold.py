@@ -134,7 +134,23 @@ def _merge(findings: list[Finding]) -> list[Finding]:
         if key not in groups:
             order.append(key)
         groups[key].append(found)
-    return [_one(groups[key]) for key in order]
+    return _without_twice_missing([_one(groups[key]) for key in order])
+
+
+def _without_twice_missing(findings: list[Finding]) -> list[Finding]:
+    """A file that is not there is missing once, though its seal misses it too: what the seal knows of it is evidence."""
+    missing = [f for f in findings if f.slug == "part-missing"]
+    sealed = {f.where.file: f for f in missing if f.evidence.get("kind") == "seal"}
+    if not sealed:
+        return findings
+    others = {f.where.file for f in missing if f.evidence.get("kind") != "seal"}
+    return [
+        replace(f, evidence={**sealed[f.where.file].evidence, **f.evidence})
+        if f.slug == "part-missing" and f.where.file in sealed and f.evidence.get("kind") != "seal"
+        else f
+        for f in findings
+        if f.where.file not in others or f.slug != "part-missing" or f.evidence.get("kind") != "seal"
+    ]
 
 
 def _one(findings: list[Finding]) -> Finding:

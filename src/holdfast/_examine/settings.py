@@ -8,26 +8,25 @@ needs a ``hyper:`` edit: loading would silently undo what the person has just ch
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .._compare.hyperparameters import HYPER_WORDS, SILENT_SETTINGS, same_setting, told
+from .._compare.hyperparameters import HYPER_WORDS, same_setting, told
 from .._core.catalog import Catalog
 from .._core.errors import HoldfastError, PlanError
 from .._core.pattern import matches
 from .._core.plan import Edit, Plan
-from .._core.spec import OptimizerSpec, ParamGroup
+from .._core.spec import OptimizerSpec
 from .._frameworks import LiveCatalog, Setting
 
 __all__ = [
     "Decision",
-    "decide_hyperparameters",
     "decide_settings",
     "foreign_values",
+    "judge",
     "paired_optimizers",
     "shown",
     "values_of",
@@ -69,73 +68,13 @@ def values_of(stored: Catalog) -> Mapping[str, Any]:
     return values if isinstance(values, Mapping) else {}
 
 
-# -- hyperparameters ------------------------------------------------------------------------------
-def decide_hyperparameters(
-    pairs: Sequence[tuple[OptimizerSpec, OptimizerSpec]],
-    stored: Catalog,
-    live: LiveCatalog,
-    plan: Plan,
-    *,
-    scheduler: bool,
-) -> list[Decision]:
-    """One decision for each hyperparameter that both sides have. ``scheduler``: whether one is restored."""
-    made = []
-    for one, other in pairs:
-        scalars_a, scalars_b = _scalars(stored, one.name), _scalars(live, other.name)
-        empty = ParamGroup()
-        for index, (mine, theirs) in enumerate(
-            zip(one.groups or (empty,), other.groups or (empty,), strict=False)
-        ):
-            was = {**_words(mine.configured), **_words(mine.current)}
-            now = {**_words(theirs.configured), **_words(theirs.current)}
-            first_a, first_b = _words(mine.configured), _words(theirs.configured)
-            if index == 0:
-                was = {**_words(scalars_a), **was}
-                now = {**_words(scalars_b), **now}
-            for key, value in was.items():
-                if key not in now or key in SILENT_SETTINGS:
-                    continue
-                setting = _setting(live, other.name, index, key)
-                variable = _variable(live, other.name, key) if setting is None else None
-                decision = Decision(
-                    key if len(other.groups) < 2 else f"{index}/{key}",
-                    "checkpoint",
-                    value,
-                    now[key],
-                    value,
-                    other.name,
-                    index,
-                    key,
-                    setting,
-                    variable,
-                    scheduled=scheduler and (setting.scheduled if setting is not None else False),
-                )
-                _judge(decision, first_a.get(key, value), first_b.get(key, now[key]), plan)
-                made.append(decision)
-                made += _initial(decision, first_a, live)
-    return made
-
-
-def _initial(decision: Decision, configured: Mapping[str, Any], live: LiveCatalog) -> Iterator[Decision]:
-    """The value that a scheduler keeps beside the current one (``initial_lr``) goes with it."""
-    if decision.setting is None or decision.take != "checkpoint" or decision.key not in configured:
-        return
-    front = decision.setting.name.removesuffix(decision.setting.key)
-    setting = live.settings.get(f"{front}initial_{decision.setting.key}")
-    if setting is not None:
-        value = configured[decision.key]
-        yield replace(
-            decision, name=f"initial_{decision.setting.key}", value=value, stored=value, live=setting.read(),
-            key=setting.key, setting=setting,
-        )  # fmt: skip
-
-
 _MOVED = frozenset({"dynamic_scale"})
 """What training itself moves from step to step, and nobody configures: the scale of the loss in mixed precision
 (``keras/src/optimizers/loss_scale_optimizer.py``)."""
 
 
-def _judge(decision: Decision, stored: Any, live: Any, plan: Plan) -> None:
+def judge(decision: Decision, stored: Any, live: Any, plan: Plan) -> None:
+    """Settle ``take``, by the plan or by what was configured: ``stored`` and ``live``."""
     edit = _edit_for(plan, decision.name)
     if edit is not None:
         decision.take = edit.value if edit.value in ("checkpoint", "live") else "given"
@@ -164,56 +103,6 @@ def _edit_for(plan: Plan, name: str) -> Edit | None:
     words = {name, bare, *(w for w, common in HYPER_WORDS.items() if common == bare)}
     found = [e for e in plan if e.kind == "hyper" and any(matches(e.name, word) for word in words)]
     return found[-1] if found else None
-
-
-def _words(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyperparameters by their common words; ``betas`` apart."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if key == "betas" and isinstance(value, (list, tuple)) and len(value) == 2:
-            found["beta_1"], found["beta_2"] = value
-        elif key != "initial_lr":
-            found[HYPER_WORDS.get(key, key)] = value
-    return found
-
-
-def _scalars(catalog: Catalog, optimizer: str) -> dict[str, Any]:
-    """Hyperparameters kept as scalar tensors."""
-    found = {}
-    for spec in catalog.values():
-        if spec.role != "hyperparameter" or spec.optimizer != optimizer or spec.shape not in ((), (1,)):
-            continue
-        try:
-            values = np.asarray(catalog.read(spec.name)).reshape(-1)
-        except HoldfastError:
-            continue  # damaged, which is told by itself, or not made yet
-        if values.size == 1 and values.dtype.kind in "fiu":
-            found[re.split("[./]", spec.name)[-1].lstrip("_")] = values[0].item()
-    return found
-
-
-def _setting(live: LiveCatalog, optimizer: str, group: int, key: str) -> Setting | None:
-    for setting in live.settings.values():
-        if (
-            setting.role != "hyperparameter"
-            or setting.optimizer != optimizer
-            or setting.group not in (None, group)
-        ):
-            continue
-        if HYPER_WORDS.get(setting.key, setting.key) == key or (
-            setting.key == "betas" and key in ("beta_1", "beta_2")
-        ):
-            return setting
-    return None
-
-
-def _variable(live: LiveCatalog, optimizer: str, key: str) -> str | None:
-    for spec in live.values():
-        if spec.role == "hyperparameter" and spec.optimizer == optimizer:
-            word = spec.name.rsplit("/", 1)[-1].lstrip("_")
-            if HYPER_WORDS.get(word, word) == key:
-                return spec.name
-    return None
 
 
 # -- schedulers, scalers, counters -----------------------------------------------------------------
@@ -253,7 +142,7 @@ def decide_settings(
                 setting.name, "checkpoint", value, setting.read(), value, key=setting.key, setting=setting
             )
             if setting.configured:
-                _judge(decision, value, decision.live, plan)
+                judge(decision, value, decision.live, plan)
             made.append(decision)
     return made, lacking
 

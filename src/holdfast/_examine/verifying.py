@@ -132,7 +132,9 @@ def _verdict(
     if catalog is None and done.proof == "sealed" and not done.faults:
         return "sound"
     verdict: Verdict = verdict_of(findings, catalog, done.lost, target.format is not None)
-    if verdict == "unknown" and any(fault.slug != "seal-damaged" for fault in done.faults):
+    if verdict == "unknown" and any(
+        fault.slug not in ("seal-damaged", "unreadable") for fault in done.faults
+    ):
         return "damaged"
     return verdict
 

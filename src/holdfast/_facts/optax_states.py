@@ -7,11 +7,15 @@ Sources: the NamedTuples of ``optax/_src/{base,transform,factorized,linesearch,l
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from .._core.dtypes import is_float, is_integer
 from .._core.spec import Role
 
 __all__ = [
     "CLASS_OF_STATE",
+    "CONTAINERS",
+    "COPIES",
     "ELEMENTWISE",
     "FACTORED",
     "GRADIENTS",
@@ -19,6 +23,7 @@ __all__ = [
     "STEP",
     "fields_of_state",
     "role_of_field",
+    "state_with",
 ]
 
 CLASS_OF_STATE: dict[str, str] = {
@@ -70,11 +75,26 @@ FACTORED = frozenset(
 )
 """(state class, field): one entry a weight, of another shape than the weight's."""
 
+COPIES = frozenset({"init_params", "init_particles", "params0", "x0", "z"})
+"""Fields that begin as a copy of the weights themselves."""
+
 GRADIENTS = frozenset({"acc_grads"})
 """Gradients summed up so far (``optax.MultiSteps``)."""
 
 HYPERPARAMETERS = frozenset({"hyperparams"})
 """Hyperparameters kept in the state (``optax.inject_hyperparams``)."""
+
+CONTAINERS = frozenset(
+    {
+        "adv_state", "base_optimizer_state", "fast_state", "hessian_fn_state", "hyperparams_states", "info",
+        "inner_opt_state", "inner_state", "inner_states", "measure_states", "opt_state", "skip_state",
+    }
+)  # fmt: skip
+"""Fields that hold other states."""
+
+CONFIGURED = frozenset({"b1"})
+"""The one scalar that a state keeps as it was configured (``ScheduleFreeState``). All others (an estimated step size, a
+distance, the best loss so far) are moved by training."""
 
 STEP = ("gradient_step", "count", "step", "t")
 """Fields that count updates, the one that counts whole updates first."""
@@ -150,6 +170,8 @@ _FIELDS: dict[str, str] = {
 }
 """State class -> its fields in order: a pickle holds the values alone."""
 
+_SETS = {name: frozenset(fields.split()) for name, fields in _FIELDS.items()}
+
 
 def fields_of_state(module: str, name: str, count: int) -> tuple[str, ...] | None:
     """The fields of an optax state class of so many values; ``None`` for any other class, and where a version of optax
@@ -160,15 +182,25 @@ def fields_of_state(module: str, name: str, count: int) -> tuple[str, ...] | Non
     return fields if len(fields) == count else None
 
 
+def state_with(fields: Collection[str]) -> str | None:
+    """The state class that has all of these fields and at most as many more (what is empty leaves no trace in a flattened
+    tree); where several do, the one with the fewest more, and of these one that keeps its weights' own shapes."""
+    given = frozenset(fields)
+    found = [
+        (len(own) - len(given), any(state == name for state, _ in FACTORED), name)
+        for name, own in _SETS.items()
+        if given and given <= own and len(own) <= 2 * len(given)
+    ]
+    return min(found)[2] if found else None
+
+
 def role_of_field(field: str, shape: tuple[int, ...], dtype: str) -> Role:
-    """The role of a state entry that belongs to no single weight: ``counter`` for scalar integers and booleans,
-    ``rng`` for keys, ``hyperparameter`` for other scalars, else ``other``."""
+    """The role of a state entry that belongs to no single weight: ``counter`` for scalars that training moves, be they
+    whole numbers or not, ``hyperparameter`` for those that are configured, ``rng`` for keys, else ``other``."""
     if "rng" in field or field == "key":
         return "rng"
-    if field in HYPERPARAMETERS:
+    if field in HYPERPARAMETERS | CONFIGURED:
         return "hyperparameter"
     if shape in ((), (1,)):  # many writers give a scalar one axis
-        if is_integer(dtype) or dtype == "bool":
-            return "counter"
-        return "hyperparameter" if is_float(dtype) else "other"
+        return "counter" if is_integer(dtype) or is_float(dtype) or dtype == "bool" else "other"
     return "other"

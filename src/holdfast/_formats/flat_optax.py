@@ -13,14 +13,25 @@ field mirrors in path and shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .._core.spec import OptimizerSpec, ParamGroup, TensorSpec
-from .._facts.optax_states import ELEMENTWISE, FACTORED, GRADIENTS, HYPERPARAMETERS, role_of_field
+from .._facts.optax_states import (
+    CONTAINERS,
+    ELEMENTWISE,
+    FACTORED,
+    GRADIENTS,
+    HYPERPARAMETERS,
+    role_of_field,
+    state_with,
+)
 from .._facts.optax_trees import Field, Place, Weights, Words
 
 __all__ = ["optax_state"]
+
+Member = tuple[TensorSpec, Words]
+"""A tensor, and its path inside an optimizer's state."""
 
 _ROOTS = frozenset({"opt_state", "opt_states", "optimizer_state", "optimizer", "optim", "opt"})
 _FIELDS = ELEMENTWISE | {name for _, name in FACTORED}
@@ -36,9 +47,7 @@ _INNER = (
 _SURE_ROOTS = frozenset({"opt_state", "opt_states", "optimizer_state"})
 _SURE_FIELDS = frozenset({"count", "gradient_step", "mini_step", "rng_key"}) | HYPERPARAMETERS
 """Under a root that only optax's users write, these are optimizer state even where no field mirrors weights."""
-_SEEN = re.compile(
-    r"(?:^|[./])opt\w*[./](?:.*[./])?(?:" + "|".join(sorted(_FIELDS | _SURE_FIELDS)) + r")(?:[./]|$)"
-)
+_SEEN = re.compile(r"(?:^|[./])(?:" + "|".join(sorted(_ROOTS)) + r")[./]")
 _CLASSES: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"z"}), "ScheduleFree"),
     (frozenset({"mu", "nu", "nu_max"}), "AMSGrad"),
@@ -62,7 +71,7 @@ def optax_state(
     told = {tuple(filter(None, root.split("/"))) for root in roots}
     if not told and not any(_SEEN.search(spec.name) for spec in given):
         return given, ()
-    areas: dict[Words, list[tuple[TensorSpec, Words]]] = {}
+    areas: dict[Words, list[Member]] = {}
     weights: dict[str, Words] = {}
     for spec in given:
         words = tuple(spec.name.split("/" if "/" in spec.name else "."))
@@ -74,18 +83,17 @@ def optax_state(
             if spec.role == "weight":
                 weights[spec.name] = words
         else:
-            # a dict of states, one a network, puts its key in front of the place in the chain
-            named = words[root + 1 : root + 2]
-            start = root + 2 if named and not named[0].isdigit() and named[0] not in _INNER else root + 1
-            areas.setdefault(words[:start], []).append((spec, words[start:]))
+            areas.setdefault(words[: root + 1], []).append((spec, words[root + 1 :]))
+    areas = {root: members for area in areas.items() for root, members in _by_network(*area, told)}
     found = Weights(weights)
     shapes = {spec.name: spec.shape for spec in given}
     changed: dict[str, TensorSpec] = {}
     optimizers = []
     for root_words, members in areas.items():
+        places = _places(members)
         last = root_words[-1] if root_words else ""
         name = "optimizer" if last in _ROOTS or not last or last.isdigit() else last
-        fields = _fields(name, members)
+        fields = _fields(name, members, places)
         for one in fields.values():
             one.find_root(found)
         sure = root_words in told or (
@@ -95,29 +103,64 @@ def optax_state(
             continue
         optimizers.append(_optimizer(name, fields, found))
         for spec, words in members:
-            changed[spec.name] = _described(spec, words, name, fields, found)
+            changed[spec.name] = _described(spec, places[words], name, fields, found)
     return [changed.get(spec.name, spec) for spec in given], tuple(optimizers)
 
 
-def _place(words: Words) -> Place:
-    """Cut a path inside the state: at the first field that mirrors weights, at the hyperparameters, else in
-    front of the last word."""
+def _by_network(root: Words, members: list[Member], told: set[Words]) -> Iterator[tuple[Words, list[Member]]]:
+    """The members of an area, apart by network where its keys are none of a state's fields: a dict of states, one a
+    network, puts its key in front of the place in the chain."""
+    keys = {words[0] for _, words in members if len(words) > 1}
+    fields = {words[0] for _, words in members if words}
+    if root in told or state_with(fields) is not None or not keys:
+        yield root, members
+        return
+    chains = (
+        {words[0] for _, words in members if len(words) > 1 and words[1].isdigit()} - _FIELDS - CONTAINERS
+    )
+    of: dict[Words, list[Member]] = {}
+    for spec, words in members:
+        named = bool(words) and not words[0].isdigit() and (words[0] not in _INNER or words[0] in chains)
+        of.setdefault((*root, words[0]) if named else root, []).append((spec, words[1:] if named else words))
+    yield from of.items()
+
+
+def _places(members: list[Member]) -> dict[Words, Place]:
+    """Where in the state each member is, by its path: in which field of the innermost state whose fields stand side by
+    side on a level of the tree."""
+    levels: dict[Words, set[str]] = {}
+    for _, words in members:
+        for at, word in enumerate(words):
+            levels.setdefault(words[:at], set()).add(word)
+    states = {above: state for above, under in levels.items() if (state := state_with(under)) is not None}
+    return {words: _place(words, states) for _, words in members}
+
+
+def _place(words: Words, states: Mapping[Words, str]) -> Place:
+    """Cut a path inside the state: at the first field that holds no other states, where the states are known; else at
+    the first that mirrors weights, at the hyperparameters, else in front of the last word."""
     for at, word in enumerate(words):
-        if word in _FIELDS or word in HYPERPARAMETERS or word == "hyperparams_states":
-            state = next((state for state, field in FACTORED if field == word == "v"), "")
+        state = states.get(words[:at])
+        if state is not None and word not in CONTAINERS:
             return Place(words[:at], state, word, words[at + 1 :])
+        if word in _FIELDS or word in HYPERPARAMETERS:
+            return Place(words[:at], _FACTORING.get(word, ""), word, words[at + 1 :])
     return Place(words[:-1], "", words[-1] if words else "", ())
 
 
-def _fields(name: str, members: list[tuple[TensorSpec, Words]]) -> dict[tuple[Words, str], Field]:
+_FACTORING = dict.fromkeys(("v_row", "v_col", "v"), "FactoredState")
+"""Fields that belong to one state alone; ``mu`` and ``nu`` may be elementwise or not: shapes decide."""
+
+
+def _fields(
+    name: str, members: list[Member], places: Mapping[Words, Place]
+) -> dict[tuple[Words, str], Field]:
     fields: dict[tuple[Words, str], Field] = {}
     for spec, words in members:
-        place = _place(words)
+        place = places[words]
         key = (place.above, place.field)
         if key not in fields:
-            # v_row and v_col stand in FactoredState alone; mu and nu may be elementwise or not: shapes decide
-            state = "FactoredState" if place.field in ("v_row", "v_col", "v") else place.state
-            fields[key] = Field(name, Place(place.above, state, place.field, ()))
+            fields[key] = Field(name, Place(place.above, place.state, place.field, ()))
         fields[key].leaves[place.below] = spec.name
     return fields
 
@@ -135,9 +178,8 @@ def _mirrors(field: Field, weights: Weights, shapes: dict[str, Any]) -> bool:
 
 
 def _described(
-    spec: TensorSpec, words: Words, name: str, fields: dict[tuple[Words, str], Field], weights: Weights
+    spec: TensorSpec, place: Place, name: str, fields: dict[tuple[Words, str], Field], weights: Weights
 ) -> TensorSpec:
-    place = _place(words)
     field = fields[place.above, place.field]
     owner = weights.names.get((*field.root, *place.below)) if field.root is not None else None
     if place.field in GRADIENTS:

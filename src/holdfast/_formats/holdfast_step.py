@@ -6,7 +6,9 @@ are in ``state.json``.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, NotS
 from .._core.fault import Fault
 from .._core.modules import ModuleSpec
 from .._core.plain import unpack
+from .._core.shell import quote
 from .._core.spec import ROLES, OptimizerSpec, ParamGroup, Role, Stored, TensorSpec
 from .._record.copies import COPY, RECORD, Found, load_either
 from .._record.schema import load_record
@@ -220,11 +223,24 @@ def _open(source: Source, store: Store) -> StepCatalog:
     record = found.record
     faults: list[Fault] = []
     if found.trouble is not None:
-        faults.append(Fault("seal-damaged", found.trouble, file=store.shown(found.other)))
+        faults.append(_trouble(found, store))
     for entry in record.files:
         faults += _file_faults(store, entry, record)
     state = _state(store, faults) if any(entry.name == STATE for entry in record.files) else {}
     return StepCatalog(record, store, main, state.get("values", {}), faults, state.get("texts"))
+
+
+def _trouble(found: Found, store: Store) -> Fault:
+    """One of the record's two files cannot be used; the other was."""
+    whole, other = quote(store.shown(found.name)), quote(store.shown(found.other))
+    remedy = (
+        f"Nothing is lost. `ls -l {other}` shows who may read it."
+        if os.strerror(errno.EACCES) in (found.trouble or "")
+        else f"Nothing is lost: `cp -f {whole} {other}` makes it whole again."
+    )
+    return Fault(
+        "seal-damaged", found.trouble or "", file=store.shown(found.other), attributes={"remedy": remedy}
+    )
 
 
 def _unusable(error: HoldfastError, source: Source) -> DamagedCheckpoint:

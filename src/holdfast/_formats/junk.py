@@ -245,6 +245,7 @@ _KNOWN = (
     (b"TFL3", "a TFLite model"),
     (b"PAR1", "a Parquet table"),
     (b"MATLAB 5.0", "a MATLAB file"),
+    (b"\x00\x05\x16\x07", "macOS's AppleDouble: attributes of the file that is named without ._"),
 )
 
 

@@ -61,7 +61,9 @@ class SaveOptions:
 
     ``force``: a folder of that name is deleted first. ``stream``: the file object that is written to. ``skipped``: why nothing
     was written. ``kept``: whether what was written in the background is still meant to be there. ``met``: saves of other
-    threads under way in the same folder; the list grows while the call lasts.
+    threads under way in the same folder; the list grows while the call lasts. ``together``: all ranks of a job make this call,
+    each writes its part of one checkpoint. ``moved``: of a save in the background, tensors that were written out of the program's
+    own memory, and had changed by then; the list is whole when ``Call.finished`` returns.
     """
 
     force: bool = False
@@ -69,6 +71,8 @@ class SaveOptions:
     skipped: str | None = None
     kept: Callable[[], bool] | None = None
     met: list[UnderWay] | None = None
+    together: bool = False
+    moved: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

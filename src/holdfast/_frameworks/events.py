@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 
 from .call_options import LoadOptions, SaveOptions, StepOptions, Told
 
-__all__ = ["Call", "Kind", "Site", "Watcher", "calling_line", "of_a_library", "watched"]
+__all__ = ["Call", "Kind", "Site", "Watcher", "calling_line", "noticed", "of_a_library", "watched"]
 
 Kind = Literal["read", "assign", "restore", "save", "step", "data"]
 """``read``: a file's content comes into memory, into no live object yet (``torch.load``). ``assign``: values in memory are
@@ -121,6 +121,18 @@ def watched(watcher: Watcher, call: Call, run: Callable[[str | None], Any]) -> A
         if call.site is None:
             call.site = calling_line()
         return watcher.around(call, run)
+
+
+def noticed(watcher: Watcher, call: Call, look: Callable[[], Told | None]) -> None:
+    """Tell the watcher of what a hook itself finds after a call, as ``call``. A bug in ``look`` is told, and does not reach the
+    program."""
+    try:
+        call.told = look()
+    except Exception as bug:  # noqa: BLE001 - told
+        what = f"Holdfast could not look at what {call.api} has done: {type(bug).__name__}: {bug}"
+        call.told = Told("internal", "warning", f"{what}; the program's call was not touched")
+    if call.told is not None:
+        watched(watcher, call, lambda _: None)
 
 
 def calling_line() -> Site | None:

@@ -43,6 +43,8 @@ class Variable:
     fresh: gives new memory of the framework's own with unspecified contents, as a writable, C-contiguous view of the
         spec's shape and dtype, and a function that makes it the variable's value without a copy (to be called once, or
         never; the view must be let go of afterwards). ``None``: the framework takes copies only.
+    initial: gives the values that optimizer state begins with, for one that starts anew after its weight is restored;
+        ``None``: filled with ``spec.attributes["initial"]``, else zeros.
     clear: unmakes a variable that the framework makes lazily (a slot of a weight that has none in the
         checkpoint); ``None`` where it always exists.
     """
@@ -53,6 +55,7 @@ class Variable:
     memory: Callable[[], np.ndarray | None] = _no_memory
     clear: Callable[[], None] | None = None
     fresh: Callable[[], tuple[np.ndarray, Callable[[], None]] | None] = _no_memory
+    initial: Callable[[], np.ndarray] | None = None
 
     @property
     def virtual(self) -> bool:

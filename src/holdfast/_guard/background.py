@@ -1,13 +1,15 @@
-"""Saves that go on after their call has returned: somebody waits for each, and the end of the program is told of."""
+"""Saves that go on after their call has returned, or in a thread of the program's own: somebody waits for each, and the end of
+the program is told of."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Background"]
+__all__ = ["Background", "InThreads"]
 
 _LONGEST = 60.0
 """Seconds that the end of the program waits, where the interpreter would wait too."""
@@ -54,6 +56,40 @@ class Background:
         if self.done:
             self._thread.join()
         late(self._what, self.done, self.failed)
+
+
+class InThreads:
+    """Saves whose call has not returned yet, by the thread that makes it."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[threading.Thread, Any]] = {}
+
+    @contextmanager
+    def save(self, what: Any) -> Iterator[None]:
+        """Around the call."""
+        thread = threading.current_thread()
+        key = id(what)
+        self._held[key] = thread, what  # each key is set and taken by one thread
+        try:
+            yield
+        finally:
+            self._held.pop(key, None)
+
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._held)
+
+    def at_end(self, late: Callable[[Any, bool, bool], None]) -> None:
+        """The program has ended. ``late`` is called as by :meth:`Background.at_end`, with each save of another thread that is not
+        done: a daemon dies with the program. For any other the interpreter waits, and so do we."""
+        for key, (thread, what) in tuple(self._held.items()):
+            if thread is threading.current_thread() or not thread.is_alive():
+                continue
+            until = time.monotonic() + _LONGEST
+            while not thread.daemon and key in self._held and thread.is_alive() and time.monotonic() < until:
+                thread.join(0.05)
+            if key in self._held:
+                late(what, False, False)
 
 
 def _waits() -> bool:

@@ -20,6 +20,7 @@ from .._frameworks.call_options import Told
 from .._frameworks.events import Call
 from .._frameworks.hooks import install_hooks
 from .._frameworks.patches import Patches
+from .background import InThreads
 from .lines import Lines
 from .seen import Seen
 
@@ -64,6 +65,7 @@ class Guard:
         self.tell = tell
         self.seen: list[Seen] = []
         self.lines = Lines()
+        self.in_threads = InThreads()
         self._guarding = threading.local()
         self._making = (
             threading.RLock()
@@ -85,6 +87,13 @@ class Guard:
             return self.arrays.around(call, run)
         if self._passes(call):
             return run(call.path)
+        if call.kind == "save" and call.path is not None:
+            # before the policy is made, which may take longer than the program has
+            with self.in_threads.save(call):
+                return self._by_policy(call, run)
+        return self._by_policy(call, run)
+
+    def _by_policy(self, call: Call, run: Callable[[str | None], Any]) -> Any:
         policy: Loads | Saves = self.saves if call.kind == "save" else self.loads
         if self.options.framework_log and call.kind != "step":
             from .framework_log import framework_log
@@ -174,8 +183,8 @@ class Guard:
         patches.undo()
         if self._loads is not None:
             self._loads.close()
-        if self._saves is not None:
-            self._saves.close(code)
+        if self._saves is not None or self.in_threads.any():
+            self.saves.close(code)
 
     def __enter__(self) -> Guard:
         return self

@@ -29,6 +29,8 @@ __all__ = ["Judging", "Save", "has_others", "has_prefix", "state_of_file"]
 _VALUES = "N"
 """Family of rules on values: what they find was in memory before it was in the file."""
 _DAMAGE = frozenset({"corrupt", "incomplete-save"})
+_GRAPH = ".meta"
+"""The graph of a TensorFlow checkpoint: written by the program itself, wherever the tensors are written."""
 
 
 @dataclass(slots=True)
@@ -120,8 +122,10 @@ class Judging:
     def look(self, seen: Seen, place: str, shown: str) -> None:
         """Whether what was written is there and whole."""
         if not os.path.lexists(place) and not has_prefix(place):
+            graph = os.path.lexists(f"{place}{_GRAPH}")
+            what = f"only its graph ({Path(place).name}{_GRAPH}), and no tensor," if graph else "nothing"
             seen.findings.append(
-                told_by("save-not-there", f"{seen.api} returned, and there is nothing at {shown}", file=shown)
+                told_by("save-not-there", f"{seen.api} returned, and there is {what} at {shown}", file=shown)
             )
             return
         state = state_of_file(place)
@@ -198,7 +202,7 @@ class Judging:
         save.still = None
         if found is None:
             return
-        names = ", ".join(f"`{name}`" for name in found.names[:3])
+        names = ", ".join(f"`{name}`" if name else "the tensor" for name in found.names[:3])
         more = f" and {len(found.names) - 3} more" if len(found.names) > 3 else ""
         it = "it was" if len(found.names) == 1 else "they were"
         told = {
@@ -210,6 +214,17 @@ class Judging:
             told_by("changed-while-written", f"{names}{more} changed while {it} being saved: {told}",
                   severity="note" if found.torn is False else None, file=save.call.path, tensors=found.names)
         )  # fmt: skip
+
+    def written_in_place(self, path: str | None, names: list[str]) -> Finding:
+        """Of a save in the background that wrote the program's own memory."""
+        shown = ", ".join(f"`{name}`" for name in names[:3])
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        were = "was" if len(names) == 1 else "were"
+        text = (
+            f"{shown}{more} {were} written out of the program's own memory, of which no copy had been staged, and changed "
+            "meanwhile: the checkpoint is not of the moment of the call"
+        )
+        return told_by("changed-while-written", text, file=path, tensors=tuple(names))
 
     def known(self, of: str, slug: str) -> None:
         """That this was said of a place, in other words."""
@@ -255,9 +270,10 @@ def has_prefix(place: str) -> bool:
     """Whether files begin with this name: TensorFlow's prefixes, Keras's shards."""
     path = Path(place)
     try:
-        return any(entry.name.startswith(f"{path.name}.") for entry in path.parent.iterdir())
+        names = [entry.name for entry in path.parent.iterdir() if entry.name.startswith(f"{path.name}.")]
     except OSError:
         return False
+    return any(name != f"{path.name}{_GRAPH}" for name in names)
 
 
 def state_of_file(place: str) -> tuple[int, int, int] | None:

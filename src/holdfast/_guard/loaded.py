@@ -51,6 +51,8 @@ class Loaded:
             said = ["nothing was restored yet"]
         elif self.total and len(self.restored) == self.total:
             said = [f"restored all {plural(self.total, 'tensor')}, {percent} of bytes"]
+        elif not self.total and self.hyper:
+            said = []  # a scheduler or scaler: its values are told below
         else:
             said = [f"restored {len(self.restored)} of {plural(self.total, 'tensor')}, {percent} of bytes"]
         if self.pending:

@@ -139,6 +139,7 @@ class Load:
         if over and all(o.step == 0 for o in self.fit.stored.optimizers):
             loaded.passed_over = ()  # it had made no step: nobody misses it
         self._found_elsewhere(live, loaded)
+        self._of_other_shape(live, loaded)
         self._hyper(live, loaded)
         ready = readiness_findings(live)
         loaded.next_step = next_step(live, ready)
@@ -146,9 +147,9 @@ class Load:
             foreign = any(f.slug == "foreign-variable" for f in ready)
             ready = [f for f in ready if f.slug != "unknown-variable" or foreign]
         loaded.findings = [*findings_of(self, loaded, losing), *ready]
-        loaded.findings.sort(
-            key=lambda f: f.code != "T231"
-        )  # whose values are where: the others follow from it, or are smaller
+        # whose values are where, and an optimizer of other weights before its state: the others follow from these
+        stale = any(f.slug in _OF_OTHER_WEIGHTS and f.severity == "error" for f in ready)
+        loaded.findings.sort(key=lambda f: (f.code != "T231", stale and f.code in OF_STATE))
         if over or (weights and not any(live[n].optimizer for n in loaded.restored)):
             loaded.findings = without_optimizer(loaded.findings)
         if deferring:  # that is told when it has turned out wrong
@@ -252,6 +253,14 @@ class Load:
                         loaded.restored.append(name)
                         loaded.nbytes += spec.nbytes
                     break
+
+    def _of_other_shape(self, live: LiveCatalog, loaded: Loaded) -> None:
+        """What the file has in another shape cannot have been set: it kept its initial value."""
+        for name in [n for n, other in loaded.other.items() if other is None]:
+            key = self._counterpart(name)
+            if key is not None and self.fit.stored[key].shape != live[name].shape:
+                del loaded.other[name]
+                loaded.left.append(name)
 
     def _holds(self, stored: str, values: np.ndarray) -> bool:
         try:

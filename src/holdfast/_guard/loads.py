@@ -23,6 +23,7 @@ from .deferred import Deferred, Open
 from .done import Done, reference
 from .loaded import Loaded
 from .loading import Load
+from .mixed_steps import of_two_steps
 from .origins import Origins
 from .seen import STOPS, Seen, first_line
 from .states import State, also_told, state_of
@@ -199,6 +200,9 @@ class Loads:
                     done.passed_over = loaded.passed_over
                     done.in_part = call.load.skip_mismatch or call.load.by_name
                     self._settle(done, loaded)
+                    mixed = of_two_steps(self.done, done)
+                    if mixed is not None:
+                        seen.findings += self.new([told_by("steps-mixed", mixed, file=seen.path)], seen.site)
         self.done.append(done)
         if copy is not None:
             self._copies.add(copy)

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._core.difference_kinds import DIFFERENCES
+from .._core.errors import HoldfastError
 from .._core.finding import Finding, Severity
 from .._core.words import plural
 from .._examine.told import names_text, shape_text
@@ -77,7 +80,7 @@ def findings_of(load: Load, loaded: Loaded, losing: Mapping[str, str]) -> Iterat
             yield _as_done(finding)
     for name, (was, now) in loaded.hyper.items():
         yield _hyper_finding(name, was, now)
-    yield from _crossed(loaded, told)
+    yield from _crossed(load, loaded, told)
 
 
 def by_program(load: Load, finding: Finding) -> Iterator[Finding]:
@@ -157,14 +160,33 @@ def _as_done(finding: Finding) -> Finding:
     return replace(finding, message=message, evidence=evidence, remedy=remedy, edit=None, related=related)
 
 
-def _crossed(loaded: Loaded, told: set[str]) -> Iterator[Finding]:
+def _crossed(load: Load, loaded: Loaded, told: set[str]) -> Iterator[Finding]:
     names = [n for n in loaded.other if n not in told]
     if not names:
+        return
+    if _nothing_set(load, loaded):
+        has = "has it" if len(names) == 1 else f"has {len(names)} of these names"
+        yield told_by(
+            "nothing-loaded", f"the load set nothing of the model: the checkpoint {has} (`{names[0]}`), in another place than "
+            "the call looks for them", tensor=names[0], tensors=tuple(names),
+            remedy="Load it into the part of the model that it was saved of (`model.get_layer(NAME).load_weights(...)`), or "
+            "by holdfast.restore, which goes by name.",
+        )  # fmt: skip
         return
     crossed = [f"{n} holds the values of {loaded.other[n]}" for n in names if loaded.other[n] is not None]
     first = crossed[0] if crossed else f"{names[0]} does not hold what the checkpoint has for it"
     more = f", and {plural(len(names) - 1, 'other tensor')} likewise" if len(names) > 1 else ""
     yield told_by("not-what-was-loaded", first + more, tensor=names[0], tensors=tuple(names))
+
+
+def _nothing_set(load: Load, loaded: Loaded) -> bool:
+    """Whether no tensor holds values of the file's, but those that are alike everywhere (zeros, ones)."""
+    if any(loaded.other.values()) or not load.fit.stored.format.startswith("keras"):
+        return False  # of others their hooks say what they go by
+    try:
+        return not any(len(np.unique(np.asarray(load.live.read(name)))) > 1 for name in loaded.restored)
+    except (HoldfastError, TypeError):
+        return False  # no values to look at
 
 
 def without_edits(remedy: str | None) -> str | None:

@@ -85,6 +85,7 @@ class Saves:
         self.open_files.settle(at_end=True)
         for task in self._background:
             task.at_end(self._not_in_time)
+        self.guard.in_threads.at_end(lambda call, *how: self._not_in_time(Save(call, Seen.of(call)), *how))
         self._background.clear()
         for failed in self.swallowed.close(code):
             self._tell_swallowed(failed)
@@ -111,7 +112,7 @@ class Saves:
             return
         inner = call.site is not None and of_a_library(call.site.file)
         self._latest[place] = save.seen
-        save.writing = self.writers.begin(place, save.seen.site, call.api, inner)
+        save.writing = self.writers.begin(place, save.seen.site, call.api, inner, call.save.together)
         file = Path(place)
         if file.is_file() and call.save.stream is None:  # a file that was opened for it is empty already
             save.before, save.state = file.stat().st_size, state_of_file(place)
@@ -329,6 +330,8 @@ class Saves:
                     kept is not None and not kept()
                 ):
                     later.findings.clear()  # the program has gone on meanwhile: it writes it anew, or has deleted it
+            if call.save.moved:
+                later.findings.append(self.judge.written_in_place(call.path, call.save.moved))
             if later.sentence:
                 later.sentence = f"in the background: {later.sentence}"
             self._writers_told(replace(save, seen=later))

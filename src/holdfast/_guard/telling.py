@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from .guard import Guard
 
 __all__ = ["summing_up", "teller"]
+
+_NOTABLE = 1.0
+"""Seconds of processor time that a program takes which imports a framework; tools that are asked for a version take less."""
+_NOT_HERE = """· holdfast  watched no load and no save in this process
+    The processes that it started took {:.0f} s of processor time, and are not watched. Start them under it:
+    `torchrun ... -m holdfast run train.py`, or `python -m holdfast run train.py` in place of `python train.py`."""
 
 
 def teller(
@@ -68,6 +75,8 @@ def summing_up(
     ended: BaseException | None = None,
 ) -> None:
     """The summary on ``stream``, and the document in a file where one is wanted. ``ended``: what ended the program."""
+    if not guard.seen and not settings.quiet and (seconds := _of_others()) >= _NOTABLE:
+        _write(stream, _NOT_HERE.format(seconds))
     if not guard.seen and document is None:
         return
     from .._render.run_text import draw
@@ -92,6 +101,12 @@ def summing_up(
             write_whole(Path(document), text.encode("utf-8", "backslashreplace"), replace=True)
         except HoldfastError as error:  # the program has ended, and its exit code counts
             _write(stream, f"! holdfast  {document} could not be written: {error.message}")
+
+
+def _of_others() -> float:
+    """Seconds of processor time that processes took which the program had started, and that have ended."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def _write(stream: Any, text: str) -> None:

@@ -44,7 +44,8 @@ class Other:
 
 @dataclass(slots=True)
 class Writing:
-    """A save that is under way. ``others``: writers that were found at work as it began. ``inner``: see :class:`Other`."""
+    """A save that is under way. ``others``: writers that were found at work as it began. ``inner``: see :class:`Other`.
+    ``together``: the other ranks of this job make the same call, for their parts of one checkpoint."""
 
     place: str
     site: str
@@ -53,6 +54,7 @@ class Writing:
     key: str
     since: float
     inner: bool = False
+    together: bool = False
     others: list[Other] = field(default_factory=list)
 
 
@@ -68,14 +70,14 @@ class Writers:
         self._wrote: dict[str, Writing] = {}
         self._me: dict[str, Any] = {"pid": os.getpid(), "born": _born(os.getpid()), **_rank()}
 
-    def begin(self, place: str, site: str, api: str, inner: bool = False) -> Writing:
+    def begin(self, place: str, site: str, api: str, inner: bool = False, together: bool = False) -> Writing:
         """A save of ``place`` (a real path) begins; ``others`` of what is given are those that write it too."""
         thread = threading.get_ident()
         if self._me["pid"] != os.getpid():  # a fork
             self._me.update(pid=os.getpid(), born=_born(os.getpid()))
             self._here, self._wrote, self._lock = {}, {}, threading.Lock()
         writing = Writing(
-            place, site, api, thread, f"{os.getpid()}-{secrets.token_hex(4)}", time.time(), inner
+            place, site, api, thread, f"{os.getpid()}-{secrets.token_hex(4)}", time.time(), inner, together
         )
         with self._lock:
             row = self._here.setdefault(place, [])
@@ -88,7 +90,8 @@ class Writers:
                     )
             row.append(writing)
         for line in self._open(self._noted(place, self._line(writing, "begin"))):
-            writing.others.append(_other(line, True, self._me))
+            if not self._joined(writing, line):
+                writing.others.append(_other(line, True, self._me))
         self._wrote.setdefault(place, writing)
         return writing
 
@@ -107,6 +110,8 @@ class Writers:
         for line in lines:
             if line.get("at") != "begin" or line.get("pid") == self._me["pid"] or line.get("id") in known:
                 continue
+            if self._joined(writing, line):
+                continue
             meanwhile = line.get("t", 0.0) >= writing.since
             kin = _kin(line, self._me) and line.get("t", 0.0) >= self._wrote[writing.place].since - _HOUR
             if meanwhile or kin:
@@ -118,7 +123,7 @@ class Writers:
         for place, writing in self._wrote.items():
             kin = [
                 line for line in self._noted(place, None)
-                if line.get("at") == "begin" and _kin(line, self._me)
+                if line.get("at") == "begin" and _kin(line, self._me) and not self._joined(writing, line)
             ]  # fmt: skip
             if kin:
                 yield writing, _other(kin[0], False, self._me)
@@ -135,6 +140,13 @@ class Writers:
         self._wrote.clear()
         if self._folder is not None:
             _sweep(self._folder)
+
+    def _joined(self, writing: Writing, line: dict[str, Any]) -> bool:
+        """Whether another rank wrote its part of the same checkpoint, by the same call. Ranks that no launcher has named
+        (``mp.spawn``) are known by the call alone."""
+        if not writing.together or line.get("api") != writing.api:
+            return False
+        return _kin(line, self._me) or ("job" not in self._me and "job" not in line)
 
     # -- the journal -----------------------------------------------------------------------------------------------
     def _line(self, writing: Writing, at: str) -> dict[str, Any]:
@@ -255,14 +267,32 @@ def _other(line: dict[str, Any], overlap: bool, me: dict[str, Any]) -> Other:
 
 
 def _rank() -> dict[str, str]:
-    """This process's rank and job, as launchers tell them (torchrun, Slurm, Open MPI); nothing where it is not one of several."""
+    """This process's rank and job, as launchers tell them (torchrun, Slurm, Open MPI, TensorFlow's ``TF_CONFIG``); nothing where
+    it is not one of several."""
     for rank, size, jobs in _LAUNCHERS:
         number, count = os.environ.get(rank), os.environ.get(size)
         if number is None or count is None or count == "1":
             continue
         job = ":".join(os.environ.get(name, "") for name in jobs)
         return {"rank": number, "job": job}
-    return {}
+    return _task_of_cluster(os.environ.get("TF_CONFIG"))
+
+
+def _task_of_cluster(words: str | None) -> dict[str, str]:
+    """The task and cluster of ``TF_CONFIG`` (tensorflow/python/distribute/cluster_resolver/tfconfig_cluster_resolver.py)."""
+    try:
+        told = json.loads(words or "{}")
+        cluster, task = told["cluster"], told["task"]
+        if sum(len(addresses) for addresses in cluster.values()) < 2:
+            return {}
+        return {"rank": f"{task['type']}:{task['index']}", "job": json.dumps(cluster, sort_keys=True)}
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ):  # none, or none of TensorFlow's: it complains itself
+        return {}
 
 
 _LAUNCHERS = (

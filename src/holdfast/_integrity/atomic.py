@@ -17,8 +17,12 @@ def write_whole(path: Path, data: bytes, *, replace: bool) -> None:
     """Write ``data`` as ``path``, atomically and durably.
 
     With ``replace=False`` a file that appeared there meanwhile is not touched, and :class:`SealError` is
-    raised. Raises :class:`HoldfastError` naming the folder where it cannot be written (permission, space).
+    raised. Raises :class:`HoldfastError` naming the folder where it cannot be written (permission, space). A device or a
+    pipe (``/dev/stderr``, ``/dev/fd/3``) is written to; it is never replaced by a file.
     """
+    if replace and _is_stream(path):
+        _write_through(path, data)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -45,6 +49,24 @@ def write_whole(path: Path, data: bytes, *, replace: bool) -> None:
     finally:
         with suppress(OSError):  # a file system that has become read-only lets nothing be taken away either
             temporary.unlink()
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether something lies there that is neither a file nor a folder."""
+    try:
+        return path.exists() and not path.is_file() and not path.is_dir()
+    except OSError:
+        return False
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise HoldfastError(
+            f"it cannot be written to: {error.strerror or error}", file=os.fspath(path)
+        ) from error
 
 
 def _rename_new(temporary: Path, path: Path) -> None:

@@ -30,10 +30,6 @@ SPLIT = 16 << 20
 _WORTH = 1 << 20
 """Plain bytes from this size on are computed here, without a fresh buffer for each piece."""
 
-_IN_PLACE = frozenset({"crc32c"})
-"""Where mapping (see ``mapped``) pays: crc32c keeps up with memory, so that a copy is what takes time (1.7x as fast
-without). zlib's crc32 is slower than the copy, and faster on bytes that the cache holds (1.5x with it)."""
-
 
 def run_checks(
     checks: Sequence[Check],
@@ -124,13 +120,13 @@ class _Parts:
             self._parts = [(at, min(step, start + length - at)) for at in range(start, start + length, step)]
 
     def tasks(self, shared: Shared) -> Iterator[Callable[[memoryview], None]]:
-        function, in_place = crc_function(self.check.kind), self.check.kind in _IN_PLACE
+        function = crc_function(self.check.kind)
         for at, length in self._parts:
 
             def task(window: memoryview, at: int = at, length: int = length) -> None:
                 assert self._source is not None
                 try:
-                    self._found[at] = _crc(self._source, at, length, window, function, in_place, self.look)
+                    self._found[at] = _crc(self._source, at, length, window, function, self.look)
                 except HoldfastError:  # it stays unknown, and the check is run as a whole
                     return
                 shared.tell(length)
@@ -153,12 +149,12 @@ def _crc(
     length: int,
     window: memoryview,
     function: Callable[[memoryview, int], int],
-    in_place: bool,
     look: Look | None,
 ) -> int:
-    """The CRC of a run of bytes: mapped where that pays and can be, else read through ``window``."""
+    """The CRC of a run of bytes: mapped where they can be (CRCs keep up with memory, so that a copy is what takes time), else
+    read through ``window``."""
     crc, end = 0, at + length
-    while in_place and at < end:
+    while at < end:
         step = min(SPLIT, end - at)
         with mapped(source, at, step) as view:
             if view is None:

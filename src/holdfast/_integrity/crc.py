@@ -10,7 +10,6 @@ bit.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -21,9 +20,12 @@ _ONE = 1 << 31
 
 
 def crc_function(kind: str) -> Callable[[memoryview, int], int]:
-    """``(data, crc so far) -> crc`` for ``"crc32"`` or ``"crc32c"``."""
+    """``(data, crc so far) -> crc`` for ``"crc32"`` or ``"crc32c"``; both keep up with memory (zlib's own crc32 is a tenth as
+    fast)."""
     if kind == "crc32":
-        return zlib.crc32
+        from isal.isal_zlib import crc32
+
+        return crc32
     from crc32c import crc32c
 
     return crc32c

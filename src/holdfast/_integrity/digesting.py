@@ -24,7 +24,15 @@ from .._record.schema import (
 )
 from .._storage import Source
 from .._version import __version__
-from .digest import LEAF, canonical_bytes, digest_pieces, file_digest, hash_leaves, region_digest
+from .digest import (
+    LEAF,
+    Hashes,
+    canonical_bytes,
+    digest_pieces,
+    file_digest,
+    hash_and_sum_leaves,
+    region_digest,
+)
 from .files import Names
 from .regions import Region, leaves_of, partition, units
 from .workers import Shared, default_jobs, run_all, unit_bytes
@@ -72,7 +80,7 @@ def make_record(
 def _digest_files(
     sources: dict[str, Source], plans: dict[str, list[Region]], leaf_bytes: int, jobs: int, shared: Shared
 ) -> dict[str, FileRecord]:
-    digests: dict[tuple[str, int], str] = {}
+    known: dict[tuple[str, int], Hashes] = {}
     unit = unit_bytes(sum(source.size for source in sources.values()), jobs, leaf_bytes)
 
     def tasks() -> Iterator[Callable[[memoryview], None]]:
@@ -83,10 +91,10 @@ def _digest_files(
             for group in units(leaves, unit):
 
                 def task(window: memoryview, name: str = name, group: list[tuple[int, int]] = group) -> None:
-                    for (offset, length), digest in zip(
-                        group, hash_leaves(sources[name], group, window), strict=True
+                    for (offset, length), leaf in zip(
+                        group, hash_and_sum_leaves(sources[name], group, window), strict=True
                     ):
-                        digests[name, offset] = digest
+                        known[name, offset] = leaf
                         shared.tell(length)
 
                 yield task
@@ -96,9 +104,10 @@ def _digest_files(
     for name, regions in plans.items():
         rows, sums = [], []
         for region in regions:
-            leaves = [digests[name, at] for at, _ in leaves_of(region.offset, region.length, leaf_bytes)]
-            rows.append(RegionRecord(region.offset, region.length, region.kind, tuple(leaves)))
-            sums.append((region.length, region_digest(region.length, leaves)))
+            leaves = [known[name, at] for at, _ in leaves_of(region.offset, region.length, leaf_bytes)]
+            row = RegionRecord.of(region.offset, region.length, region.kind, leaves)
+            rows.append(row)
+            sums.append((region.length, region_digest(region.length, row.leaves)))
         found[name] = FileRecord(name, sources[name].size, file_digest(sources[name].size, sums), tuple(rows))
     return found
 

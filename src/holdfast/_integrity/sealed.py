@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .._core.errors import DamagedCheckpoint, HoldfastError
-from .._core.fault import Fault
+from .._core.fault import Fault, fault_of
 from .._layouts.target import Target
 from .._record.schema import FileRecord, Record
 from .._storage import Source, Store
@@ -77,11 +77,20 @@ def check_seal(seal: Seal, target: Target, jobs: int, shared: Shared) -> SealOut
             _mismatch(seal, record, target, "none of the files that the seal names is here", list(names))
         )
         return outcome
-    sizes = {name: _size(store, name) for name in names.values() if name is not None}
+    sizes: dict[str, int] = {}
+    withheld: dict[str, Fault] = {}
+    for entry in record.files:
+        if (now := names[entry.name]) is not None:
+            try:
+                sizes[now] = _size(store, now)
+            except (
+                HoldfastError
+            ) as error:  # no permission, a failing disk: the other files are looked at all the same
+                withheld[entry.name] = replace(fault_of(error), tensors=_held_by(entry, record))
     other = [
         entry.name
         for entry in record.files
-        if (now := names[entry.name]) is not None and sizes[now] != entry.size
+        if (now := names[entry.name]) in sizes and now is not None and sizes[now] != entry.size
     ]
     if outcome.renamed and other:
         outcome.another = True
@@ -92,7 +101,9 @@ def check_seal(seal: Seal, target: Target, jobs: int, shared: Shared) -> SealOut
     try:
         for entry in record.files:
             now = names[entry.name]
-            if now is None:
+            if entry.name in withheld:
+                outcome.faults.append(withheld[entry.name])
+            elif now is None:
                 outcome.faults.append(_gone(entry, record, store))
             else:
                 files.append(_File(entry, now, store.open(now)))
@@ -285,15 +296,19 @@ _ZONES = {
 }
 
 
+def _held_by(entry: FileRecord, record: Record) -> tuple[str, ...]:
+    """Names of the tensors that a file holds."""
+    return tuple(t.name for t in record.tensors if any(run.file == entry.name for run in t.stored))
+
+
 def _gone(entry: FileRecord, record: Record, store: Store) -> Fault:
-    lost = tuple(t.name for t in record.tensors if any(run.file == entry.name for run in t.stored))
     return Fault(
         "part-missing",
         "a file that was sealed is not there",
         file=store.shown(entry.name),
         seen="no file",
         expected=f"{entry.size:,} bytes",
-        tensors=lost,
+        tensors=_held_by(entry, record),
         attributes={"kind": "seal", "sealed": record.created},
     )
 

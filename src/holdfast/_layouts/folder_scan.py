@@ -17,6 +17,7 @@ from .._formats.text_copies import copied_as_text
 from .._storage import Source, Store
 from .._storage.source import Entry
 from . import tf_targets
+from .beside import dead_link, told_of_two_saves, without_apple_double
 from .folders import SHARD
 from .leftovers import leftovers
 from .shards import siblings, target_of_index
@@ -65,12 +66,13 @@ def scan_folder(store: Store, entries: list[Entry], *, junk: bool = True) -> Sca
     """
     scan = Scan(folders=[e.name for e in entries if e.is_folder])
     used: set[str] = set()
+    entries = without_apple_double(store, entries)
     found, claimed = tf_targets.in_folder(store, entries)
     scan.targets.extend(found)
     used |= claimed
     left = [(name, fault) for name, fault in leftovers(store, entries) if name not in used]
     temporary = {name for name, _ in left}
-    files = {e.name: e for e in entries if not e.is_folder and e.name not in temporary}
+    files = {e.name: e for e in entries if not e.is_folder and e.link is None and e.name not in temporary}
     # Indexes first: they claim their shards.
     for name in sorted(files, key=lambda n: (not n.endswith(".json"), n)):
         if name in used or not _worth_opening(files[name]):
@@ -90,6 +92,11 @@ def scan_folder(store: Store, entries: list[Entry], *, junk: bool = True) -> Sca
             continue
         used.update(target.parts)
         scan.targets.append(target)
+    for entry in entries:
+        if entry.link is not None and entry.name not in used and entry.name not in temporary:
+            dead = dead_link(store, entry, bears_a_name=_named_as_one(entry.name)) if junk else None
+            scan.targets.extend([dead] if dead is not None else [])
+    scan.targets = told_of_two_saves(store, scan.targets, files)
     scan.folders = [f for f in scan.folders if f not in used and f not in temporary]
     _hand_out(scan, left)
     return scan
@@ -112,13 +119,13 @@ def _worth_opening(entry: Entry) -> bool:
 
 
 def _hand_out(scan: Scan, left: list[tuple[str, Fault]]) -> None:
-    """Each leftover to the checkpoint whose name it begins with, else it stands alone."""
+    """Each leftover to the checkpoint whose name, or a part's of it, it begins with, else it stands alone."""
     for name, fault in left:
-        best = -1
+        best, longest = -1, 0
         for index, target in enumerate(scan.targets):
-            base = target.path.replace("\\", "/").rsplit("/", 1)[-1]
-            if name.lstrip(".").startswith(base) and (best < 0 or len(base) > len(scan.targets[best].path)):
-                best = index
+            for part in (target.path.replace("\\", "/").rsplit("/", 1)[-1], *target.parts):
+                if len(part) > longest and name.lstrip(".").startswith(part):
+                    best, longest = index, len(part)
         if best >= 0:
             target = scan.targets[best]
             scan.targets[best] = replace(target, faults=(*target.faults, fault))
@@ -186,12 +193,22 @@ def _recognised(store: Store, name: str, source: Source, form: Format) -> Target
 
 def _expected(name: str, source: Source) -> bool:
     """Whether someone would take the file for a checkpoint by its name."""
-    suffix = suffix_of(name)
-    if suffix in _EXPECTED or suffix in UNFINISHED:
+    if _named_as_one(name):
         return True
+    suffix = suffix_of(name)
     if suffix in (".pkl", ".pickle", ".zip", ".tar", ".pb"):
         return source.head(1) != b"{"
-    return suffix == ".bin" and _WEIGHT_WORDS.match(name) is not None
+    return False
+
+
+def _named_as_one(name: str) -> bool:
+    """Whether a file's name alone says that it is a checkpoint."""
+    suffix = suffix_of(name)
+    return (
+        suffix in _EXPECTED
+        or suffix in UNFINISHED
+        or (suffix == ".bin" and _WEIGHT_WORDS.match(name) is not None)
+    )
 
 
 @lru_cache(maxsize=1)

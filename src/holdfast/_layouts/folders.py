@@ -21,10 +21,10 @@ from .._storage.source import Entry
 __all__ = ["PRIMARY", "SHARD", "age", "folder_format", "is_run_folder"]
 
 PRIMARY = (
-    "model.safetensors.index.json",
     "model.safetensors",
-    "pytorch_model.bin.index.json",
+    "model.safetensors.index.json",
     "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
     "adapter_model.safetensors",
     "adapter_model.bin",
     "diffusion_pytorch_model.safetensors.index.json",

@@ -6,7 +6,9 @@ Sources: tensorflow/core/util/tensor_bundle/tensor_bundle.cc and python/training
 safetensors/src/tensor.rs (writes to ``.tmp`` and renames); huggingface_hub ``file_download.py``
 (``*.incomplete``); orbax ``path/atomicity.py`` (``.orbax-checkpoint-tmp``); transformers ``trainer.py``
 (``tmp-checkpoint-N``); lightning_fabric ``cloud_io.py``; Holdfast's own ``.partial-`` (vaults) and
-``.<name>.holdfast-…`` (``holdfast run --protect``).
+``.<name>.holdfast-…`` (``holdfast run --protect``). Of tools that copy: rsync(1), "--inplace" and "--delay-updates"
+(``.<name>.XXXXXX``, ``.~tmp~``); s3transfer ``utils.py`` (``<name>.`` and eight hexadecimal digits of either case);
+gsutil and gcloud storage (``<name>_.gstmp``).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from .._core.fault import Fault
 from .._storage import Store
 from .._storage.source import Entry
 
-__all__ = ["is_leftover", "leftovers"]
+__all__ = ["is_copy", "is_leftover", "leftovers"]
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r".*\.data-\d{5}-of-\d{5}\.tempstate\d+"), "TensorFlow's Saver"),
@@ -46,14 +48,31 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r".*\.tmp"), "a writer that renames when done"),
 )
+_ENDINGS = r"\.(?:safetensors|pt|pth|bin|ckpt|h5|keras|npz|npy|index|json|data-\d{5}-of-\d{5})"
+_COPIES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # random letters and digits: a word (`backup`) or a hash's name (`sha256`) is none
+    (re.compile(rf"\..*{_ENDINGS}\.(?!sha\d)(?![a-z]*$)(?!\d*$)[A-Za-z0-9]{{6}}"), "rsync"),
+    (re.compile(r"\.~tmp~/"), "rsync"),
+    (re.compile(rf".*{_ENDINGS}\.(?=.*[A-F])(?=.*[a-f])[0-9A-Fa-f]{{8}}"), "the AWS tools"),
+    (re.compile(rf".*{_ENDINGS}_\.gstmp"), "gsutil"),
+)
 
 
 def is_leftover(name: str) -> str | None:
     """Who leaves a file (or, with a slash behind its name, a folder) behind when it is interrupted, or
     ``None``.
     """
+    return is_copy(name) or _first(_PATTERNS, name)
+
+
+def is_copy(name: str) -> str | None:
+    """Which tool copies under such a name until the copy is whole, or ``None``."""
+    return _first(_COPIES, name)
+
+
+def _first(patterns: tuple[tuple[re.Pattern[str], str], ...], name: str) -> str | None:
     plain = name.rstrip("/")
-    for pattern, who in _PATTERNS:
+    for pattern, who in patterns:
         if pattern.fullmatch(name if pattern.pattern.endswith("/") else plain):
             return who
     return None
@@ -62,10 +81,27 @@ def is_leftover(name: str) -> str | None:
 def leftovers(store: Store, entries: Iterable[Entry]) -> Iterator[tuple[str, Fault]]:
     """``(name, fault)`` for every leftover among ``entries`` of ``store``."""
     for entry in entries:
-        who = is_leftover(entry.name + ("/" if entry.is_folder else ""))
+        name = entry.name + ("/" if entry.is_folder else "")
+        who = is_leftover(name)
         if who is None:
             continue
         size = "" if entry.size is None else f" ({entry.size} bytes)"
+        if is_copy(name):
+            yield (
+                entry.name,
+                Fault(
+                    "leftover",
+                    f"{entry.name!r}{size} is a copy that is not finished ({who} renames it when it is whole)",
+                    file=store.shown(entry.name),
+                    seen=entry.name,
+                    attributes={
+                        "writer": who,
+                        "remedy": "If nothing is being copied now, start the copy again where it came from; this can "
+                        "be deleted.",
+                    },
+                ),
+            )
+            continue
         yield (
             entry.name,
             Fault(

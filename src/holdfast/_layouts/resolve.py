@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from .._core.errors import CheckpointNotFound, HoldfastError
 from .._core.fault import Fault
 from .._core.shell import quote
 from .._storage import Entry, LocalFolder, Store
+from .._storage.local import pointed_at
 from . import tf_targets
+from .beside import FOLLOW, leads_nowhere
 from .folder_scan import Scan, scan_folder, target_of_file
 from .folders import PRIMARY, age, folder_format, is_run_folder
 from .shards import SHARD, index_of_shard, siblings
@@ -47,6 +50,7 @@ def resolve(path: str | os.PathLike[str]) -> list[Target]:
         why = getattr(error, "strerror", None) or str(error)
         raise CheckpointNotFound(f"the system cannot look at that path: {why}", file=text[:400]) from error
     if is_file:
+        store, name = _folder_of(text.rstrip("/"))  # a slash behind a file's name, as completion leaves it
         return [_typed_file(store, name)]
     if is_folder:
         return _typed_folder(LocalFolder(place, text), text)
@@ -79,8 +83,43 @@ def _folder_of(text: str) -> tuple[LocalFolder, str]:
     return LocalFolder(head or ".", head), name
 
 
+def _no_path(text: str) -> CheckpointNotFound | None:
+    """What was typed in a path's place and is none: an address, a home folder in quotes, a dash."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        inner = text.partition("://")[2]
+        remedy = (
+            f"Name it as a path: {quote(inner)}"
+            if text.lower().startswith("file://")
+            else "Copy it here first, with the tool of its store, and name the copy."
+        )
+        return CheckpointNotFound(
+            "that is an address; files of this machine are read", file=text, remedy=remedy
+        )
+    if text.startswith("~") and Path(text).expanduser() != Path(text):
+        return CheckpointNotFound(
+            "nothing lies at that path: `~` stands in it as it is",
+            file=text,
+            remedy=f"The shell puts the home folder in its place only outside of quotes: {Path(text).expanduser()}",
+        )
+    if text == "-":
+        return CheckpointNotFound(
+            "standard input is not read",
+            file=text,
+            remedy="Save the stream to a file first; checkpoints are read at any place, not from front to back.",
+        )
+    return None
+
+
 def _nothing_there(text: str) -> CheckpointNotFound:
+    no_path = _no_path(text)
+    if no_path is not None:
+        return no_path
     head, name = os.path.split(text.rstrip("/"))
+    link = pointed_at(text.rstrip("/"))
+    if link is not None:
+        return CheckpointNotFound(
+            leads_nowhere(link), file=text, remedy=FOLLOW.replace("{link}", quote(text.rstrip("/")))
+        )
     try:
         beside = [item.name for item in Path(head or ".").iterdir()]
     except FileNotFoundError:
@@ -88,7 +127,9 @@ def _nothing_there(text: str) -> CheckpointNotFound:
         return CheckpointNotFound(
             "nothing lies at that path, and its folder is not there either",
             file=text,
-            remedy=f"The path exists up to {quote(there)}.",
+            remedy=f"The path exists up to {quote(there)}."
+            if there != "."
+            else f"It is looked for in the folder that you are in, {quote(str(Path.cwd()))}.",
         )
     except OSError as error:
         return CheckpointNotFound(
@@ -249,7 +290,8 @@ def _walk(store: LocalFolder, depth: int, seen: set[tuple[int, int]]) -> Iterato
         status = store._path.stat()
         entries = store.entries()
     except (OSError, HoldfastError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        cause = error.__cause__ if isinstance(error, HoldfastError) else error
+        why = getattr(cause, "strerror", None) or str(error)
         fault = Fault(
             "unreadable",
             f"the folder cannot be listed ({why}); what lies in it was not looked at",

@@ -11,6 +11,7 @@ from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
 from .._core.words import plural
+from .._formats.junk import UNFINISHED
 from .._formats.registry import Format, format_named, recognise
 from .._formats.safetensors.header import demand_sane
 from .._storage import Source, Store
@@ -71,8 +72,8 @@ def siblings(store: Store, name: str, names: Iterable[str] | Mapping[str, object
     format.
     """
     match = SHARD.fullmatch(name)
-    if match is None or index_of_shard(store, name) is not None:
-        return None
+    if match is None or name.lower().endswith(UNFINISHED) or index_of_shard(store, name) is not None:
+        return None  # a download in progress is no shard yet
     count = int(match["count"])
     if not 0 < count <= 10_000:
         return None

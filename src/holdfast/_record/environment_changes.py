@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["Change", "environment_changes"]
+__all__ = ["Change", "environment_changes", "flattened"]
 
 
 class Change(NamedTuple):
@@ -46,7 +46,7 @@ def environment_changes(then: Mapping[str, Any] | None, now: Mapping[str, Any]) 
     first. A library that only one of them has loaded counts only where the record has it."""
     if not then:
         return ()
-    was, here = _flat(then), _flat(now)
+    was, here = flattened(then), flattened(now)
     found = []
     for name in dict.fromkeys((*was, *here)):
         before, after = was.get(name), here.get(name)
@@ -60,12 +60,13 @@ def environment_changes(then: Mapping[str, Any] | None, now: Mapping[str, Any]) 
     return tuple(sorted(found, key=lambda c: not c.matters))
 
 
-def _flat(value: Mapping[str, Any], front: str = "") -> dict[str, Any]:
+def flattened(value: Mapping[str, Any], front: str = "") -> dict[str, Any]:
+    """Nested settings by one name each (``trainer.seed``)."""
     found: dict[str, Any] = {}
     for key, item in value.items():
         name = f"{front}{key}"
         if isinstance(item, Mapping):
-            found |= _flat(item, f"{name}.")
+            found |= flattened(item, f"{name}.")
         else:
             found[name] = list(item) if isinstance(item, tuple) else item
     return found

@@ -13,8 +13,9 @@ end as well. Field by field (also on the docs page):
 ``files``           every file: ``name`` (relative to the folder that holds the checkpoint, ``/`` between
                     segments), ``size``, ``digest``, ``regions``: rows that tile the file from 0 to ``size``
                     without hole or overlap, each with ``offset``, ``length``, ``kind`` (``tensor``,
-                    ``header``, ``gap``, ``end``, ``file``) and ``leaves`` (digests of its
-                    ``ceil(length / leaf_bytes)`` leaves).
+                    ``header``, ``gap``, ``end``, ``file``), ``leaves`` (digests of its
+                    ``ceil(length / leaf_bytes)`` leaves) and ``checksums`` (of the same leaves, XXH3-128; missing for less
+                    than 4 KiB, of which digests are made as fast, and in older records).
 ``tensors``         every tensor: ``name``, ``key``, ``dtype``, ``shape``, ``role``, ``nbytes``, ``digest``
                     (of the canonical bytes; ``null`` where no bytes are stored), ``stored``: rows of
                     ``file``, ``offset``, ``length``: where its bytes lie, compressed or not. Records of our own
@@ -55,6 +56,7 @@ How digests are made of leaves: :mod:`holdfast._integrity.digest`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -65,6 +67,7 @@ from .canonical import parse_text, record_digest
 
 __all__ = [
     "SCHEMA_VERSION",
+    "SUMMED_FROM",
     "RegionRecord",
     "FileRecord",
     "StoredRecord",
@@ -77,15 +80,25 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+SUMMED_FROM = 1 << 12
+"""Bytes: a region as long as this has checksums beside its digests."""
 
 
-class RegionRecord(msgspec.Struct, frozen=True):
+class RegionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A run of a file that is hashed as one thing."""
 
     offset: int
     length: int
     kind: str
     leaves: tuple[str, ...]
+    checksums: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, offset: int, length: int, kind: str, leaves: Iterable[tuple[str, str]]) -> RegionRecord:
+        """From ``(digest, checksum)`` of its leaves."""
+        leaves = list(leaves)
+        checksums = tuple(checksum for _, checksum in leaves) if length >= SUMMED_FROM else ()
+        return cls(offset, length, kind, tuple(digest for digest, _ in leaves), checksums)
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -255,6 +268,10 @@ def _validate(record: Record, file: str) -> None:
             demand(
                 all(len(leaf) == 64 for leaf in region.leaves), "a malformed digest", f"{entry.name} at {at}"
             )
+            demand(
+                len(region.checksums) in (0, count) and all(len(sum_) == 32 for sum_ in region.checksums),
+                "malformed checksums", f"{entry.name} at {at}",
+            )  # fmt: skip
             at += region.length
         demand(
             at == entry.size,

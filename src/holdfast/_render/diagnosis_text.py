@@ -23,6 +23,10 @@ def draw(document: Mapping[str, Any], page: Page, *, verbose: bool = False, quie
         page.wrapped(document["failed"][:400], label="Failed:", hang=9, style="dim")
     if document["left_out"] and not quiet:
         page.wrapped(document["left_out"], label="", hang=0, style="dim")
+    if not document["is_checkpoint_failure"] and document["causes"]:
+        page.wrapped(f"This cannot be told: {document['note']}.", label=("?", "warning"), hang=2)
+        _nearest(document["causes"], page, quiet=quiet)
+        return
     if not document["is_checkpoint_failure"]:
         page.wrapped(f"This is no checkpoint failure: {document['note']}.", label=("·", "dim"), hang=2)
         return

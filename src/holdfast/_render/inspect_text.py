@@ -274,7 +274,7 @@ def _columns(lines: Sequence[tuple[int, str, str, str, str, str]], page: Page) -
     fixed = dtype + shape + size + 6
     want = max(line[0] + cells(safe(line[1])) for line in lines)
     marks = min(24, max(cells(line[5]) for line in lines))
-    name = max(16, min(want, page.width - fixed - marks - 2))
+    name = max(16, min(want, page.width - fixed - marks - 2)) if page.shorten else max(16, want)
     for indent, label, kind, dims, nbytes, mark in lines:
         shown = page.clipped(label, max(8, name - indent))
         group = not kind

@@ -21,7 +21,9 @@ def reset_state(found: Fit, journal: Journal) -> None:
         if variable.virtual:
             continue
         journal.tensor(name)
-        if variable.clear is not None:
+        if variable.initial is not None and variable.write is not None:
+            variable.write(np.ascontiguousarray(variable.initial()))
+        elif variable.clear is not None:
             variable.clear()
         elif variable.write is not None:
             spec = variable.spec
@@ -51,7 +53,8 @@ def set_values(found: Fit, journal: Journal) -> dict[str, tuple[Any, Any]]:
             new = np.full(spec.shape, decision.value, carrier(spec.dtype)) if exact is None else exact
             journal.tensor(decision.variable)
             variable.write(np.ascontiguousarray(new).reshape(spec.shape))
-            values[decision.name] = (decision.live, decision.value)
+            if decision.changes:
+                values[decision.name] = (decision.live, decision.value)
     return values
 
 

@@ -27,7 +27,7 @@ from .._rules.registry import Subject
 from .decided import reset_state, set_values
 from .journal import Journal, room_for, signals_held, undoing
 from .outcome import Outcome
-from .reading import Transferred, live_digest, transfer
+from .reading import Transferred, live_checksum, transfer
 from .transfers import join_staged, must_fit, source_of, transfers_of
 
 __all__ = ["restore"]
@@ -70,7 +70,10 @@ def restore(
             raise _refused(where, against, found.proposal, live)
         carried = _carry(found, where, parts, rollback=rollback, verify=verify, jobs=jobs, progress=progress)
     ready = carried.ready
-    return _outcome(found, where, carried, (*findings, *ready), parts, next_step(live, ready))
+    beside = tuple(
+        f for f in base.findings if f.slug == "two-saves"
+    )  # which of them this was, a person must know
+    return _outcome(found, where, carried, (*findings, *beside, *ready), parts, next_step(live, ready))
 
 
 def _concerning(damage: Iterable[Finding], found: Fit) -> list[Finding]:
@@ -244,26 +247,26 @@ def _prove(live: LiveCatalog, parts: Mapping[str, Any], done: _Carried) -> None:
     """Live values against what was read. Raises :class:`ChecksumMismatch`.
 
     Looked at afresh: what the restore made (a slot before the first step) or replaced has no place in the
-    catalog from before. A value that is the very memory that was read to has been hashed there.
+    catalog from before. A value that is the very memory that was read to has been summed there.
     """
     rest = {
-        name: digest
-        for name, digest in done.moved.digests.items()
+        name: checksum
+        for name, checksum in done.moved.checksums.items()
         if name in live.variables
-        and live.variables[name].memory() is None  # else hashed in live memory itself
+        and live.variables[name].memory() is None  # else summed in live memory itself
     }
     if not rest:
         return
     again = live_catalog(**{**parts, **live.result()})
-    for name, digest in rest.items():
+    for name, checksum in rest.items():
         variable = again.variables[name]
         place = done.moved.places.get(name)
         if place is not None and variable.read is not None and variable.read().ctypes.data == place:
             continue
-        now = live_digest(variable)
-        if now != digest:
+        now = live_checksum(variable)
+        if now != checksum:
             raise ChecksumMismatch(
-                "the live tensor does not hold what was read", tensor=name, expected=digest, found=now,
+                "the live tensor does not hold what was read", tensor=name, expected=checksum, found=now,
                 remedy="Something else writes to the model while it is restored.",
             )  # fmt: skip
 
@@ -285,7 +288,8 @@ def _outcome(
     return Outcome(
         path=where.path,
         restored=tuple(s.name for s in counted if s.name in restored),
-        kept=found.kept,
+        kept=tuple(sorted(found.kept, key=lambda name: live[name].optimizer is not None)),
+        kept_state=sum(live[name].optimizer is not None for name in found.kept),
         reset=found.reset,
         dropped=found.dropped,
         others=found.scope.others,
@@ -298,7 +302,6 @@ def _outcome(
         ),
         proof=carried.moved.proof,
         verified_bytes=carried.moved.verified_bytes,
-        digests=carried.moved.digests,
         findings=findings,
         next_step=closing,
         step=next((o.step for o in found.stored.optimizers if o.step is not None), None),

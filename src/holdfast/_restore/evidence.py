@@ -168,7 +168,8 @@ class Evidence:
         if leaf_bytes == LEAF and at < len(starts) and starts[at] == run.offset:
             row = entry.regions[at]
             if row.length == run.length:
-                return Claims(row.leaves, proved=True), []
+                sums = row.checksums or None
+                return Claims(sums, None if sums else row.leaves, proved=True), []
         leaves = self._leaves_over(name, run.offset, run.length, leaf_bytes)
         inner = tuple(
             (leaf.offset - run.offset, leaf.length, leaf.digest)

@@ -24,13 +24,14 @@ class Outcome:
     Attributes
     ----------
     path: the checkpoint. restored: live names that now hold the checkpoint's values. kept: live names that kept
-        theirs because the plan says so. reset: optimizer state that starts anew. dropped: names in the file
-        that the plan left out. others: what else the file holds, by its first words, with the number of tensors.
+        theirs because the plan says so, optimizer state last (``kept_state``: how many are that). reset: optimizer state
+        that starts anew. dropped: names in the file that the plan left out. others: what else the file holds, by its
+        first words, with the number of tensors.
     total, nbytes, total_bytes: live tensors in scope, bytes restored, bytes of all of them.
     values: hyperparameters and other plain values that became others: name -> (before, after). settings: how many
         plain values (of schedulers, loss scalers, parameter groups) hold what the checkpoint says.
     proof: how much evidence the bytes had: ``sealed``, ``checksums``, ``partial``, ``structure-only``.
-    verified_bytes: bytes that agreed with evidence. digests: live name -> digest of its values now.
+    verified_bytes: bytes that agreed with evidence.
     findings: what is worth knowing (notes and warnings), readiness of the next step included.
     next_step: ``"the next step will run"``, or what stands against it. step: that of the vault, or, of any other
         checkpoint, the optimizer's.
@@ -45,6 +46,7 @@ class Outcome:
     path: str
     restored: tuple[str, ...]
     kept: tuple[str, ...] = ()
+    kept_state: int = 0
     reset: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     others: tuple[tuple[str, int], ...] = ()
@@ -55,7 +57,6 @@ class Outcome:
     settings: int = 0
     proof: Proof = "structure-only"
     verified_bytes: int = 0
-    digests: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     next_step: str = ""
     step: int | None = None
@@ -93,8 +94,11 @@ class Outcome:
         text = self._amount()
         said = []
         if self.kept:
+            weights = self.kept[: len(self.kept) - self.kept_state] or self.kept
+            state = f", with {plural(self.kept_state, 'tensor')} of optimizer state"
             said.append(
-                f"{_names(self.kept, self.restored)} kept {_its(self.kept)} initial value{_s(self.kept)} (allowed)"
+                f"{_names(weights, self.restored)} kept {_its(weights)} initial value{_s(weights)}"
+                f"{state if len(weights) < len(self.kept) else ''} (allowed)"
             )
         if self.reset:
             said.append(

@@ -20,7 +20,7 @@ from .._core.errors import ChecksumMismatch, NotStored, PlanError, UsageError
 from .._core.fault import Fault, Progress
 from .._core.finding import Proof
 from .._frameworks.live import Variable, _no_memory
-from .._integrity.digest import LeafHasher, canonical_bytes, digest_array
+from .._integrity.digest import LeafHasher, canonical_bytes, checksum_array, digest_array
 from .._integrity.files import Names
 from .._integrity.places import stored_run
 from .._integrity.seal import Seal
@@ -35,7 +35,7 @@ from .scratch import Scratch, aligned
 from .stream import bring, survey
 from .warmth import is_cold
 
-__all__ = ["Transfer", "Transferred", "live_digest", "transfer"]
+__all__ = ["Transfer", "Transferred", "live_checksum", "transfer"]
 
 _SCRATCH = (
     96 << 20
@@ -63,14 +63,15 @@ class Transfer:
 class Transferred:
     """What was brought over.
 
-    ``digests``: live name -> digest (hex) of the values as set, as :func:`live_digest` gives it for the live tensor.
-    ``bytes``: stored bytes of all tensors; ``verified_bytes``: those of them that agree with evidence. ``proof``:
-    ``sealed``, ``checksums``, ``partial`` or ``structure-only``. ``faults``: evidence that could not be used.
-    ``places``: live name -> address of the memory that was read to, hashed there, and made the value without a copy.
+    ``checksums``: live name -> checksum of the values that were handed to a framework, as :func:`live_checksum` gives it for
+    the live tensor; none of what was read into live memory itself, and compared there. ``bytes``: stored bytes of all
+    tensors; ``verified_bytes``: those of them that agree with evidence. ``proof``: ``sealed``, ``checksums``, ``partial`` or
+    ``structure-only``. ``faults``: evidence that could not be used. ``places``: live name -> address of the memory that was
+    read to, compared there, and made the value without a copy.
     ``nonfinite``: live names whose stored values hold a NaN or an infinity.
     """
 
-    digests: dict[str, str] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
     verified_bytes: int = 0
     proof: Proof = "structure-only"
@@ -97,7 +98,7 @@ def transfer(
     ``before(transfer)`` is called right before the first byte of that live tensor changes; never twice at once, but not
     always in the calling thread. ``write`` and ``convert`` are called in the calling thread. ``check_first`` reads and
     compares everything once before anything changes; the second reading is then compared with the first.
-    ``verify=False`` compares nothing (digests are made all the same). ``jobs``: threads; ``None``: one per processor, at
+    ``verify=False`` compares nothing. ``jobs``: threads; ``None``: one per processor, at
     most 8. ``progress`` gets byte counts.
 
     Raises :class:`ChecksumMismatch` (tensor, file, offset) or :class:`Truncated` at the first disagreement; then
@@ -112,15 +113,20 @@ def transfer(
         work.close()
 
 
-def live_digest(variable: Variable) -> str:
-    """The digest of a live tensor's values as they are now: of the live memory where there is such, else of what the
+def live_checksum(variable: Variable) -> str:
+    """The checksum of a live tensor's values as they are now: of the live memory where there is such, else of what the
     framework hands out. Raises :class:`NotStored` where it has no value yet."""
     memory = variable.memory()
     if memory is None:
         if variable.read is None:
             raise NotStored("the live tensor has no value yet", tensor=variable.spec.name)
         memory = variable.read()
-    return digest_array(memory)
+    return checksum_array(memory)
+
+
+def _tells_all(claims: Claims) -> bool:
+    """Whether claims are about each byte of a run, so that reading it again needs no others."""
+    return claims.checksums is not None or claims.leaves is not None or bool(claims.crcs)
 
 
 class _Work:
@@ -179,13 +185,18 @@ class _Work:
             covered = evidence.settle(self.runs, decoded, dry=check_first)
         cold = is_cold([(run.source, run.offset, run.length) for run in self.runs])
         if check_first:
+            for run in self.runs:
+                run.summed = not _tells_all(run.claims)
             survey(self.runs, jobs=self.jobs, shared=self.shared, cold=cold)
             for run in self.runs:
-                run.claims = Claims(tuple(run.found), proved=run.claims.proved)
+                if run.summed:
+                    run.claims = Claims(tuple(run.found), proved=run.claims.proved)
                 run.reset()
             for item in self.decoded:
                 self.expected[item.name] = self._digest_stored(item, evidence)
             cold = is_cold([(run.source, run.offset, run.length) for run in self.runs])
+        for run in self.runs:
+            run.summed = not run.direct
         self.scratch.limit = _SCRATCH + max((run.length for run in self.runs if not run.direct), default=0)
         bring(
             self.runs,
@@ -196,9 +207,6 @@ class _Work:
             begin=lambda run: self.before(run.item),
             arrive=self._arrive,
         )
-        for run in self.runs:
-            if run.direct:
-                self.done.digests[run.item.name] = run.digest()
         self._decode(evidence)
         self._set_empty()
         self._compare_again()
@@ -277,14 +285,14 @@ class _Work:
             self.before(item)
             run.commit()
             run.commit = None
-            self.done.digests[item.name] = run.digest()
+            self.done.checksums[item.name] = run.checksum()
             self.scratch.release(run.length)
             return
         spec = self.catalog[item.source]
         assert run.scratch is not None
         values = run.scratch[: run.length].view(carrier(spec.dtype)).reshape(spec.shape)
         if item.convert is None:
-            self._set(item, values, run.digest())
+            self._set(item, values, run.checksum())
         else:
             self._convert(item, values)
         self.scratch.give(run.scratch)
@@ -295,9 +303,9 @@ class _Work:
         view = values.view()
         view.flags.writeable = False
         made = fits(np.asarray(item.convert(view)), item.variable.spec, item.name)
-        self._set(item, made, digest_array(made))
+        self._set(item, made)
 
-    def _set(self, item: Transfer, values: np.ndarray, digest: str) -> None:
+    def _set(self, item: Transfer, values: np.ndarray, checksum: str | None = None) -> None:
         """Write values, and say what they are."""
         self.before(item)
         if item.variable.write is not None:
@@ -306,7 +314,7 @@ class _Work:
             memory = item.variable.memory()
             assert memory is not None  # tested when the way was chosen
             memory[...] = values
-        self.done.digests[item.name] = digest
+        self.done.checksums[item.name] = checksum_array(values) if checksum is None else checksum
 
     def _decode(self, evidence: Evidence) -> None:
         """Tensors that their reader makes, one after the other."""
@@ -318,7 +326,7 @@ class _Work:
             if finite is not None and values.size and not finite(canonical_bytes(values)):
                 self.done.nonfinite.append(item.name)
             if item.convert is None:
-                self._set(item, fits(values, item.variable.spec, item.name), digest)
+                self._set(item, fits(values, item.variable.spec, item.name))
             else:
                 self._convert(item, values)
             self.shared.tell(values.nbytes)
@@ -379,7 +387,7 @@ class _Work:
             if item.convert is not None:
                 self._convert(item, values)
             else:
-                self._set(item, fits(values, item.variable.spec, item.name), digest_array(values))
+                self._set(item, fits(values, item.variable.spec, item.name))
 
     def _compare_again(self) -> None:
         """Live tensors that are one memory: what is stored for the second must be what the first was given."""
@@ -387,14 +395,12 @@ class _Work:
             values = self.catalog.read(item.source)
             if item.convert is not None:
                 values = fits(np.asarray(item.convert(values)), item.variable.spec, item.name)
-            digest = digest_array(values)
-            if digest != self.done.digests[first]:
+            if checksum_array(values) != live_checksum(item.variable):
                 raise PlanError(
                     f"it is tied to {first!r} in the live model, and the checkpoint has other values for it",
                     tensor=item.name,
                     remedy="Untie them in the model, or drop one of the two with a `drop:` edit.",
                 )
-            self.done.digests[item.name] = digest
             let_go(values)
 
     def _sum_up(self, covered: set[str], *, sealed: bool) -> None:

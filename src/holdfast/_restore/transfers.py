@@ -19,8 +19,6 @@ from .reading import Transfer
 __all__ = ["join_staged", "must_fit", "source_of", "transfers_of"]
 
 _PART = " (part)"
-_LATER = frozenset({"hyperparameter"})
-"""Roles that are set by decision, not by copying."""
 
 
 def transfers_of(found: Fit) -> tuple[list[Transfer], list[tuple[Transfer, str]]]:
@@ -31,7 +29,7 @@ def transfers_of(found: Fit) -> tuple[list[Transfer], list[tuple[Transfer, str]]
     for name, source in found.pairs.items():
         variable = found.live.variables[name]
         spec = variable.spec
-        if spec.role in _LATER:
+        if _decided(found, spec):
             continue
         if spec.shares is not None:
             if spec.shares in shared:
@@ -43,6 +41,12 @@ def transfers_of(found: Fit) -> tuple[list[Transfer], list[tuple[Transfer, str]]
         else:
             direct.append(Transfer(name, entry.parts[0].source, variable, _conversion(entry, spec)))
     return direct, staged
+
+
+def _decided(found: Fit, spec: TensorSpec) -> bool:
+    """Whether it is set by decision and not by copying, as a hyperparameter is that is one number."""
+    number = spec.shape in ((), (1,)) or any(d.variable == spec.name for d in found.decisions)
+    return spec.role == "hyperparameter" and (number or spec.optimizer is None)
 
 
 def _conversion(entry: Entry, spec: TensorSpec) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -94,7 +98,7 @@ def must_fit(found: Fit) -> None:
     """Every tensor has a way to be set, and fits; nothing has changed yet. Raises :class:`UsageError` else."""
     for name, source in found.pairs.items():
         variable, entry = found.live.variables[name], found.stored.entries[source]
-        if variable.spec.role in _LATER:
+        if _decided(found, variable.spec):
             continue
         if variable.write is None:
             raise UsageError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 
 from .._core.fault import Fault
@@ -234,11 +236,11 @@ def unreadable(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     for fault in subject.faults_of("unreadable"):
         path = quote(fault.file or subject.target.path)
-        yield rule.from_fault(
-            fault,
-            remedy=_reader(fault)
-            or f"Look at `ls -l {path}` and `dmesg`; copy the file elsewhere while it reads.",
-        )
+        if os.strerror(errno.EACCES) in fault.message:
+            remedy = f"`ls -l {path}` shows whose it is: ask for the right to read it, or run as its owner."
+        else:
+            remedy = f"Look at `ls -l {path}` and `dmesg`; copy the file elsewhere while it reads."
+        yield rule.from_fault(fault, remedy=_reader(fault) or remedy)
 
 
 @rule("F110", "seal-damaged", severity="warning", cause="corrupt")
@@ -252,9 +254,10 @@ def seal_damaged(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Evidence: what is wrong with it.
 
-    What to do: fetch the seal from where it was written; seal anew only what is known to be whole.
+    What to do: fetch the seal from where it was written; seal anew only what is known to be whole. Of a step's two
+    records, copy the whole one over the other: they are the same byte for byte.
 
     Example: edit a digest in a seal.
     """
     for fault in subject.faults_of("seal-damaged"):
-        yield rule.from_fault(fault)
+        yield rule.from_fault(fault, remedy=_reader(fault))

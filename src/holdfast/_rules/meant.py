@@ -57,8 +57,8 @@ _EXTREME = re.compile(
     # masks and biases that shut positions out
     (^|[./_]) (masks?|masked|masked_bias|mask_bias|causal|tril|triu|alibi\w*|(attn|attention)_bias(es)?|bias_table)$
     | (^|[./_]) causal_\w*(mask|bias)\w*$
-    # bounds: observers of quantisation, best values so far, scores of what is not there
-    | (^|[./_]) ((min|max)_val(ue)?s?|eps|(neg_?)?inf|-inf|scores?|best(_\w+)?)$
+    # bounds: observers of quantisation, best values so far (Lightning's ModelCheckpoint), scores of what is not there
+    | (^|[./_]) ((min|max)_val(ue)?s?|eps|(neg_?)?inf|-inf|scores?|best(_\w+)?|kth_value)$
     # logarithms of probabilities that are zero: priors, transitions of a CRF
     | (^|[./_]) (log_priors?|(start_|end_)?transitions?(_params|_matrix|_scores)?|(start|end)_trans)$
     """,

@@ -11,7 +11,7 @@ from .._core.dtypes import DTYPES
 from .._core.finding import Finding, Severity
 from .._core.spec import TensorSpec
 from .registry import Rule, Subject, rule
-from .slots import FULL, NOT_NUMBERS, PER_WEIGHT, STEP_WORDS, shape_fits, slot_word
+from .slots import FACTORS, FULL, NOT_NUMBERS, PER_WEIGHT, STEP_WORDS, shape_fits, slot_word
 from .words import count, few
 
 __all__: list[str] = []
@@ -43,7 +43,12 @@ def slot_shape(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     if subject.catalog is None:
         return
-    wrong = [(s, o) for s, o in _slots(subject.catalog) if not shape_fits(s, o)]
+    factored = {s.owner for s, _ in _slots(subject.catalog) if slot_word(s.slot) in FACTORS}
+    wrong = [
+        (s, o)
+        for s, o in _slots(subject.catalog)
+        if not shape_fits(s, o) and not (s.owner in factored and prod(s.shape) == 1)
+    ]
     by_owner: dict[str, list[tuple[TensorSpec, TensorSpec]]] = defaultdict(list)
     for slot, owner in wrong:
         by_owner[owner.name].append((slot, owner))

@@ -81,6 +81,24 @@ def index_disagrees(rule: Rule, subject: Subject) -> Iterator[Finding]:
         )
 
 
+@rule("F117", "two-saves", severity="warning", cause="concurrency")
+def two_saves(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A second save lies beside it under the names that loaders look for.
+
+    ``model.safetensors`` and ``model.safetensors.index.json`` in one folder, or shards ``-of-00004`` beside an index that
+    names ``-of-00003``: a larger or differently sharded model was saved over an older one, or two were copied into one
+    folder. Each is whole, so that no loader complains; which of them is loaded depends on the loader.
+
+    Evidence: the files of both.
+
+    What to do: `diff` both, and move the one that is not meant out of the folder.
+
+    Example: ``save_pretrained(folder)``, then ``save_pretrained(folder, max_shard_size="1GB")``.
+    """
+    for fault in subject.faults_of("two-saves"):
+        yield rule.from_fault(fault, remedy=fault.attributes.get("remedy"))
+
+
 @rule("F114", "state-file-dangling", severity="warning", cause="not-found")
 def state_file_dangling(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """The state file names a checkpoint that is not there.
@@ -132,8 +150,8 @@ def leftover(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """Files of an interrupted save lie beside the checkpoint.
 
     TF's ``…_temp`` folders and ``.tempstate`` files, ``.tmp`` beside safetensors, Orbax' temporary folders,
-    an HDF5 file still marked as open: a save was cut off, or one is running. The checkpoints beside them are
-    not harmed.
+    an HDF5 file still marked as open: a save was cut off, or one is running. So is a copy under the name that rsync or
+    the AWS tools give to it until it is whole. The checkpoints beside them are not harmed.
 
     Evidence: their names.
 

@@ -68,6 +68,7 @@ _MODULES = (
     "metrics",
     "rehearsal",
     "watched",
+    "watched_tensorflow",
 )
 
 

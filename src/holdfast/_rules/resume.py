@@ -101,3 +101,24 @@ def mid_accumulation(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Example: ``if micro % 10 == 0: vault.save(...)`` with an update at each fourth micro-batch.
     """
     yield from told(rule, subject)
+
+
+@rule(
+    "R215", "other-configuration", severity="note", cause="resume-state", live=True,
+    remedy="Where it is meant, nothing: Holdfast puts no stored configuration over yours. Else start it as it was started.",
+)  # fmt: skip
+def other_configuration(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """The run is configured otherwise than when the checkpoint was saved.
+
+    Another batch size, number of devices or length means another number of steps per epoch: schedules end elsewhere, the place in
+    the data is another, and training is longer or shorter than was planned. What ``vault.record(config=...)`` was given at the
+    save is held against what it was given before the restore.
+
+    Evidence: the settings, then and now.
+
+    What to do: see that each difference is meant. Trainers that load their own settings from a checkpoint may silently prefer the
+    stored ones.
+
+    Example: ``per_device_batch`` was 8 on four devices, and is 32 on one.
+    """
+    yield from told(rule, subject)

@@ -6,7 +6,7 @@ from math import prod
 
 from .._core.spec import TensorSpec
 
-__all__ = ["FULL", "NOT_NUMBERS", "PER_WEIGHT", "STEP_WORDS", "shape_fits", "slot_word"]
+__all__ = ["FACTORS", "FULL", "NOT_NUMBERS", "PER_WEIGHT", "STEP_WORDS", "shape_fits", "slot_word"]
 
 FULL = frozenset(
     [
@@ -83,6 +83,10 @@ FLAT = frozenset({"d", "prev_flat_grad", "old_dirs", "old_stps", "al", "ro", "H_
 PLACEHOLDERS = frozenset({"vhat", "v_hat", "max_exp_avg_sq"})
 """Slots that one optimizer keeps with a single element when the option that uses them is off
 (keras/optimizers.py of Keras 2: ``K.zeros(1)`` for vhat without amsgrad)."""
+
+FACTORS = frozenset({"v_row", "v_col"})
+"""Factors of optax's second moment. Beside them a weight's whole moment is there too, with a single element
+(``optax/_src/factorized.py``: ``v=jnp.zeros((1,))`` where a weight is factored)."""
 
 
 def slot_word(slot: str | None) -> str:

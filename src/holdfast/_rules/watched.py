@@ -93,6 +93,46 @@ def not_as_asked(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 
 @rule(
+    "R216", "steps-mixed", severity="warning", cause="resume-state", live=True,
+    remedy="Choose one step and demand every file of it before anything is loaded; a vault's step is one commit.",
+)  # fmt: skip
+def steps_mixed(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """Weights were loaded from one step's file, and the optimizer that owns them from another step's.
+
+    Where each part lies in a file of its own and the newest of each is looked for, a file that is gone is replaced by that of the
+    step before: old weights meet newer moments, counts and epoch, and training goes on without an error.
+
+    Evidence: the two files, in one folder, whose names differ in the step; the file that goes with one of them is there.
+
+    What to do: resolve the step once. Restore an older one whole where a part of the newest is missing.
+
+    Example: ``model.10.pt`` with ``optimizer.20.pt``, as ``model.20.pt`` was deleted.
+    """
+    yield from told(rule, subject)
+
+
+@rule(
+    "M120", "best-by-another-number", severity="warning", cause="metrics", live=True,
+    remedy="Monitor a number that is whole where it is looked at (the *_epoch name, sync_dist=True), and ask the callback that "
+    "monitors it for best_model_path.",
+)  # fmt: skip
+def best_by_another_number(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """The best checkpoint was chosen by another number than its name says, or by none.
+
+    A metric that is logged by step and by epoch bears one name for both; in the middle of an epoch it is one batch's. On several
+    ranks it is each rank's own where it was not reduced. A ``ModelCheckpoint`` without ``monitor`` calls its last file the best,
+    and of several callbacks Lightning asks the first.
+
+    Evidence: the value and the mean beside it; the ranks; the file that was chosen and the best one by the monitored metric.
+
+    What to do: log with ``sync_dist=True``, monitor the epoch's name, load ``callback.best_model_path`` of the right callback.
+
+    Example: ``ModelCheckpoint()`` and ``ModelCheckpoint(monitor="val_loss")``, then ``trainer.test(ckpt_path="best")``.
+    """
+    yield from told(rule, subject)
+
+
+@rule(
     "S141", "only-copy-at-risk", severity="note", cause="retention", live=True,
     remedy="`holdfast run --protect` writes aside, verifies and then renames, without a change of the program; or save each "
     "step under its own name.",

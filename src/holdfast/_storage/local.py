@@ -5,8 +5,9 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -146,7 +147,9 @@ class LocalFile(Source):
             os.close(self._fd)
             self._fd = -1
 
-    def __del__(self) -> None:
+    def __del__(self, ended: Callable[[], bool] = sys.is_finalizing) -> None:
+        if ended():
+            return  # the system closes it; the modules that it takes to do so may be gone
         with suppress(OSError):
             self.close()
 
@@ -172,7 +175,7 @@ class LocalFolder(Store):
                     try:
                         found.append(Entry(item.name, None if item.is_dir() else item.stat().st_size))
                     except OSError:  # a dangling link: it is there by name, and empty
-                        found.append(Entry(item.name, 0))
+                        found.append(Entry(item.name, 0, pointed_at(item.path)))
         except FileNotFoundError:
             raise CheckpointNotFound("no such folder", file=self.shown(folder)) from None
         except OSError as error:
@@ -205,6 +208,14 @@ class LocalFolder(Store):
     def as_mapped(self) -> LocalFolder:
         """The same folder, whose files are mapped."""
         return LocalFolder(self._path, self.path, mapped=True)
+
+
+def pointed_at(path: str) -> str | None:
+    """Where a symbolic link points; ``None`` for anything else."""
+    try:
+        return os.fspath(Path(path).readlink())
+    except (OSError, ValueError):
+        return None
 
 
 def open_local(path: str | os.PathLike[str]) -> tuple[Source, Store, str]:

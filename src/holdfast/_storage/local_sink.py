@@ -63,6 +63,9 @@ class LocalSink(Sink):
     """Seconds before the first new try; each further pause is four times as long."""
     large = 8 << 20
     """Files from so many bytes on are worth several threads."""
+    patience = 90.0
+    """Seconds after which a folder that another host has made should be seen here: NFS clients keep a folder's entries for
+    60 s by default (nfs(5), ``acdirmax``)."""
     piece = 8 << 20
     """Bytes that a thread writes at a time past the page cache; a multiple of 4096."""
 
@@ -216,6 +219,27 @@ class LocalSink(Sink):
 
     def make_folder(self, name: str) -> None:
         self.operate("mkdir", name, lambda: self._at(name).mkdir())
+
+    def await_folder(self, name: str) -> None:
+        place, pause, until = self._at(name), self.pause, time.monotonic() + self.patience
+
+        def there() -> bool:
+            list(place.parent.iterdir())  # makes a client of a network file system ask its server
+            return place.is_dir()
+
+        while not self.operate("stat", name, there):
+            if time.monotonic() >= until:
+                raise SaveFailed(
+                    "the folder that another rank has made for this save cannot be seen from here", file=str(place),
+                    expected=f"to be there within {self.patience:g} s", found="nothing",
+                    remedy="All ranks need one shared file system: is this path local to each host? On NFS, mount with "
+                    "lookupcache=positive or actimeo=0, so that hosts see each other's files at once.",
+                    number=errno.ENOENT,
+                )  # fmt: skip
+            with self._count:
+                self.retries += 1
+            time.sleep(pause)
+            pause = min(1.0, 2 * pause)
 
     def rename(self, old: str, new: str) -> None:
         def call() -> None:

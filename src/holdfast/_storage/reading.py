@@ -36,7 +36,10 @@ class StepGone(CheckpointNotFound):
 def lock_file(folder: str | os.PathLike[str]) -> Path:
     """What of a step's folder is locked: its record, which is never replaced, or the folder where there is none."""
     record = Path(folder, _RECORD)
-    return record if record.is_file() else Path(folder)
+    try:
+        return record if record.is_file() else Path(folder)
+    except OSError:  # a folder that we may not look into
+        return Path(folder)
 
 
 class ReadLock:

@@ -56,6 +56,9 @@ class Sink(ABC):
     def make_folder(self, name: str) -> None:
         """A new folder."""
 
+    def await_folder(self, name: str) -> None:  # noqa: B027 - most stores show at once what another process has made
+        """Return once a folder that another process has made is seen from here; raises :class:`SaveFailed` where it never is."""
+
     @abstractmethod
     def rename(self, old: str, new: str) -> None:
         """Move within the sink, atomically; raises :class:`SaveFailed` where ``new`` is taken."""

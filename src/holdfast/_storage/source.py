@@ -143,10 +143,12 @@ class BytesSource(Source):
 
 
 class Entry(NamedTuple):
-    """One name in a store's folder; ``size`` is ``None`` for folders."""
+    """One name in a store's folder; ``size`` is ``None`` for folders. ``link``: where a symbolic link points that leads
+    nowhere (its size is 0)."""
 
     name: str
     size: int | None
+    link: str | None = None
 
     @property
     def is_folder(self) -> bool:

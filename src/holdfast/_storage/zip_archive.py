@@ -10,7 +10,6 @@ Format facts: PKWARE APPNOTE.TXT 6.3, section 4.3.7 (local header); those of the
 from __future__ import annotations
 
 import struct
-import zlib
 from functools import partial
 
 from .._core.errors import DamagedCheckpoint, HoldfastError, LimitExceeded, NotReadable, Truncated
@@ -134,17 +133,20 @@ class ZipArchive:
             return member.header, member.compressed
 
     def _run_check(self, member: Member, tensor: str | None, progress: Progress) -> Fault | None:
-        label = f"{self.source.name}:{member.name}"
+        from isal.isal_zlib import crc32
+
         try:
             place = self.payload(member.name)
             source = self.open(member.name)
             crc = 0
             for chunk in source.chunks(step=_STEP):
-                crc = zlib.crc32(chunk, crc)
+                crc = crc32(chunk, crc)
                 progress(len(chunk))
         except HoldfastError as error:
             slug = "truncated" if isinstance(error, Truncated) else "checksum"
-            return Fault(slug, error.message, label, error.offset, tensor, error.found, error.expected)
+            return Fault(
+                slug, error.message, self.source.name, error.offset, tensor, error.found, error.expected
+            )
         if crc != member.crc:
             return Fault(
                 "checksum",

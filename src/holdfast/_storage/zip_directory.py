@@ -21,6 +21,7 @@ _END = struct.Struct("<4sHHHHIIH")
 _END64 = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR = struct.Struct("<4sIQI")
 _ZIP64 = struct.Struct("<4xQQQ")
+_SECTOR = 512
 _SEARCH = 1 << 20
 """How far from the file's end the end record is looked for: a comment has at most 64 KiB, and junk may follow."""
 EXPANSION = 1100
@@ -191,6 +192,18 @@ class ZipDirectory:
             before = member
 
 
+def _zeros_at_end(source: Source) -> int:
+    """How many bytes at the end of a file are zero; read backwards, no further than there are zeros."""
+    end = source.size
+    while end > 0:
+        begin = max(0, end - _SEARCH)
+        kept = len(bytes(source.read(begin, end - begin)).rstrip(b"\0"))
+        if kept:
+            return source.size - begin - kept
+        end = begin
+    return source.size
+
+
 def _find_end(source: Source, faults: list[Fault]) -> tuple[int, int, int, int]:
     """End of the directory, number of members, its size, its recorded offset; what is odd about the end goes to ``faults``."""
     tail = source.tail(_SEARCH)
@@ -199,6 +212,18 @@ def _find_end(source: Source, faults: list[Fault]) -> tuple[int, int, int, int]:
     while at >= 0 and len(tail) - at < _END.size:
         at = tail.rfind(b"PK\x05\x06", 0, at)
     if at < 0:
+        zeros = _zeros_at_end(source)
+        if zeros > _SECTOR:
+            raise Truncated(
+                f"the zip directory at the end of the file is missing, and the last {zeros:,} bytes are zero: space was "
+                "reserved and never filled (a copy or download that broke off, a crash), or the file is cut off among zeros",
+                file=source.name,
+                offset=source.size - zeros,
+                expected="an end-of-central-directory record",
+                found="zeros",
+                remedy="Copy or download it again and compare digests: the size is no proof here. If this is the only "
+                "copy, use the previous checkpoint.",
+            )
         raise Truncated(
             "the zip directory at the end of the file is missing: the file is cut off, or its writer was killed",
             file=source.name,

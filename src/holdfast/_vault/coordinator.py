@@ -25,12 +25,13 @@ Word = TypeVar("Word")
 
 class Part(NamedTuple):
     """What one rank has written: its files and its tensors, as the record has them; and what it has that rank 0 is to write:
-    states beside the model with their small files."""
+    states beside the model with their small files. ``metrics``: what it was given, by name."""
 
     files: tuple[FileRecord, ...] = ()
     tensors: tuple[TensorRecord, ...] = ()
     states: Mapping[str, Mapping[str, Any]] = {}
     documents: Mapping[str, bytes] = {}
+    metrics: Mapping[str, float | str] = {}
 
 
 class Coordinator:

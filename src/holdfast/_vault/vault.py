@@ -384,8 +384,8 @@ class Vault(Preemptible, Background, Readying):
         random = given.get("optimizer") is not None if random_state is None else random_state
         resume = given.get("optimizer") is not None
         given["wanted"] = Wanted.of(
-            Given.of(data, preprocess, metrics), self._beside.given, resume, self._writer.group.rank
-        )
+            Given.of(data, preprocess, metrics), self._beside.given, resume, self._writer.group.rank, self._beside.config
+        )  # fmt: skip
         if prove:
             function = function_of(preprocess) or self._beside.preprocess
             given = {"prove": True, "preprocess": function, "apply": self._beside.apply, **given}

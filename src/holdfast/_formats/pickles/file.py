@@ -6,10 +6,13 @@ Format facts: CPython's ``Lib/pickletools.py`` (PROTO first from protocol 2 on, 
 from __future__ import annotations
 
 from ..._core.collector import collector_paused
+from ..._core.errors import HoldfastError
 from ..._storage import Source, Store
 from ..registry import Format
 from ..torch.catalog import TorchCatalog, open_torch
+from ..torch.legacy import storage_in
 from ..torch.read import Bank
+from ..torch.views import Storage
 from .machine import read_pickle
 
 __all__ = ["FORMATS", "open_pickle", "recognise_pickle"]
@@ -41,17 +44,33 @@ def recognise_pickle(source: Source) -> bool:
     )
 
 
-class _NoBank(Bank):
-    """A pickle by itself has no storages beside it."""
+class _Inside(Bank):
+    """A pickle by itself has no storages beside it: those of torch's tensors lie in it, as bytes."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, memoryview] = {}
+
+    def inline(self, data: bytes, offset: int) -> Storage | None:
+        key = f"bytes@{offset}"
+        try:
+            found = storage_in(data, key)
+        except HoldfastError:
+            return None  # told as a call that makes no sense
+        if found is None:
+            return None
+        storage, start = found
+        self._held[key] = memoryview(data)[start : start + storage.nbytes].toreadonly()
+        return storage
 
     def size(self, key: str) -> int | None:
-        return None
+        held = self._held.get(key)
+        return None if held is None else held.nbytes
 
     def place(self, key: str) -> int | None:
         return None
 
     def view(self, key: str, start: int, length: int) -> memoryview:
-        raise AssertionError("a plain pickle has no storages")  # size() is None, so nobody asks
+        return self._held[key][start : start + length]
 
 
 @collector_paused()
@@ -60,7 +79,7 @@ def open_pickle(source: Source, store: Store) -> TorchCatalog:
     pickle = read_pickle(source)
     return open_torch(
         pickle,
-        _NoBank(),
+        _Inside(),
         format="pickle",
         file=source.name,
         label=source.name,

@@ -160,7 +160,7 @@ def open_torch(
     ``label`` and ``base`` place the pickle for its own faults: a file or member, and what to add to opcode
     offsets.
     """
-    reader = Reader()
+    reader = Reader(bank.inline)
     most = most_tensors(file_size, 128 if format == "torch-legacy" else 300)
     walk = Walk(reader, visits=200_000 + 2 * pickle_size, tensors=most)
     walk.run(pickle.value)

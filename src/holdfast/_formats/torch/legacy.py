@@ -13,6 +13,7 @@ from ..._core.collector import collector_paused
 from ..._core.errors import DamagedCheckpoint, HoldfastError
 from ..._core.fault import Fault
 from ..._storage import Source, Store
+from ..._storage.source import BytesSource
 from ..pickles.machine import Pickle, load, read_pickle
 from ..pickles.nodes import as_text, items_of, mapping_of
 from ..registry import Format
@@ -20,7 +21,7 @@ from .catalog import Bank, TorchCatalog, open_torch
 from .tensors import Reader
 from .views import Storage
 
-__all__ = ["FORMATS", "MAGIC", "open_legacy", "recognise_legacy"]
+__all__ = ["FORMATS", "MAGIC", "open_legacy", "recognise_legacy", "storage_in"]
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -181,6 +182,23 @@ def _lay_out(source: Source, obj: Pickle, keys: Pickle, bank: _LegacyBank, fault
                 expected=position,
             )
         )
+
+
+def storage_in(data: bytes, key: str) -> tuple[Storage, int] | None:
+    """The one storage of a legacy stream in memory, under another ``key``, and where its elements begin; ``None`` where it is no
+    such stream. Raises what reading a pickle raises."""
+    source = BytesSource(data, key)
+    magic = read_pickle(source, window=_SMALL)
+    if magic.value != MAGIC:
+        return None
+    version = read_pickle(source, magic.end, window=_SMALL)
+    info = read_pickle(source, version.end, window=_SMALL)
+    obj = read_pickle(source, info.end, window=_SMALL)
+    keys = read_pickle(source, obj.end, window=_SMALL)
+    found = Reader().storage(obj.value)
+    if found is None:
+        return None
+    return Storage(key, found.dtype, found.numel, found.location, found.start), keys.end + 8
 
 
 def _declared(obj: Pickle) -> dict[str, Storage]:

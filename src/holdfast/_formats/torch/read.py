@@ -10,7 +10,7 @@ import numpy as np
 from ..._core.dtypes import carrier
 from ..._core.errors import DamagedCheckpoint, LimitExceeded, NotStored, PartMissing, Truncated
 from ..._core.fault import Check
-from .views import WIDE, Tensor
+from .views import WIDE, Storage, Tensor
 
 __all__ = ["Bank", "read_tensor", "stretch_of"]
 
@@ -39,6 +39,10 @@ class Bank(ABC):
     @abstractmethod
     def view(self, key: str, start: int, length: int) -> memoryview:
         """``length`` bytes of a storage from byte ``start``."""
+
+    def inline(self, data: bytes, offset: int) -> Storage | None:
+        """The storage that lies in the pickle itself, as bytes, at an offset; ``None`` where they are none."""
+        return None
 
     def checks(self, names: dict[str, list[str]]) -> Iterator[Check]:
         """Integrity evidence; ``names`` are the tensors on each storage."""

@@ -2,7 +2,8 @@
 
 Sources of the words: torch/nn/modules/batchnorm.py and torch/optim/swa_utils.py (``n_averaged``),
 transformers/trainer.py (``rng_state``), lightning/pytorch/utilities/seed.py (``rng``), timm and ultralytics
-(``ema``, ``state_dict_ema``).
+(``ema``, ``state_dict_ema``), lightning/pytorch/trainer/connectors/checkpoint_connector.py (``callbacks``: scores of
+ModelCheckpoint and EarlyStopping, infinite at first).
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ _AVERAGE = re.compile(r"(^|[/._-])(ema|swa|averaged?|polyak|shadow|teacher_ema)(
 _RNG = re.compile(r"(^|[/._])(\w*rng\w*|random_states?\w*|generator_state)([/._]|$)")
 _SCHEDULER = re.compile(r"(^|[/._])(lr_)?schedulers?([/._]|$)")
 _METRIC = re.compile(r"(^|/)(\w*_)?(loss|losses|metrics?|accuracy|acc|best_\w+|history)(/|$)")
+_CALLBACKS = "callbacks/"
 _DATA = re.compile(r"(^|/)(sampler|dataloader|data_loader|dataset)(_state\w*)?(/|$)")
 _SPECIAL_WORDS = (
     *("rng", "random_state", "generator_state", "scheduler", "sampler", "loader", "dataset"),
-    *("loss", "metric", "acc", "best_", "history"),
+    *("loss", "metric", "acc", "best_", "history", _CALLBACKS),
 )
 _SPECIAL = re.compile("|".join(_SPECIAL_WORDS))
 _PLAIN_ENDS = (".weight", ".bias")
@@ -107,7 +109,7 @@ def role_of(
             return "hyperparameter"
         if _DATA.search(lower):
             return "data-position"
-        if _METRIC.search(lower) and shape in ((), (1,)):
+        if shape in ((), (1,)) and (_METRIC.search(lower) or lower.startswith(_CALLBACKS)):
             return "metric"
     if isinstance(leaf.part, NumpyArray):
         return guess_role(leaf.name, dtype, shape) if arrays_alone else "other"

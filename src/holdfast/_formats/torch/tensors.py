@@ -6,16 +6,18 @@ Format facts: torch/_utils.py (``_rebuild_*``), torch/_tensor.py (``__reduce_ex_
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..._core.dtypes import DTYPES
-from ..pickles.arrays import numpy_array
+from ..pickles.arrays import numpy_array, raw_bytes
 from ..pickles.nodes import (
     Global,
     Made,
     PersistentId,
     as_text,
     class_of,
+    function_of,
     state_of,
 )
 from .rebuild import REBUILD
@@ -55,7 +57,9 @@ _WORDS = {
 class Reader:
     """Turns nodes into tensors; every node once. It knows nodes by identity, so they must outlive it."""
 
-    def __init__(self) -> None:
+    def __init__(self, inline: Callable[[bytes, int], Storage | None] | None = None) -> None:
+        """``inline``: makes a storage of bytes that the pickle itself holds (:meth:`Bank.inline`)."""
+        self._inline = inline
         self._known: dict[int, list[Part] | None] = {}
         self._storages: dict[int, Storage | None] = {}
         self._first: dict[str, Storage] = {}
@@ -122,7 +126,11 @@ class Reader:
         return Storage(key, dtype, numel, location or "", start)
 
     def _wrapped_storage(self, node: Any) -> Storage | None:
-        """``TypedStorage`` as an object: its state holds the untyped storage and the dtype."""
+        """``TypedStorage`` as an object: its state holds the untyped storage and the dtype. Under ``pickle.dump`` a storage is
+        a call with the bytes of a legacy stream (torch/storage.py, ``__reduce__``)."""
+        if function_of(node) == "torch.storage._load_from_bytes":
+            data = raw_bytes(node.args[0]) if isinstance(node.args, tuple) and node.args else None
+            return None if data is None or self._inline is None else self._inline(data, node.offset)
         found = class_of(node)
         if found is None or not found.name.endswith("TypedStorage"):
             return None

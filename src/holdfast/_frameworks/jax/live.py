@@ -22,6 +22,7 @@ from ..._core.fault import Fault
 from ..._core.spec import Role, TensorSpec
 from ..live import LiveCatalog, Setting, Variable
 from . import arrays, modules, nnx, readiness
+from .beginnings import Beginnings
 from .naming import aliases_of, layout_of, role_in_model
 from .parts import Entry, Parts
 from .states import States
@@ -96,6 +97,8 @@ def _described(parts: Mapping[str, Any]) -> LiveCatalog:
     roles = {entry.name: _role(entry) for entry in tensors}
     weights = {e.name: e.cell.words for e in tensors if e.part == "model" and roles[e.name] == "weight"}
     states = States(held, weights)
+    optimizers = tuple(states.optimizers())
+    beginnings = Beginnings(tensors, states, {one.name: one.step for one in optimizers})
     variables: list[Variable] = []
     settings: list[Setting] = []
     faults: list[Fault] = []
@@ -108,7 +111,9 @@ def _described(parts: Mapping[str, Any]) -> LiveCatalog:
         spec = _spec(entry, value, states, roles, averages, len(variables))
         if arrays.is_deleted(value):
             faults.append(_deleted(entry.name))
-        variables.append(_variable(spec, entry))
+        variable = _variable(spec, entry)
+        variable.initial = beginnings.of(entry, spec)
+        variables.append(variable)
     catalog = JaxCatalog(
         variables,
         framework="jax",
@@ -116,7 +121,7 @@ def _described(parts: Mapping[str, Any]) -> LiveCatalog:
         settings=settings,
         modules=_modules(held),
         attributes=_attributes(held, variables),
-        optimizers=states.optimizers(),
+        optimizers=optimizers,
         faults=faults,
         readiness=lambda gradients: readiness.examine(held, states, gradients),
         result=held.result,
@@ -174,6 +179,8 @@ def _spec(
             attributes["transform"] = place.state
         if role == "slot" and owner is None:
             attributes["owner_unproved"] = True
+        if role == "hyperparameter" and states.scheduled(entry):
+            attributes["scheduled"] = True
     elif role == "average" or entry.part in ("ema", "average", "ema_params"):
         owner = averages.owner(cell.words if entry.part != "model" else cell.words[1:])
         role = "average"

@@ -51,6 +51,7 @@ class Parts:
         self.nnx_optimizers: dict[str, Any] = {}
         self.linen: list[Any] = []
         self._pairs: dict[str, int] = {}
+        self._taken: set[Any] = set()
         for part, thing in sorted(parts.items(), key=lambda item: item[0] != "model"):
             self._take(part, thing)
 
@@ -82,7 +83,7 @@ class Parts:
             self.linen.append(module)
 
     def _tree(self, part: str, thing: Any) -> None:
-        cells, masked, tree = walk(thing)
+        cells, masked, tree = walk(thing, taken=self._taken)
         self.trees[part] = tree
         for path, value in zip(tree.paths, tree.values, strict=True):
             if nnx.is_optimizer(value):

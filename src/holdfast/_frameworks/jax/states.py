@@ -18,6 +18,8 @@ from .trees import is_array
 
 __all__ = ["States"]
 
+_SCHEDULES = "hyperparams_states"
+
 
 class States:
     """State of all optimizers, by field.
@@ -31,12 +33,16 @@ class States:
     def __init__(self, parts: Parts, weights: Mapping[str, Words]) -> None:
         self.weights = Weights(weights)
         self.places: dict[str, Place] = {}
+        self._schedules: set[tuple[str | None, Words]] = set()
         self.fields: dict[tuple[str, Words, str, str], Field] = {}
         self._entries = [entry for entry in parts.entries if entry.inner is not None]
         for entry in self._entries:
             place = place_of(entry.inner or ())
             self.places[entry.name] = place
             self._field(entry.optimizer or "optimizer", place).leaves[place.below] = entry.name
+            if _SCHEDULES in place.above:
+                whose = place.above[: place.above.index(_SCHEDULES) + 2]
+                self._schedules.add((entry.optimizer, whose))
         for optimizer, inner in parts.masked:
             place = place_of(inner)
             self._field(optimizer, place).masked.append(place.below)
@@ -60,6 +66,12 @@ class States:
         if root is None:
             return None
         return self.weights.names.get((*root, *self.places[entry.name].below))
+
+    def scheduled(self, entry: Entry) -> bool:
+        """Whether a schedule sets this hyperparameter at each update: it has a state of its own beside it
+        (``InjectStatefulHyperparamsState`` of ``optax/schedules/_inject.py``)."""
+        place = self.places[entry.name]
+        return (entry.optimizer, (*place.above, _SCHEDULES, *place.below[:1])) in self._schedules
 
     def meaning(
         self, entry: Entry, shape: tuple[int, ...], dtype: str, key: bool

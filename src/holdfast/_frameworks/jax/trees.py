@@ -74,10 +74,14 @@ def flatten(tree: Any) -> tuple[list[tuple[Any, Any]], Any]:
 class Tree:
     """A pytree being restored: the leaves as they are to be, in the structure of the original.
 
-    ``in_place``: every leaf stands directly in a dict or list, so that setting it changes the caller's tree.
+    ``in_place``: every leaf stands directly in a dict or list, so that setting it changes the caller's tree, and no leaf
+    stands where another one does (an average that begins as the very dict of the parameters).
     """
 
-    def __init__(self, tree: Any, on_change: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self, tree: Any, on_change: Callable[[Any], None] | None = None, taken: set[Any] | None = None
+    ) -> None:
+        """``taken``: places (a container and the key in it) that are other trees'; this one's are added."""
         self._tree, self._on_change = tree, on_change
         flat, self._treedef = flatten(tree)
         self.paths: list[tuple[Key, ...]] = []
@@ -100,7 +104,11 @@ class Tree:
             for (parent, _), leaf in zip(self._parents, self.values, strict=True)
             if not is_masked(leaf)
         ]
-        self.in_place = bool(mine) and all(mine)
+        places = [(id(parent), raw) for parent, raw in self._parents]
+        taken = set() if taken is None else taken
+        alone = len(set(places)) == len(places) and taken.isdisjoint(places)
+        taken.update(places)
+        self.in_place = bool(mine) and all(mine) and alone
         self.changed = False
 
     def get(self, index: int) -> Any:
@@ -141,12 +149,14 @@ def _child(node: Any, step: Any) -> Any:
     return None
 
 
-def walk(tree: Any, prefix: tuple[Key, ...] = ()) -> tuple[list[Cell], list[tuple[Key, ...]], Tree]:
-    """Cells of all leaves, paths of masked weights, and the tree that collects what is set.
+def walk(
+    tree: Any, prefix: tuple[Key, ...] = (), taken: set[Any] | None = None
+) -> tuple[list[Cell], list[tuple[Key, ...]], Tree]:
+    """Cells of all leaves, paths of masked weights, and the tree that collects what is set. ``taken``: see :class:`Tree`.
 
     Leaves that are neither arrays nor plain values (functions of an equinox module) are passed by.
     """
-    held = Tree(tree)
+    held = Tree(tree, taken=taken)
     cells: list[Cell] = []
     masked: list[tuple[Key, ...]] = []
     for index, (path, value) in enumerate(zip(held.paths, held.values, strict=True)):

@@ -1,4 +1,5 @@
-"""``keras.callbacks.ModelCheckpoint`` under watch: a training that ends and has saved nothing, or not what was asked for.
+"""``keras.callbacks.ModelCheckpoint`` under watch: a training that ends and has saved nothing, or not what was asked for; and
+one whose first save goes over the best so far.
 
 Facts: keras/src/callbacks/model_checkpoint.py (``_save_model`` is asked at each epoch or every ``save_freq`` batches; with
 ``save_best_only`` and a metric that is not in the logs older versions pass over the save, newer ones save every time, and
@@ -13,8 +14,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..call_options import Told
-from ..events import Call, Watcher, watched
+from ..events import Call, Watcher, noticed, watched
 from ..patches import Patches
+from .best_so_far import BestSoFar
 
 __all__ = ["watch_callbacks"]
 
@@ -41,12 +43,16 @@ def watch_callbacks(keras: Any, watcher: Watcher, patches: Patches, ended_saves:
     """Tell the watcher of checkpoint callbacks that came to nothing. ``ended_saves``: how many saves of models have ended."""
     kind = keras.callbacks.ModelCheckpoint
     records = _Records()
+    bests = BestSoFar(lambda value: keras.ops.convert_to_numpy(value).item())
 
     def begun(inner: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
-        for callback in self.callbacks:
-            if isinstance(callback, kind):
-                records.of[callback] = _Record()
-        return inner(self, *args, **kwargs)
+        mine = [callback for callback in self.callbacks if isinstance(callback, kind)]
+        for callback in mine:
+            records.of[callback] = _Record()
+        result = inner(self, *args, **kwargs)
+        if mine:  # afterwards: other callbacks restore what they have saved
+            noticed(watcher, Call("keras", "ModelCheckpoint", "save"), lambda: bests.begun(mine))
+        return result
 
     def batch(inner: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
         records(self).batches += 1
@@ -60,7 +66,12 @@ def watch_callbacks(keras: Any, watcher: Watcher, patches: Patches, ended_saves:
             record.lacking = tuple(sorted(logs))
         before = ended_saves()
         result = inner(self, *args, **kwargs)
-        record.saved += ended_saves() - before
+        new = ended_saves() - before
+        record.saved += new
+        if new:
+            epoch = kwargs.get("epoch", args[0] if args else None)
+            call = Call("keras", "ModelCheckpoint", "save", str(self.filepath))
+            noticed(watcher, call, lambda: bests.saved(self, epoch))
         return result
 
     def ended(inner: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -69,8 +69,9 @@ def _crossing(path: str | None) -> tuple[str, str]:
 def _everywhere(patches: Patches, function: Any, around: Callable[..., Any]) -> None:
     """Wrap a function under all names by which Keras's modules know it."""
     name = function.__name__
+    loaded = sys.modules.copy()  # another thread may be importing
     for module in [
-        m for n, m in sys.modules.items() if n.partition(".")[0] == "keras" and isinstance(m, ModuleType)
+        m for n, m in loaded.items() if n.partition(".")[0] == "keras" and isinstance(m, ModuleType)
     ]:
         if vars(module).get(name) is function:  # no getattr: some modules import others on it
             patches.wrap(module, name, around)

@@ -24,7 +24,10 @@ from ..events import Call, Site, Watcher, calling_line, of_a_library, watched
 from ..keras.first_steps import first_steps
 from ..overlapping import Overlapping, UnderWay
 from ..patches import Patches
+from .freezing_hooks import watch_freezing
+from .saver_hooks import watch_savers
 from .tracked import BY_PLACE, alive, bound_by, crossing, parts_of, things_in, unset
+from .wrapping import everywhere, path_of
 
 __all__ = ["install"]
 
@@ -34,7 +37,8 @@ def install(tf: Any, watcher: Watcher, patches: Patches) -> None:
     asked = _Asked()
     _saves(tf, watcher, patches, asked)
     _restores(tf, watcher, patches, asked)
-    _savers(tf, watcher, patches)
+    watch_savers(tf, watcher, patches)
+    watch_freezing(tf, watcher, patches)
     _saved_models(tf, watcher, patches)
 
 
@@ -217,27 +221,6 @@ def _restores(tf: Any, watcher: Watcher, patches: Patches, asked: _Asked) -> Non
     patches.wrap(tf.train.CheckpointManager, "restore_or_initialize", initialize)
 
 
-def _savers(tf: Any, watcher: Watcher, patches: Patches) -> None:
-    """Graphs and sessions: only the file is looked at."""
-    saver = tf.compat.v1.train.Saver
-
-    def save(
-        inner: Any, self: Any, sess: Any, save_path: Any, global_step: Any = None, *args: Any, **kwargs: Any
-    ) -> Any:
-        path = path_of(save_path)
-        if path is not None and global_step is not None:
-            path = f"{path}-{global_step}" if isinstance(global_step, int) else None
-        call = Call("tensorflow", "tf.compat.v1.train.Saver.save", "save", path)
-        return watched(watcher, call, lambda _: inner(self, sess, save_path, global_step, *args, **kwargs))
-
-    def restore(inner: Any, self: Any, sess: Any, save_path: Any) -> Any:
-        call = Call("tensorflow", "tf.compat.v1.train.Saver.restore", "read", path_of(save_path))
-        return watched(watcher, call, lambda _: inner(self, sess, save_path))
-
-    patches.wrap(saver, "save", save)
-    patches.wrap(saver, "restore", restore)
-
-
 def _saved_models(tf: Any, watcher: Watcher, patches: Patches) -> None:
     def save(inner: Any, obj: Any, export_dir: Any, *args: Any, **kwargs: Any) -> Any:
         call = Call("tensorflow", "tf.saved_model.save", "save", path_of(export_dir))
@@ -249,22 +232,6 @@ def _saved_models(tf: Any, watcher: Watcher, patches: Patches) -> None:
 
     everywhere(patches, tf.saved_model, "save", save)
     everywhere(patches, tf.saved_model, "load", load)
-
-
-def everywhere(patches: Patches, public: Any, name: str, around: Callable[..., Any]) -> None:
-    """Wrap a function where it is made, and where it is known. The public modules are made a second time where somebody
-    imports them by another name: they take it from where it is made."""
-    inner = getattr(public, name)
-    for module in (sys.modules.get(inner.__module__), public):
-        if module is not None and vars(module).get(name) is inner:
-            patches.wrap(module, name, around)
-
-
-def path_of(thing: Any) -> str | None:
-    """The path that an argument means; ``None`` where there is none (a tensor of a graph, nothing)."""
-    if isinstance(thing, (str, bytes, os.PathLike)):
-        return os.fsdecode(thing)
-    return None
 
 
 def why_none(folder: str) -> tuple[str, Severity]:

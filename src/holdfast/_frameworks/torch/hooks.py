@@ -36,6 +36,7 @@ def path_of(thing: Any) -> str | None:
     if not isinstance(getattr(plain, "raw", plain), io.FileIO):
         return None
     name = getattr(thing, "name", None)
+    name = os.fspath(name) if isinstance(name, os.PathLike) else name
     return name if isinstance(name, str) and Path(name).is_file() else None
 
 
@@ -89,9 +90,9 @@ def _states(torch: Any, watcher: Watcher, patches: Patches) -> None:
     patches.wrap(torch.nn.Module, "load_state_dict", into_module)
     patches.wrap(torch.optim.Optimizer, "load_state_dict", into_optimizer)
     schedulers = torch.optim.lr_scheduler
-    for name in ("LRScheduler", "ReduceLROnPlateau"):
-        kind = getattr(schedulers, name)
-        if "load_state_dict" in vars(kind):
+    bases = schedulers.LRScheduler, schedulers.ReduceLROnPlateau
+    for name, kind in vars(schedulers).items():  # LambdaLR, SequentialLR and others have one of their own
+        if isinstance(kind, type) and issubclass(kind, bases) and "load_state_dict" in vars(kind):
             patches.wrap(kind, "load_state_dict", into("scheduler", name))
     patches.wrap(torch.amp.grad_scaler.GradScaler, "load_state_dict", into("scaler", "GradScaler"))
 

@@ -1,4 +1,5 @@
-"""Lightning's own calls as events: ``Trainer.save_checkpoint``, ``Fabric.save`` and a ``ckpt_path`` that finds nothing.
+"""Lightning's own calls as events: ``Trainer.save_checkpoint``, ``Fabric.save`` and a ``ckpt_path`` that finds nothing, or
+another checkpoint than it says.
 
 What ``fit(ckpt_path=...)``, ``load_from_checkpoint`` and ``Fabric.load`` load is seen through PyTorch's calls, of which they are
 made. Facts: lightning/pytorch/trainer/trainer.py (``save_checkpoint(filepath, weights_only, storage_options)``),
@@ -15,6 +16,8 @@ from typing import Any
 from ..call_options import LoadOptions
 from ..events import Call, Watcher, watched
 from ..patches import Patches
+from .lightning_best import best_of_the_first, tell
+from .lightning_best import install as install_best
 
 __all__ = ["install"]
 
@@ -28,6 +31,7 @@ def install(lightning: Any, watcher: Watcher, patches: Patches) -> None:
         connector = getattr(room, "_CheckpointConnector", None)
         if hasattr(connector, "_select_ckpt_path"):
             patches.wrap(connector, "_select_ckpt_path", _choosing(watcher))
+        install_best(lightning, watcher, patches)
     fabric = getattr(lightning, "Fabric", None)
     if fabric is not None:
         patches.wrap(fabric, "save", _saving("lightning.Fabric.save", watcher))
@@ -52,8 +56,11 @@ def _saving(api: str, watcher: Watcher) -> Any:
 def _choosing(watcher: Watcher) -> Any:
     def choose(inner: Any, self: Any, state_fn: Any, ckpt_path: Any = None, *args: Any, **kwargs: Any) -> Any:
         chosen = inner(self, state_fn, ckpt_path, *args, **kwargs)
+        word = getattr(state_fn, "value", state_fn)
+        asked = ckpt_path in (None, "best") and chosen is not None
+        if asked and (odd := best_of_the_first(self.trainer, chosen)) is not None:
+            tell(watcher, f"Trainer.{word}(ckpt_path={ckpt_path!r})", odd)
         if ckpt_path is not None and chosen is None:
-            word = getattr(state_fn, "value", state_fn)
             options = LoadOptions(
                 because=("there is none to be found, and Lightning goes on without it", "warning")
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,8 +26,8 @@ from .modules import Model, describe_model
 from .optimizers import Optimizer, describe_optimizer, is_optimizer, unwrapped
 from .readiness import readiness
 from .schedulers import describe_scheduler, describe_stateful, is_scheduler, is_stateful, scheduled_options
-from .slots import fill
-from .tensors import dtype_name, memory_of, put, storage_of, to_numpy
+from .slots import Slot, fill
+from .tensors import dtype_name, is_split, memory_of, part_here, put, storage_of, to_numpy
 from .values import plain
 
 __all__ = ["describe", "recognises"]
@@ -68,8 +68,11 @@ class _All:
     bare: dict[str, str] = field(default_factory=dict)  # bare name of a main model's weight -> its name
 
 
-def describe(parts: Mapping[str, Any]) -> LiveCatalog:
+def describe(parts: Mapping[str, Any], *, here: bool = False) -> LiveCatalog:
     """Everything passed as one catalog; models first, then optimizers, then the rest, each in the order given.
+
+    ``here``: of tensors that are split over ranks, this rank's part with its own shape, to be read; else they have the shape
+    of the whole, and no values that one process could read.
 
     Raises :class:`UsageError` for a part of no known kind.
     """
@@ -94,7 +97,7 @@ def describe(parts: Mapping[str, Any]) -> LiveCatalog:
             gc.enable()
     _foreign_schedulers(made, found)
     return LiveCatalog(
-        made.variables,
+        [_here(variable) for variable in made.variables] if here else made.variables,
         framework="torch",
         parts=parts,
         settings=made.settings,
@@ -106,6 +109,23 @@ def describe(parts: Mapping[str, Any]) -> LiveCatalog:
         readiness=lambda gradients: readiness(made.models, made.optimizers, gradients),
         result=lambda: dict(made.plain),
         finish=lambda: _finish(made),
+    )
+
+
+def _here(variable: Variable) -> Variable:
+    """The variable of this rank's part, where a tensor is split over ranks."""
+    read: Any = variable.read
+    tensor = read.args[0] if isinstance(read, partial) and read.func is to_numpy else None
+    slot = getattr(read or variable.write, "__self__", None)
+    if isinstance(slot, Slot):
+        tensor = slot.get()
+        if tensor is None and variable.spec.shape == tuple(slot.param.shape) and is_split(slot.param):
+            return replace(variable, spec=replace(variable.spec, shape=tuple(part_here(slot.param).shape)))
+    if not is_split(tensor):
+        return variable
+    part = part_here(tensor)
+    return Variable(
+        replace(variable.spec, shape=tuple(part.shape)), partial(to_numpy, part), partial(put, part)
     )
 
 

@@ -30,7 +30,9 @@ __all__ = [
     "dtype_name",
     "from_numpy",
     "is_lazy",
+    "is_split",
     "memory_of",
+    "part_here",
     "put",
     "storage_of",
     "to_numpy",
@@ -100,10 +102,12 @@ def to_numpy(tensor: Tensor) -> np.ndarray:
     """The values as a read-only array: zero-copy for plain CPU tensors (strided where they are), a copy
     otherwise.
 
-    Raises :class:`NotStored` for tensors without values (meta device, lazy parameters).
+    Raises :class:`NotStored` for tensors without values (meta device, lazy parameters), and for those of which this
+    process holds a part.
     """
     if is_lazy(tensor):
         raise NotStored("a lazy parameter has no values before the first call of its module")
+    _of_one_process(tensor)
     tensor = tensor.detach()
     if tensor.device.type == "meta":
         raise NotStored("a tensor on the meta device has a shape and no values")
@@ -157,12 +161,40 @@ def from_numpy(array: np.ndarray, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(array.view(f"i{width}" if width > 1 else "u1")).view(dtype)
 
 
+def is_split(tensor: Any) -> bool:
+    """Whether it is a ``DTensor``, of which each rank of a device mesh holds its part."""
+    return type(tensor) not in PLAIN and hasattr(tensor, "device_mesh") and hasattr(tensor, "to_local")
+
+
+def part_here(tensor: Any) -> Any:
+    """Of a tensor that is split over ranks this rank's part, which shares its memory; else the tensor itself."""
+    return tensor.detach().to_local() if is_split(tensor) else tensor
+
+
+def _of_one_process(tensor: Tensor) -> None:
+    """Raise :class:`NotStored` for a ``DTensor`` (FSDP's ``fully_shard``, tensor parallelism): gathering it is a call that all
+    ranks must make together (torch/distributed/tensor/_api.py, ``full_tensor``)."""
+    if not is_split(tensor):
+        return
+    mesh: Any = getattr(tensor, "device_mesh")  # noqa: B009 - a subclass's own
+    raise NotStored(
+        f"a tensor is split over {mesh.size()} ranks (a DTensor), and this process holds its own part only",
+        expected="whole tensors, in one process",
+        found=f"shape {tuple(tensor.shape)}, placed as {', '.join(map(str, getattr(tensor, 'placements', ())))}",
+        remedy="With torch.distributed.checkpoint.state_dict, on all ranks: to save, get_model_state_dict(model, "
+        "options=StateDictOptions(full_state_dict=True, cpu_offload=True)), and save what rank 0 gets; to restore, "
+        "set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True)) with the state dict of the "
+        "file. Or dcp.save and dcp.load, which `holdfast run` watches on each rank.",
+    )
+
+
 def put(tensor: Tensor, array: np.ndarray) -> None:
     """Set all values of a live tensor in place: identity, device, strides and gradients stay.
 
     ``array`` has the tensor's shape and its dtype's carrier; it is not kept. Raises :class:`UsageError` where
     shape or dtype differ.
     """
+    _of_one_process(tensor)
     expected = carrier(dtype_name(tensor.dtype))
     if tuple(array.shape) != tuple(tensor.shape) or array.dtype != expected:
         raise UsageError(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from ..._core.spec import Role, TensorSpec
 from ..._frameworks.events import Call
 from ..._frameworks.live import LiveCatalog, Variable
 from ..._frameworks.torch.owning import living
-from ..._frameworks.torch.tensors import dtype_name, is_lazy, to_numpy
+from ..._frameworks.torch.tensors import dtype_name, is_lazy, is_split, part_here, to_numpy
 from ..._rules.registry import rule_named
 from . import State
 
@@ -38,25 +39,66 @@ __all__ = ["afterwards"]
 _SMALL = 64
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """This rank's part of a tensor that is split over ranks: where it begins on each axis, its shape, the shape of the whole."""
+
+    offsets: tuple[int, ...]
+    sizes: tuple[int, ...]
+    whole: tuple[int, ...]
+
+    def meets(self, at: Sequence[int], sizes: Sequence[int]) -> bool:
+        """Whether a stored piece has elements of it."""
+        return all(max(a, o) < min(a + s, o + n) for a, s, o, n in zip(at, sizes, *self._axes, strict=True))
+
+    def here(self, at: Sequence[int], sizes: Sequence[int]) -> tuple[slice, ...]:
+        """Where in this part a stored piece goes."""
+        return tuple(
+            slice(max(a - o, 0), min(a + s - o, n)) for a, s, o, n in zip(at, sizes, *self._axes, strict=True)
+        )
+
+    def there(self, at: Sequence[int], sizes: Sequence[int]) -> tuple[slice, ...]:
+        """Which elements of a stored piece go there."""
+        return tuple(
+            slice(max(o - a, 0), min(o + n - a, s)) for a, s, o, n in zip(at, sizes, *self._axes, strict=True)
+        )
+
+    @property
+    def _axes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return self.offsets, self.sizes
+
+
 class DcpCatalog(Catalog):
     """The tensors of a folder. While ``asleep`` only single numbers are read."""
 
     format = "torch-dcp"
     asleep = False
 
-    def __init__(self, folder: Path, metadata: Any) -> None:
+    def __init__(self, folder: Path, metadata: Any, asked: Mapping[str, _Asked] | None = None) -> None:
+        """``asked``: of tensors that are split over ranks, this rank's part."""
         self._folder, self._data = folder, metadata.storage_data
         self._tensors = {n: m for n, m in metadata.state_dict_metadata.items() if hasattr(m, "chunks")}
+        self._asked = {
+            n: one for n, one in (asked or {}).items()
+            if n in self._tensors and tuple(self._tensors[n].size) == one.whole
+        }  # fmt: skip
         self.broken: dict[str, str] = {}
         specs = [
-            TensorSpec(name, tuple(m.size), dtype_name(m.properties.dtype), dialect="torch", order=order, role=_role(name))
+            TensorSpec(
+                name, self._asked[name].sizes if name in self._asked else tuple(m.size), dtype_name(m.properties.dtype),
+                dialect="torch", order=order, role=_role(name),
+            )
             for order, (name, m) in enumerate(self._tensors.items())
         ]  # fmt: skip
         super().__init__(specs, files=(str(folder),), attributes={"writer": "torch.distributed.checkpoint"})
 
+    def has_part(self, name: str) -> bool:
+        """Whether this rank's part of it is what is read."""
+        return name in self._asked
+
     def read(self, name: str) -> np.ndarray:
-        """The values, put together from the pieces."""
-        known = self._tensors[name]
+        """The values, put together from the pieces; of a tensor that is split over ranks, this rank's part."""
+        known, asked = self._tensors[name], self._asked.get(name)
         if self.asleep and self[name].nbytes > _SMALL:
             raise NotStored("its values are not looked at yet", tensor=name)
         pieces = [
@@ -66,14 +108,19 @@ class DcpCatalog(Catalog):
         ]
         if not pieces:
             raise NotStored("its pieces are written in another way", tensor=name)
-        if len(pieces) == 1:
+        if len(pieces) == 1 and asked is None:
             return to_numpy(self._piece(name, pieces[0][1]))
-        whole = torch.empty(tuple(known.size), dtype=known.properties.dtype)
+        if asked is None:
+            asked = _Asked((0,) * len(known.size), tuple(known.size), tuple(known.size))
+        lies = {tuple(c.offsets): tuple(c.sizes) for c in known.chunks}
+        found = torch.empty(asked.sizes, dtype=known.properties.dtype)
         for offset, info in pieces:
+            at = tuple(offset or (0,) * len(known.size))
+            if at in lies and not asked.meets(at, lies[at]):
+                continue
             piece = self._piece(name, info)
-            place = tuple(slice(at, at + size) for at, size in zip(offset or (), piece.shape, strict=False))
-            whole[place] = piece
-        return to_numpy(whole)
+            found[asked.here(at, piece.shape)] = piece[asked.there(at, piece.shape)]
+        return to_numpy(found)
 
     def _piece(self, name: str, info: Any) -> torch.Tensor:
         try:
@@ -101,16 +148,35 @@ def afterwards(call: Call) -> State | None:
     if not (folder / ".metadata").is_file():
         return None
     metadata = FileSystemReader(folder).read_metadata()
-    live = {
-        name: value
-        for name, value in _leaves(call.state)
-        if type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided
-    }
-    stored = DcpCatalog(folder, metadata)
+    live: dict[str, torch.Tensor] = {}
+    asked: dict[str, _Asked] = {}
+    unseen: list[str] = []
+    for name, value in _leaves(call.state):
+        part = _part(value)
+        if part is not None:
+            live[name], asked[name] = part_here(value), part
+        elif type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided:
+            live[name] = value
+        else:
+            unseen.append(name)
+    for name in unseen:
+        metadata.state_dict_metadata.pop(name, None)  # neither of the two is looked at
+    stored = DcpCatalog(folder, metadata, asked)
     return State(
-        lambda: stored, {"model": live}, path=call.path, made={"model": live}, given=[call.state], described=_described,
+        lambda: stored, {"model": live}, path=call.path, made={"model": live}, given=[call.state],
+        described=partial(_described, {n: one.whole for n, one in asked.items() if not stored.has_part(n)}),
         after=partial(_after, stored, call.path), loose=_loose(live),
     )  # fmt: skip
+
+
+def _part(value: Any) -> _Asked | None:
+    """What this rank holds of a tensor that is split over ranks (a ``DTensor``), by the protocol that ``dcp`` itself goes by
+    (torch/distributed/tensor/_api.py, ``__create_chunk_list__``); ``None`` for others."""
+    if not is_split(value):
+        return None
+    chunks = value.__create_chunk_list__()
+    assert len(chunks) == 1  # of a DTensor
+    return _Asked(tuple(chunks[0].offsets), tuple(chunks[0].sizes), tuple(value.shape))
 
 
 def _leaves(state: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -136,11 +202,14 @@ def _role(name: str) -> Role:
     )
 
 
-def _described(model: Mapping[str, torch.Tensor]) -> LiveCatalog:
-    """The tensors by their names alone: whose state they are does not matter to what goes by names."""
+def _described(wholes: Mapping[str, tuple[int, ...]], model: Mapping[str, torch.Tensor]) -> LiveCatalog:
+    """The tensors by their names alone: whose state they are does not matter to what goes by names. ``wholes``: shapes of those
+    that are split over ranks, and that the checkpoint has not, or in another shape."""
     variables = [
         Variable(
-            TensorSpec(name, tuple(t.shape), dtype_name(t.dtype), dialect="torch", order=order, role=_role(name)),
+            TensorSpec(
+                name, wholes.get(name, tuple(t.shape)), dtype_name(t.dtype), dialect="torch", order=order, role=_role(name)
+            ),
             partial(to_numpy, t), None,
         )
         for order, (name, t) in enumerate(model.items())
@@ -153,7 +222,7 @@ def _loose(live: Mapping[str, torch.Tensor]) -> str:
     places = {t.data_ptr() for t in live.values() if t.device.type != "meta"}
     found = ""
     for module in living(torch.nn.Module):
-        own = [*module.parameters()] if "_modules" in module.__dict__ else []
+        own = [part_here(p) for p in module.parameters()] if "_modules" in module.__dict__ else []
         if any(not is_lazy(p) and p.device.type != "meta" and p.data_ptr() in places for p in own):
             return ""
         if own and not found:

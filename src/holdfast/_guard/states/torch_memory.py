@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import operator
 import pickle
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from ..._core.errors import NotStored
 from ..._formats.pickles.machine import read_pickle
 from ..._formats.torch.catalog import open_torch
 from ..._formats.torch.read import Bank
+from ..._frameworks.torch.tensors import part_here
 from ..._storage.source import BytesSource
 
 __all__ = ["skeleton", "state_catalog"]
@@ -34,7 +36,7 @@ def state_catalog(state: Any, name: str) -> Catalog:
     held: dict[str, Any] = {}
     with collector_paused():
         file = io.BytesIO()
-        _Pickler(file, held).dump(state)
+        _Pickler(file, held).dump(_here(state))
         data = file.getvalue()
         whole = sum(storage.nbytes() for storage in held.values()) + len(data) + 4096 * (len(held) + 1)
         found = read_pickle(BytesSource(data, name), whole=whole, window=64 << 20)
@@ -47,10 +49,23 @@ def state_catalog(state: Any, name: str) -> Catalog:
 def skeleton(state: Mapping[str, Any]) -> dict[str, Any]:
     """A module's state dict without its values: names, shapes and dtypes, to be kept without holding memory."""
     return {
-        name: torch.empty_like(value, device="meta")
+        name: torch.empty_like(part_here(value), device="meta")
         for name, value in state.items()
         if isinstance(value, torch.Tensor) and not is_lazy(value) and value.layout is torch.strided
     }
+
+
+def _here(value: Any) -> Any:
+    """The same with this rank's parts in place of tensors that are split over ranks; the same object where there are none."""
+    if isinstance(value, torch.Tensor):
+        return part_here(value)
+    if isinstance(value, Mapping):
+        found = {key: _here(inner) for key, inner in value.items()}
+        return value if all(found[key] is inner for key, inner in value.items()) else found
+    if type(value) in (list, tuple):
+        items = [_here(inner) for inner in value]
+        return value if all(map(operator.is_, items, value)) else type(value)(items)
+    return value
 
 
 class _Pickler(pickle.Pickler):

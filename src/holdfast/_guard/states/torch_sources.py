@@ -19,7 +19,8 @@ from ..._compare.content import equal_values
 from ..._core.catalog import Catalog
 from ..._core.errors import HoldfastError
 from ..._core.spec import TensorSpec
-from ..._frameworks.torch.tensors import is_lazy, storage_of, to_numpy
+from ..._frameworks.torch.owning import living
+from ..._frameworks.torch.tensors import is_lazy, is_split, storage_of, to_numpy
 from ..._layouts.opening import open_path
 from .torch_known import own, was_set
 
@@ -51,17 +52,23 @@ def sources_of(
 ) -> Sources:
     """Where the tensors of ``state`` come from, before it is loaded into ``module``. ``filling``: what is not given is to come.
 
-    A state dict that is the module's own memory throughout sets nothing by itself: it is held against the file that was read
-    last, which its values may have come from all the same (``own[name].copy_(...)``).
+    A state dict that is the module's own memory throughout, or a copy of it, sets nothing by itself: it is held against the file
+    that was read last, which its values may have come from all the same (``own[name].copy_(...)``).
     """
     mine = {key: t for key, t in own(module).items() if isinstance(t, torch.Tensor) and not is_lazy(t)}
     tensors = {key: t for key, t in state.items() if isinstance(t, torch.Tensor) and not is_lazy(t)}
     path = origins.of(state)
+    if any(map(is_split, (*mine.values(), *tensors.values()))):
+        return Sources(path)  # torch itself fills the module's own with what it hands out to the ranks
     given = [key for key, t in tensors.items() if origins.file_of(t) is not None]
     if given:
         if len(given) == len(tensors) and (filling or mine.keys() <= tensors.keys()):
             return Sources(path)
-    elif origins.last is not None and _is_memory_of(tensors, mine) and not any(map(was_set, mine.values())):
+    elif (
+        origins.last is not None
+        and not any(map(was_set, mine.values()))
+        and (_is_memory_of(tensors, mine) or _is_copy_of(tensors, mine))
+    ):
         path = origins.last
     else:
         return Sources(path)
@@ -107,6 +114,29 @@ def _is_memory_of(tensors: Mapping[str, torch.Tensor], mine: Mapping[str, torch.
     return bool(tensors) and all(
         key in mine and (t.numel() == 0 or _shares(t, mine[key])) for key, t in tensors.items()
     )
+
+
+def _is_copy_of(tensors: Mapping[str, torch.Tensor], mine: Mapping[str, torch.Tensor]) -> bool:
+    """Whether all of it has the module's own values already, and is no other module's memory (a second network that is kept in
+    step with the first)."""
+    if not tensors or not tensors.keys() <= mine.keys():
+        return False
+    try:
+        same = all(
+            t.shape == mine[key].shape
+            and t.dtype == mine[key].dtype
+            and equal_values(to_numpy(t), to_numpy(mine[key]))
+            for key, t in tensors.items()
+        )
+        if not same or not any(map(_tells, tensors.values())):
+            return False
+    except HoldfastError:  # no values to compare
+        return False
+    places = {storage_of(t) for t in tensors.values()} - {None}
+    others = (
+        t for module in living(torch.nn.Module) for t in module.__dict__.get("_parameters", {}).values()
+    )
+    return not any(storage_of(t) in places for t in others if t is not None and not is_lazy(t))
 
 
 def _shares(tensor: torch.Tensor, live: torch.Tensor) -> bool:

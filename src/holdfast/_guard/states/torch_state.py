@@ -13,7 +13,9 @@ import torch
 from ..._core.catalog import Catalog
 from ..._core.errors import HoldfastError
 from ..._core.words import plural
+from ..._frameworks import LiveCatalog
 from ..._frameworks.events import Call
+from ..._frameworks.torch.live import describe
 from ..._frameworks.torch.owning import holders
 from ..._layouts.opening import open_path
 from ..._rules.registry import told_by
@@ -38,11 +40,16 @@ def state(call: Call, origins: Origins, models: Sequence[Any]) -> State | None:
     if not isinstance(call.state, Mapping):
         return None
     part, thing = next(iter(call.parts.items()))
-    if part == "model":
-        return _of_module(call, thing, origins)
     path = origins.of(call.state)
-    if part == "optimizer":
-        return of_optimizer(call, thing, path, models)
+    if part == "model":
+        found = _of_module(call, thing, origins)
+    elif part == "optimizer":
+        found = of_optimizer(call, thing, path, models)
+    else:
+        found = None
+    if found is not None:
+        found.described = _described
+        return found
     return State(
         partial(state_catalog, {part: call.state}, path or "the state dict"), call.parts, only=part, path=path
     )
@@ -53,6 +60,11 @@ def afterwards(call: Call) -> State | None:
     from .torch_dcp import afterwards as told
 
     return told(call)
+
+
+def _described(**parts: Any) -> LiveCatalog:
+    """The live objects, of tensors that are split over ranks this rank's part: it is the part that a load has set."""
+    return describe(parts, here=True)
 
 
 # -- modules -------------------------------------------------------------------------------------------------------

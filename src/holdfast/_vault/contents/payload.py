@@ -16,10 +16,11 @@ import numpy as np
 
 from ..._compare.optimizers import belongs_to_optimizer
 from ..._core.dtypes import carrier, dtype_of, known
-from ..._core.errors import UsageError
+from ..._core.errors import NotStored, UsageError
 from ..._core.pattern import matches
 from ..._core.plain import pack, texts_of
 from ..._core.spec import OptimizerSpec, TensorSpec
+from ..._core.words import plural
 from ..._frameworks import LiveCatalog
 from ..._frameworks.native import Prepared
 
@@ -83,6 +84,7 @@ def gather(
     Raises :class:`UsageError` naming everything that cannot be saved, or a pattern that covers nothing.
     """
     bad: list[str] = []
+    empty: dict[str, NotStored] = {}
     files: dict[str, list[Item]] = {MODEL: [], OPTIMIZER: []}
     shared: dict[str, list[TensorSpec]] = {}
     for spec in live.values():
@@ -97,7 +99,7 @@ def gather(
             bad.append(why)
             continue
         if variable.read is None:
-            bad.append(f"{name}: it has no value")
+            empty[name] = _why_empty(live, name)
             continue
         group = shared.get(spec.shares or f"{_MEMORY}{name}", [])
         if group and group[0].name != name:
@@ -121,6 +123,13 @@ def gather(
             files[MODEL].append(Item(spec, lambda value=value: value))  # type: ignore[misc]
         else:
             values[name] = pack(value, name, bad)
+    if empty:
+        first = next(iter(empty.values()))
+        raise UsageError(
+            f"{plural(len(empty), 'tensor')} cannot be saved: {first.message}", tensor=first.tensor,
+            found=", ".join([*empty][:8]) + (f" and {len(empty) - 8} more" if len(empty) > 8 else ""),
+            remedy=first.remedy,
+        )  # fmt: skip
     if bad:
         raise UsageError(
             f"{len(bad)} things cannot be saved" if len(bad) > 1 else "one thing cannot be saved",
@@ -154,6 +163,15 @@ def _first_of(live: LiveCatalog, shares: str) -> list[TensorSpec]:
     if name == shares or name not in live or live[name].name != name or live[name].shares is not None:
         return []
     return [live[name]]
+
+
+def _why_empty(live: LiveCatalog, name: str) -> NotStored:
+    """Why a tensor has no values, in the words of what reads it."""
+    try:
+        live.read(name)
+    except NotStored as error:
+        return error
+    return NotStored("it has no value", tensor=name)
 
 
 def _unsavable(spec: TensorSpec) -> str | None:

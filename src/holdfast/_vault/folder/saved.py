@@ -12,7 +12,7 @@ from typing import Any
 from ..._record.annotations import METRICS_FILE, annotations_of
 from ..._record.schema import Record
 
-__all__ = ["DIFF", "METRICS", "SavedStep", "at_time", "numbers_of", "saved_of", "shown_time"]
+__all__ = ["DIFF", "METRICS", "SavedStep", "absent_of", "at_time", "numbers_of", "saved_of", "shown_time"]
 
 METRICS = METRICS_FILE
 DIFF = "code.diff"
@@ -33,7 +33,7 @@ class SavedStep:
     (``bytes``, ``bytes_reused``, ``free_after``, ``peak_rss``). ``digest``: of its record, which no two saves share.
     ``environment``: what it was made with, as its record has it.
     ``dropped``: when retention deleted it, ``why``: ``"keep"`` or ``"full"``; or when a restore set it aside, as ``"damaged"``.
-    ``fault``: why its record cannot be used.
+    ``fault``: why its record cannot be used. ``files``: name and size of each file that its record names.
     """
 
     name: str
@@ -53,6 +53,7 @@ class SavedStep:
     dropped: datetime | None = None
     why: str = ""
     fault: str | None = None
+    files: tuple[tuple[str, int], ...] = field(default=(), repr=False)
 
     @property
     def live(self) -> bool:
@@ -86,7 +87,22 @@ def saved_of(path: str, name: str, step: int, record: Record, variant: str) -> S
         telemetry=_some(record.telemetry, _TELEMETRY),
         digest=record.digest,
         environment=_environment(record),
+        files=tuple((entry.name, entry.size) for entry in record.files),
     )
+
+
+def absent_of(path: str, saved: SavedStep) -> str | None:
+    """Which file of a step is not there, or is not as long as it was saved, by its folder alone; ``None`` where all are."""
+    for name, size in saved.files:
+        try:
+            found = Path(path, name).stat().st_size
+        except FileNotFoundError:
+            return f"{name} is not there"
+        except OSError:
+            continue  # withheld: reading it will tell
+        if found != size:
+            return f"{name} has {found:,} of {size:,} bytes"
+    return None
 
 
 def _environment(record: Record) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from ..._core.modules import ModuleSpec
+from ..._core.modules import FRAMEWORKS, ModuleSpec
 from ..._facts.setting_effects import class_effect, effect_of
 from ..._integrity.architecture import modules_of_record
 from ..._record.canonical import canonical_text, plain
@@ -26,7 +26,6 @@ from ..contents.payload import Payload
 __all__ = ["fit_key", "variant_of_payload", "variant_of_record"]
 
 _OF_THE_MODEL = frozenset({"weight", "buffer"})
-_FRAMEWORKS = frozenset({"torch", "keras", "tensorflow", "tf_keras", "flax", "jax", "equinox"})
 _KERAS = frozenset({"keras", "tensorflow", "tf_keras"})
 _NUMBER = re.compile(r"_\d+(?=/|$)")
 _SHORT = 8
@@ -79,7 +78,7 @@ def _uncounted(path: str, dialect: str) -> str:
 def _functions(modules: Iterable[ModuleSpec]) -> Iterable[list[Any]]:
     """Of each module its path, its class and what of its settings changes what it computes."""
     for module in modules:
-        own = module.package not in _FRAMEWORKS
+        own = module.package not in FRAMEWORKS
         if not own and class_effect(module.class_name) != "inference":
             continue  # dropout and the like
         config = plain(dict(module.config))

@@ -19,7 +19,7 @@ from ..._render.plain import plain
 from ..folder.listing import Checkpoint
 from ..folder.names import DAMAGED, MANIFEST, PARTIAL, parse_step
 from ..folder.past import chain, gaps_of, history_of, metric_history
-from ..folder.saved import SavedStep, shown_time
+from ..folder.saved import SavedStep, absent_of, shown_time
 from ..operating.scrub import LastCheck, last_checked
 from ..vault import Vault
 
@@ -28,15 +28,25 @@ __all__ = ["Run", "history_document", "is_step", "look_at_run", "row_document"]
 
 class Run:
     """A vault's folder, looked at once: ``checkpoints`` that lie there, ``rows`` of all that ever did, ``line`` the newest
-    one's, ``checked`` what scrubs said."""
+    one's, ``checked`` what scrubs said, ``absent`` which file of a checkpoint is not there whole."""
 
     def __init__(self, path: str, names: Sequence[str], checkpoints: list[Checkpoint]) -> None:
         self.path, self.names, self.checkpoints = path, names, checkpoints
+        self.absent = {c.name: text for c in checkpoints if (text := _absent(c)) is not None}
         self.checked = last_checked(path, checkpoints)
         self.rows = history_of(path, checkpoints)
-        self.newest = next((row for row in reversed(self.rows) if row.live and row.fault is None), None)
+        usable = [row for row in self.rows if row.live and row.fault is None]
+        whole = [row for row in usable if row.name not in self.absent]
+        self.newest = next(reversed(whole or usable), None)
         self.line = chain(self.rows, self.newest) if self.newest is not None else []
         self.metrics = metric_history(self.rows, self.newest) if self.newest is not None else MetricHistory()
+
+
+def _absent(checkpoint: Checkpoint) -> str | None:
+    """Which file that its record names is not there whole."""
+    if checkpoint.fault is not None or checkpoint.saved is None:
+        return None
+    return absent_of(checkpoint.path, checkpoint.saved)
 
 
 def look_at_run(path: str | os.PathLike[str]) -> Run:
@@ -64,7 +74,13 @@ def history_document(run: Run) -> dict[str, Any]:
     """All checkpoints of a run, live and dropped, with what each measured and cost, and each metric along the newest line."""
     by_name = {c.name: c for c in run.checkpoints}
     rows = [
-        row_document(place, row, by_name.get(row.name) if row.live else None, run.checked.get(row.name))
+        row_document(
+            place,
+            row,
+            by_name.get(row.name) if row.live else None,
+            run.checked.get(row.name),
+            run.absent.get(row.name),
+        )
         for place, row in enumerate(run.rows)
     ]
     document: dict[str, Any] = {
@@ -95,10 +111,14 @@ def _places(rows: Sequence[SavedStep], line: Iterable[SavedStep]) -> list[int]:
 
 
 def row_document(
-    place: int, row: SavedStep, checkpoint: Checkpoint | None, check: LastCheck | None
+    place: int,
+    row: SavedStep,
+    checkpoint: Checkpoint | None,
+    check: LastCheck | None,
+    absent: str | None = None,
 ) -> dict[str, Any]:
     """One step as every document has it; ``place`` in the order of saving, from 0. ``checkpoint``: where it lies there;
-    ``check``: its last verification."""
+    ``check``: its last verification; ``absent``: which of its files is not there whole."""
     reused = row.telemetry.get("bytes_reused")
     return {
         "name": row.name,
@@ -115,7 +135,7 @@ def row_document(
         "bytes_reused": None if reused is None else int(reused),
         "timings": dict(row.timings),
         "pinned": bool(checkpoint is not None and checkpoint.pinned),
-        "fault": checkpoint.fault if checkpoint is not None else row.fault,
+        "fault": checkpoint.fault or absent if checkpoint is not None else row.fault,
         "note": checkpoint.note if checkpoint is not None else None,
         "last_verified": told_check(check) if row.live else None,
         "dropped": None if row.live else shown_time(row.dropped),

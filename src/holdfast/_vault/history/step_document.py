@@ -54,7 +54,7 @@ def step_document(run: Run, step: SavedStep, *, code: bool = False) -> dict[str,
         "schema_version": SCHEMA_VERSION,
         "command": "history",
         "path": run.path,
-        "step": row_document(place, step, checkpoint, run.checked.get(step.name)),
+        "step": row_document(place, step, checkpoint, run.checked.get(step.name), run.absent.get(step.name)),
         "metrics": _metrics(step),
         "line": [row.name for row in chain(run.rows, step)] if step.fault is None else [],
         "continued_by": [

@@ -196,7 +196,10 @@ def _ask_the_medium(folder: str) -> None:
     """Let the cache go of a step's clean pages (man 2 posix_fadvise, ``POSIX_FADV_DONTNEED``)."""
     if not hasattr(os, "posix_fadvise"):
         return
-    for entry in Path(folder).iterdir():
+    entries: list[Path] = []
+    with suppress(OSError):  # what we may not look into, reading will tell
+        entries = list(Path(folder).iterdir())
+    for entry in entries:
         with suppress(OSError):
             handle = os.open(entry, os.O_RDONLY | os.O_NONBLOCK)
             try:

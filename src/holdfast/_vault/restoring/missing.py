@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..._core.fault import Fault
+from ..._record.environment_changes import flattened
 from ..._record.schema import Record
 from ..._record.stateful import Captured
 
@@ -28,6 +29,7 @@ _POSITIONS = (
     "data",
 )
 _STEPS = ("step", "global_step", "iteration", "iterations")
+_SHOWN = 5
 _NO_PARTS = frozenset({"model", "optimizer"})
 
 
@@ -46,6 +48,7 @@ def missing(
         found += _position(saved, wanted, extra)
         found += _left_out(record, saved, wanted, frozenset(passed))
         found += _steps(record, extra)
+        found += _configured(record, wanted.config)
         how = (getattr(record, "resume", None) or {}).get("accumulating")
         if how:
             text = (
@@ -131,6 +134,32 @@ def _steps(record: Record | None, extra: Mapping[str, Any]) -> Iterable[Fault]:
         if isinstance(value, int) and not isinstance(value, bool) and abs(value - step) == 1:
             text = f"it was saved as step {step}, and extra says {word} {value}"
             yield Fault("step-disagrees", text, seen=step, expected=value)
+
+
+def _configured(record: Record | None, config: Any) -> Iterable[Fault]:
+    """What the run was configured with, and is now. That it resumes is no difference of its own."""
+    then = (getattr(record, "environment", None) or {}).get("config")
+    if not isinstance(then, Mapping) or not isinstance(config, Mapping):
+        return
+    was, now = flattened(then), flattened(config)
+    changed = [
+        name
+        for name in dict.fromkeys((*was, *now))
+        if was.get(name) != now.get(name) and "resume" not in name.lower()
+    ]
+    if changed:
+        shown = "; ".join(f"{name} {_was_and_is(name, was, now)}" for name in changed[:_SHOWN])
+        more = f"; and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        yield Fault(
+            "other-configuration", f"the run is configured otherwise than the checkpoint's was: {shown}{more}",
+            seen={name: now.get(name) for name in changed}, expected={name: was.get(name) for name in changed},
+        )  # fmt: skip
+
+
+def _was_and_is(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if name not in was:
+        return f"was not there and is {now[name]!r}"
+    return f"was {was[name]!r} and is {now[name]!r}" if name in now else f"was {was[name]!r} and is gone"
 
 
 def _at(fault: Fault, path: str) -> Fault:

@@ -34,19 +34,21 @@ class Wanted:
 
     ``given``: the objects. ``asked``: (part, name) of those that this very call was given, and not an earlier
     :meth:`Vault.record`. ``resume``: training goes on, so that what is missing is worth telling. ``rank``: of how many.
+    ``config``: what this run is configured with, where it said so.
     """
 
     given: Given = field(default_factory=Given)
     asked: frozenset[tuple[str, str]] = frozenset()
     resume: bool = False
     rank: int = 0
+    config: Any = None
 
     @classmethod
-    def of(cls, passed: Given, always: Given, resume: bool, rank: int) -> Wanted:
+    def of(cls, passed: Given, always: Given, resume: bool, rank: int, config: Any = None) -> Wanted:
         """From the arguments of a restore and what every save was told to capture; data of that only where training goes on."""
         more = always if resume else Given(preprocess=always.preprocess)
         asked = frozenset((part, name) for part, things in passed.parts().items() for name in things)
-        return cls(passed.over(more), asked, resume, rank)
+        return cls(passed.over(more), asked, resume, rank, config)
 
     def begin(self, path: str) -> Putting:
         """Read what the step at ``path`` holds. Raises :class:`UsageError` with everything that stands against putting it back

@@ -210,9 +210,11 @@ class Background:
             taken.ask()
             self._writer.write(handle, taken.held, taken.modules, taken.sections)
         except BaseException as error:  # noqa: BLE001 - raised at the caller, now or at its next call
+            LOG.error("the save of step %s failed: %s", handle.step, error)
+            if isinstance(error, SaveFailed) and handle.path is None:  # it may be raised at a later call
+                error.message = f"the save of step {handle.step} failed: {error.message}"
             handle.error = error
             self._failed = handle
-            LOG.error("the save of step %s failed: %s", handle.step, error)
             meter.failed(error)
         finally:
             meter.close()

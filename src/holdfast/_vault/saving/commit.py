@@ -61,11 +61,12 @@ def commit(
     check: Callable[[], None] = lambda: None,
     reuse: Callable[[str, str], Written | None] = lambda partial, file: None,
     group: Coordinator = Coordinator(),  # noqa: B008 - it has no state
+    heard: Callable[[Sequence[Part]], None] = lambda _: None,
 ) -> Record:
     """Write a step and make it visible; gives its record.
 
     ``group``: who saves together. Every rank writes its own tensors, rank 0 all the rest; no rank's failure leaves
-    anything visible, and it is raised on every rank.
+    anything visible, and it is raised on every rank. ``heard`` is called with what each rank has.
 
     ``sections``: further sections of the record (``lineage``, ``metrics`` ...); one that is a function is made when all
     tensors are written. ``check`` is called once all tensors
@@ -85,6 +86,8 @@ def commit(
             sink.make_folder(partial)
     try:
         with group.phase("writing"):
+            if not group.leads:
+                sink.await_folder(partial)
             native = write_native(sink, partial, payload, tell) if group.leads else []
             written = _write_files(sink, partial, payload.files, reuse, group, tell)
             _as_proved(payload, written)
@@ -93,7 +96,9 @@ def commit(
         times["hash"] = sum(file.seconds.get("hash", 0.0) for file in written.values())
         times["fsync"] = sum(file.seconds.get("fsync", 0.0) for file in written.values())
         times["retries"] = sink.retries - tried
-        parts = group.gather(_part(payload, written, leads=group.leads))
+        metrics = (sections or {}).get("metrics") or {}
+        parts = group.gather(_part(payload, written, metrics, leads=group.leads))
+        heard(parts)
         part = merged(parts)
         merge_states(payload, parts[1:])
         record: Record | None = None
@@ -209,7 +214,9 @@ def _objects(item: Item) -> np.ndarray:
     return np.asarray(item.read()).astype(object)
 
 
-def _part(payload: Payload, written: Mapping[str, Written], *, leads: bool) -> Part:
+def _part(
+    payload: Payload, written: Mapping[str, Written], metrics: Mapping[str, float | str], *, leads: bool
+) -> Part:
     tensors = []
     for file, items in payload.files.items():
         for item in items:
@@ -221,8 +228,8 @@ def _part(payload: Payload, written: Mapping[str, Written], *, leads: bool) -> P
         tensors += [_tensor(spec, (), digest) for spec in (item.spec, *item.others)]
     files = tuple(w.record for w in written.values())
     if leads:
-        return Part(files, tuple(tensors))
-    return Part(files, tuple(tensors), payload.attributes.get(STATES, {}), documents_of(payload))
+        return Part(files, tuple(tensors), metrics=metrics)
+    return Part(files, tuple(tensors), payload.attributes.get(STATES, {}), documents_of(payload), metrics)
 
 
 def _record(

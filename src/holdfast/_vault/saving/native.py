@@ -12,12 +12,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from blake3 import blake3
 
 from ..._core.errors import HoldfastError, SaveFailed, UsageError
 from ..._frameworks import LiveCatalog
 from ..._frameworks.native import KINDS, Prepared, Stream, prepare
-from ..._integrity.digest import LEAF, file_digest, region_digest
+from ..._integrity.digest import LEAF, Hashes, LeafHashes, file_digest, region_digest
 from ..._record.schema import FileRecord, RegionRecord
 from ..._storage.sink import Sink
 from ..contents.payload import Payload
@@ -129,8 +128,8 @@ class _Hashed:
 
     def __init__(self, write: Callable[[memoryview], None], tell: Callable[[int], None]) -> None:
         self._write, self._tell = write, tell
-        self._leaves: list[str] = []
-        self._hasher, self._filled = blake3(), 0
+        self._leaves: list[Hashes] = []
+        self._hasher, self._filled = LeafHashes(), 0
         self.size = 0
 
     def write(self, data: memoryview) -> None:
@@ -146,13 +145,13 @@ class _Hashed:
                 self._close_leaf()
 
     def _close_leaf(self) -> None:
-        self._leaves.append(self._hasher.hexdigest())
-        self._hasher, self._filled = blake3(), 0
+        self._leaves.append(self._hasher.hashes())
+        self._hasher, self._filled = LeafHashes(), 0
 
     def record(self, name: str) -> FileRecord:
         """The file as it was written."""
         if self._filled:
             self._close_leaf()
-        rows = (RegionRecord(0, self.size, "file", tuple(self._leaves)),) if self.size else ()
+        rows = (RegionRecord.of(0, self.size, "file", self._leaves),) if self.size else ()
         sums = [(row.length, region_digest(row.length, row.leaves)) for row in rows]
         return FileRecord(name, self.size, file_digest(self.size, sums), rows)

@@ -17,9 +17,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-from blake3 import blake3
 
-from ..._integrity.digest import LEAF
+from ..._integrity.digest import LEAF, Hashes, LeafHashes
 from ..._integrity.workers import Shared, Task, run_all
 from ..._storage.direct import aligned_memory
 from ..._storage.placed import PlacedFile
@@ -49,9 +48,9 @@ class Leaf(NamedTuple):
 
 
 class Hashed(NamedTuple):
-    """Of one file: the digests of the leaves of each run, and the seconds that all threads together spent on hashing."""
+    """Of one file: what was hashed of the leaves of each run, and the seconds that all threads together spent on it."""
 
-    leaves: list[list[str]]
+    leaves: list[list[Hashes]]
     seconds: float
 
 
@@ -104,7 +103,7 @@ def _spread(works: Sequence[_Work]) -> Iterator[Task]:
 
 
 class _Work:
-    """What the threads share: the bytes of the runs as long as they are needed, and the digests that are done."""
+    """What the threads share: the bytes of the runs as long as they are needed, and the leaves that are done."""
 
     def __init__(self, file: PlacedFile, runs: Sequence[Run], shared: Shared) -> None:
         self.file, self.runs, self.shared = file, runs, shared
@@ -113,7 +112,7 @@ class _Work:
             for number, run in enumerate(runs)
             for at in range(0, run.length, LEAF)
         ]
-        self.digests = [""] * len(self.leaves)
+        self.done: list[Hashes | None] = [None] * len(self.leaves)
         self.seconds = 0.0
         self.busy = 0
         self._values: list[np.ndarray | None] = [None] * len(runs)
@@ -138,9 +137,10 @@ class _Work:
 
     def hashed(self) -> Hashed:
         """What all tasks together have hashed."""
-        found: list[list[str]] = [[] for _ in self.runs]
-        for leaf, digest in zip(self.leaves, self.digests, strict=True):
-            found[leaf.run].append(digest)
+        found: list[list[Hashes]] = [[] for _ in self.runs]
+        for leaf, done in zip(self.leaves, self.done, strict=True):
+            assert done is not None
+            found[leaf.run].append(done)
         return Hashed(found, self.seconds)
 
     def values(self, number: int) -> np.ndarray:
@@ -183,7 +183,7 @@ class _Pieces(_Work):
             leaf = self.leaves[number]
             inner = leaf.offset - self.runs[leaf.run].offset
             data = self.values(leaf.run)[inner : inner + leaf.length].data
-            hasher = blake3()
+            hasher = LeafHashes()
             for at in range(0, leaf.length, _CACHED):
                 piece = data[at : at + _CACHED]
                 begin = perf_counter()
@@ -191,7 +191,7 @@ class _Pieces(_Work):
                 hashing += perf_counter() - begin
                 self.file.write_at(piece, leaf.offset + at)
                 self.shared.tell(len(piece))
-            self.digests[number] = hasher.hexdigest()
+            self.done[number] = hasher.hashes()
             del data, piece
             self.used(leaf.run, leaf.length)
         self.spent(hashing)
@@ -214,7 +214,7 @@ class _Blocks(_Work):
         super().__init__(file, runs, shared)
         self._size = self.leaves[-1].offset + self.leaves[-1].length
         self._free: list[memoryview] = []
-        self._handed: dict[int, blake3] = {}  # block -> the hasher of the leaf that goes on in the next one
+        self._handed: dict[int, LeafHashes] = {}  # block -> what hashes the leaf that goes on in the next
         self._change = threading.Condition()
 
     def tasks(self) -> Iterator[Task]:
@@ -241,7 +241,7 @@ class _Blocks(_Work):
             leaf = self.leaves[part.number]
             values = self.values(leaf.run)
             shift = start - self.runs[leaf.run].offset
-            hasher = blake3() if start + part.start == leaf.offset else None
+            hasher = LeafHashes() if start + part.start == leaf.offset else None
             for at in range(part.start, part.stop, _CACHED):
                 end = min(at + _CACHED, part.stop)
                 np.copyto(memory[at:end], values[shift + at : shift + end])
@@ -275,17 +275,17 @@ class _Blocks(_Work):
         except IndexError:
             return aligned_memory(self.file.piece)
 
-    def _pass_on(self, block: int, part: _Part, hasher: blake3) -> None:
+    def _pass_on(self, block: int, part: _Part, hasher: LeafHashes) -> None:
         """A leaf that ends here is done; one that does not is the next block's."""
         leaf = self.leaves[part.number]
         if block * self.file.piece + part.stop == leaf.offset + leaf.length:
-            self.digests[part.number] = hasher.hexdigest()
+            self.done[part.number] = hasher.hashes()
             return
         with self._change:
             self._handed[block] = hasher
             self._change.notify_all()
 
-    def _taken_over(self, block: int) -> blake3:
+    def _taken_over(self, block: int) -> LeafHashes:
         """The hasher that an earlier block hands on. Tasks are begun in order, so that one is at work or done."""
         with self._change:
             while block not in self._handed:

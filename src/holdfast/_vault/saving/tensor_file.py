@@ -104,14 +104,17 @@ def _written(
     name: str, items: Sequence[Item], runs: Sequence[Run], hashed: Hashed, forcing: float
 ) -> Written:
     leaves = hashed.leaves
-    sums = [(run.length, region_digest(run.length, found)) for run, found in zip(runs, leaves, strict=True)]
+    sums = [
+        (run.length, region_digest(run.length, (leaf.digest for leaf in found)))
+        for run, found in zip(runs, leaves, strict=True)
+    ]
     places: dict[str, tuple[StoredRecord, str]] = {}
     for item, run, (_, digest) in zip(items, runs[1:], sums[1:], strict=True):
         place = StoredRecord(name, run.offset, run.length)
         for spec in (item.spec, *item.others):
             places[spec.name] = (place, digest)
     rows = tuple(
-        RegionRecord(run.offset, run.length, "tensor" if number else "header", tuple(found))
+        RegionRecord.of(run.offset, run.length, "tensor" if number else "header", found)
         for number, (run, found) in enumerate(zip(runs, leaves, strict=True))
         if run.length
     )

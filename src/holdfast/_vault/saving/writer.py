@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import secrets
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..._storage.lock import Lock
 from ..._storage.save_errors import save_failed
 from ..._storage.sink import Sink
 from ..contents.payload import Payload
-from ..coordinator import Coordinator
+from ..coordinator import Coordinator, Part
 from ..events import Dropped, Event
 from ..folder.keep import Keep, Kept, dropped
 from ..folder.listing import Checkpoint, newest_of, now
@@ -54,7 +55,7 @@ class Writer:
         self.lineage: str | None = None
         self._sink = sink
         self._steps = steps
-        self._looked_for_by = False
+        self._looked_for_by = self._told_unreduced = False
         self.prune = False
         self.emit: Callable[[Event], None] = lambda _: None
         self.listened = False
@@ -128,7 +129,9 @@ class Writer:
         if not self.group.leads:
             name = self.group.share(StepName(handle.step))
             tell = handle._meter.tell if handle._meter is not None else lambda _: None
-            commit(self._sink, name, payload, timings=handle._timings, group=self.group, tell=tell)
+            commit(
+                self._sink, name, payload, sections=sections, timings=handle._timings, group=self.group, tell=tell
+            )  # fmt: skip
             handle.path = str(Path(self.path, str(name)))
             return
         known = self._steps.all()
@@ -168,6 +171,7 @@ class Writer:
             reuse=plan.reuse,
             group=self.group,
             tell=meter.tell if meter is not None else lambda _: None,
+            heard=lambda parts: self._tell_unreduced(handle.step, parts),
         )
         self.incremental.committed(str(name), record)
         handle.path = str(Path(self.path, str(name)))
@@ -259,6 +263,24 @@ class Writer:
             self.keep.best, by, ", ".join(sorted(set().union(*named))),
         )  # fmt: skip
 
+    def _tell_unreduced(self, step: int, parts: Sequence[Part]) -> None:
+        """Say once that the best are to stay by a number that each rank has for itself."""
+        by = self.keep.by
+        if by is None or not self.keep.best or self._told_unreduced:
+            return
+        values = {rank: part.metrics[by] for rank, part in enumerate(parts) if by in part.metrics}
+        first = values.get(0)
+        other = next(
+            (rank for rank, value in values.items() if first is not None and _apart(value, first)), None
+        )
+        if other is None:
+            return
+        self._told_unreduced = True
+        LOG.warning(
+            "step %s: %s is %s on rank 0 and %s on rank %s: it was not reduced over the ranks, and rank 0's is recorded",
+            step, by, first, values[other], other,
+        )  # fmt: skip
+
     def _drop(self, name: str, why: str = "keep") -> bool:
         """Delete a step, unless somebody reads it; what it measured is noted first."""
         gone = partial_name(0)
@@ -301,3 +323,10 @@ class Writer:
                     self._sink.remove_tree(name)
                 except SaveFailed as error:
                     LOG.warning("an unfinished save stays where it is: %s", error)
+
+
+def _apart(a: float | str, b: float | str) -> bool:
+    """Whether two ranks' numbers differ by more than the order of a sum explains."""
+    if isinstance(a, str) or isinstance(b, str):
+        return a != b
+    return not math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12)

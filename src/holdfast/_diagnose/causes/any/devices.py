@@ -146,13 +146,16 @@ ENTRIES = (
             "expected device",
             "a tensor was not cuda",
             "expected all tensors on same device",
+            "received an invalid combination of arguments",
         ),
         r"Expected object of (?:type|backend|device type) (?P<a>[\w.]+) but (?:found|got) (?:type|backend"
         r"|device type)? ?(?P<b>[\w.]+)"
         r"|expected type (?P<a2>torch\.[\w.]+) but got (?P<b2>torch\.[\w.]+)"
         r"|expected backend (?P<a3>\w+) and dtype \w+ but got backend (?P<b3>\w+)"
         r"|expected device (?P<a4>[\w:]+) but got device (?P<b4>[\w:]+)"
-        r"|A tensor was not cuda|expected all tensors on same device",
+        r"|A tensor was not cuda|expected all tensors on same device"
+        r"|received an invalid combination of arguments - got \([^()]{0,200}?(?P<a5>torch\.cuda\.\w+Tensor)\)"
+        r".{0,200}?\((?P<b5>torch\.(?!cuda)\w+Tensor) other",
         why=(
             "tensors lie on {a} and {b}; after a restore that is optimizer state (or a part of the model) that "
             "was loaded elsewhere"

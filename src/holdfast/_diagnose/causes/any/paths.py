@@ -64,7 +64,7 @@ ENTRIES = (
         r"(?:No such file or directory|The system cannot find[^:']*):? ?'(?P<path>[^'\n]{2,300})'"
         r"|(?:No such file or directory|The system cannot find[^:']*):? (?P<path2>\S{2,300})"
         r"|FileNotFoundError: (?!\[)(?:.{0,60}?: )?(?P<path3>\S{3,200})|(?P<path4>[\w./\\\-]+\.(?:pt|pth|ckpt|h5|keras"
-        r"|bin|safetensors|npz|index)\S*) (?:does not exist|not found)|No such file or directory",
+        r"|bin|safetensors|npz|index)\S*) (?:does not exist|not found\b(?!:))|No such file or directory",
         why="there is nothing at that path ({path})",
         remedy=(
             "Check spelling, working folder and step number; `ls` the folder. The file may have been removed by "
@@ -75,6 +75,20 @@ ENTRIES = (
         weight=0.72,
         test="path",
         example="FileNotFoundError: [Errno 2] No such file or directory: 'runs/model_best.pth'",
+    ),
+    Entry(
+        "none-there",
+        "not-found",
+        ("found in", "found at", "found under", "there is no "),
+        r"\bno (?:[\w-]+ ){0,3}(?:models?|weights|checkpoints?|ckpts?)(?: files?)? (?:were |was )?found (?:in|at|under) "
+        r"(?P<path>(?![%{])[^\s'\"]{2,300})"
+        r"|there is no (?P<path2>[^\s'\"]{1,300}\.(?:pt|pth|ckpt|h5|hdf5|keras|safetensors|npz|bin))\b",
+        why="no checkpoint lies there ({path}): it was not downloaded, or was put under another name or folder",
+        remedy="`ls` the folder that the program names, and get the file there; `holdfast FOLDER` says what lies in it.",
+        also=("incomplete-save", "format-mismatch"),
+        weight=0.82,
+        test="path",
+        example="Exception: No encoder models found in encoder/saved_models",
     ),
     Entry(
         "is-a-directory",
@@ -161,7 +175,8 @@ ENTRIES = (
         r"|were )?found(?: in)?(?: output directory)?|no new checkpoint|missing checkpoint|no checkpoints? found(?: (?:in|at"
         r"|for))?"
         r"|no steps found in|could not find (?:a )?checkpoint"
-        r"|checkpoint (?:at )?(?:(?!\bkey\b)[^\n]){0,80}not found(?!: key\b| in (?:the |your )?(?:graph|model|checkpoint)))"
+        r"|checkpoint (?:at )?(?:(?!\bkey\b)[^\n]){0,80}not found"
+        r"(?!: (?:key|tensor name)\b| in (?:the |your )?(?:graph|model|checkpoint)))"
         r"(?:[: ]+\(?'?(?P<path>(?!in\b)[^\s')]+))?",
         why="nothing there is a whole checkpoint of the kind that is looked for ({path})",
         remedy="`holdfast FOLDER` says what is there, whether it is whole, and what is missing.",

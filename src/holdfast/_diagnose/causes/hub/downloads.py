@@ -195,8 +195,9 @@ ENTRIES = (
         ),
         r"Consistency check failed|(?:sha-?\d*|md5|checksum|hash|digest)(?:sum)? ?(?:mismatch"
         r"|(?:checksum )?does not(?! match: stored)|validation failed|error)"
-        r"|IncompleteRead\((?P<got>\d+) bytes read, (?P<want>\d+) more|file (?:is|has been) corrupted"
-        r"|(?:corrupt checkpoint|checkpoint(?: file)? is corrupt)",
+        r"|IncompleteRead\((?P<got>\d+) bytes read, (?P<want>\d+) more|(?<!your checkpoint )file (?:is|has been) corrupted"
+        # PyTorch's reader of archives ends its own message with "a high likelihood that your checkpoint file is corrupted"
+        r"|(?:corrupt checkpoint|(?<!likelihood that your )checkpoint(?: file)? is corrupt)",
         why="what was downloaded or copied is not what its checksum (or size) says",
         remedy=_AGAIN,
         where=loading_or_alone,

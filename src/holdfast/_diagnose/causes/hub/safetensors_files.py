@@ -77,7 +77,7 @@ ENTRIES = (
             "deserializing header:",
             "safetensor",
         ),
-        r"(?:deserializing header: ?|Safetensor\w*\()(?P<what>[\w ]+)|HeaderTooLarge|HeaderTooSmall"
+        r"(?:deserializing header: ?|Safetensor\w*\()(?P<what>\w+(?: \w+)*)|HeaderTooLarge|HeaderTooSmall"
         r"|InvalidHeader(?!Error)\w*|MetadataIncompleteBuffer",
         why=(
             "the header of the safetensors file makes no sense ({what}): it is truncated, half downloaded, a Git-LFS "

@@ -231,7 +231,7 @@ ENTRIES = (
         r"Item \"?(?P<item>\w+)\"? was not found in the checkpoint|Structure mismatch: Target path (?P<item2>\S+) not found"
         r"|not found in origin tree|Missing \d+ keys in structure path",
         why="the checkpoint has no `{item}`",
-        remedy="`holdfast inspect PATH` lists the items and their trees; restore those that are there.",
+        remedy="The folders in the step are its items (`ls STEP`); restore those that are there.",
         weigh=ranked(("missing-tensor", 0.76), ("not-found", 0.6), ("version-mismatch", 0.55)),
         test="names",
         example='KeyError: Item "opt" was not found in the checkpoint. Available items: [params]',
@@ -286,8 +286,8 @@ ENTRIES = (
         r"|Exception)\b.{0,2000}?(?:orbax|tensorstore|ocdbt)",
         why="Orbax fails in a way that has no known wording: its interface and layout differ between versions",
         remedy=(
-            "Restore without a target, and compare with what is stored (`holdfast inspect PATH`); or the version "
-            "that saved."
+            "Restore without a target, and compare with what is stored (`ocp.PyTreeCheckpointer().metadata(FOLDER)`); or take "
+            "the version that saved."
         ),
         weigh=ranked(("version-mismatch", 0.48), ("topology", 0.46), ("missing-tensor", 0.45)),
         example='  File "orbax/checkpoint/handler.py", line 4, in restore\nIndexError: tuple index',

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from ...knowledge import Entry, ranked
 
-_ASK = "`holdfast inspect PATH` tells what is stored, and how it is nested."
+_ASK = (
+    "`ocp.PyTreeCheckpointer().metadata(FOLDER).item_metadata.tree` tells what is stored, and how it is nested (of a "
+    "manager's step, FOLDER is `3/default`)."
+)
 
 ENTRIES = (
     Entry(

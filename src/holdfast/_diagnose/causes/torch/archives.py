@@ -167,7 +167,7 @@ ENTRIES = (
             "the archive has no end: the file is truncated (half downloaded, killed while it was written) or was "
             "changed by a transfer"
         ),
-        remedy=AGAIN,
+        remedy=AGAIN + " If it was written here, use the checkpoint before it.",
         confirm="The size of the file against that of its source.",
         also=("incomplete-save", "format-mismatch"),
         weight=0.9,

@@ -187,8 +187,10 @@ ENTRIES = (
             "doesn't match the broadcast shape",
             "inconsistent tensor size",
             "size mismatch, got",
+            "must match the existing size",
         ),
         r"size of tensor a \((?P<a>\d+)\) must match the size of tensor b \((?P<b>\d+)\)|sizes do not match"
+        r"|expanded size of the tensor \((?P<a2>\d+)\) must match the existing size \((?P<b2>\d+)\)"
         r"|doesn't match the broadcast shape|inconsistent tensor size|size mismatch, got",
         why=(
             "the optimizer's restored state and its gradients have other sizes ({a}, {b}): the parameters are in "
