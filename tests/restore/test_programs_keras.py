@@ -483,3 +483,44 @@ def test_a_table_that_holds_something_is_left_over(tmp_path: Path) -> None:
     tf.train.Checkpoint(model=model).write(str(tmp_path / "ck"))
     found = [f for f in holdfast.check(str(tmp_path / "ck"), model=model).findings if f.code == "T202"]
     assert found and all(f.severity == "error" for f in found)
+
+
+def averaged_net(use_ema: bool) -> tuple[Any, Any]:
+    model = keras.Sequential(
+        [keras.layers.Input((4,)), keras.layers.Dense(3, name="a"), keras.layers.Dense(2, name="b")]
+    )
+    optimizer = keras.optimizers.Adam(1e-2, use_ema=use_ema)
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def test_averages_that_the_optimizer_keeps_come_out_of_a_bundle_with_it(tmp_path: Path) -> None:
+    """They are the optimizer's, and no model of their own beside the one that is restored."""
+    model, optimizer = averaged_net(True)
+    model.compile(optimizer, "mse")
+    model.fit(np.ones((8, 4)), np.ones((8, 2)), verbose=0)
+    path = tf.train.Checkpoint(model=model, optimizer=optimizer).write(str(tmp_path / "ck"))
+    fresh, other = averaged_net(True)
+    outcome = holdfast.restore(path, model=fresh, optimizer=other)
+    assert outcome.total == len(outcome.restored) and not outcome.kept
+    for mine, theirs in zip(optimizer.variables, other.variables, strict=True):
+        assert np.array_equal(np.asarray(mine), np.asarray(theirs)), mine.path
+    raw, plain = averaged_net(False)
+    with pytest.raises(holdfast.RestoreRefused) as refused:
+        holdfast.restore(path, model=raw, optimizer=plain)
+    assert "T202" in {f.code for f in refused.value.findings}, "the averages would be lost"
+
+
+def test_an_optimizer_that_will_keep_nothing_is_known_before_it_is_built(tmp_path: Path) -> None:
+    def made(momentum: float) -> tuple[Any, Any]:
+        model, _ = averaged_net(False)
+        return model, keras.optimizers.SGD(1e-2, momentum=momentum)
+
+    model, optimizer = made(0.9)
+    optimizer.build(model.trainable_variables)
+    path = tf.train.Checkpoint(model=model, optimizer=optimizer).write(str(tmp_path / "ck"))
+    fresh, other = made(0.0)
+    with pytest.raises(holdfast.RestoreRefused) as refused:
+        holdfast.restore(path, model=fresh, optimizer=other)
+    codes = {f.code for f in refused.value.findings}
+    assert "O204" in codes and "O310" not in codes

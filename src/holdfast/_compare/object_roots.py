@@ -37,11 +37,12 @@ def root_of(stored: Catalog, live: Catalog) -> str | None:
 
 
 def beside_root(stored: Catalog, root: str) -> Mapping[str, str]:
-    """The file's weights that no way from that attribute leads to -> the attribute that one does from."""
+    """The file's weights that no way from that attribute leads to -> the attribute that one does from. Averages that an
+    optimizer keeps (Keras's ``use_ema``) are the optimizer's, and beside nothing."""
     optimizers = {o.name for o in stored.optimizers}
     found = {}
     for spec in stored.values():
-        if spec.role in ("weight", "buffer", "average"):
+        if spec.role in ("weight", "buffer", "average") and spec.optimizer is None:
             roots = [way.partition("/")[0] for way in _ways(spec)]
             others = [other for other in roots if other not in optimizers]
             if root not in roots and others:

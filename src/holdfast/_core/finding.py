@@ -16,6 +16,7 @@ __all__ = [
     "Finding",
     "CheckpointReport",
     "Report",
+    "Told",
     "severity_rank",
 ]
 
@@ -76,8 +77,17 @@ class Finding:
     related: tuple[Finding, ...] = ()
 
 
+class Told:
+    """Shows itself in a notebook as ``print`` does."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+
 @dataclass(frozen=True, slots=True)
-class CheckpointReport:
+class CheckpointReport(Told):
     """What was found of one checkpoint.
 
     ``path`` is what was examined, ``resolved`` how the typed path was understood. ``loads`` and ``lost`` are names of
@@ -106,9 +116,16 @@ class CheckpointReport:
         """The gravest severity among the findings, or ``None``."""
         return min((f.severity for f in self.findings), key=severity_rank, default=None)
 
+    def __str__(self) -> str:
+        lines = [f"{self.path} ({self.format or 'no known format'}): {self.verdict}, {self.proof}"]
+        for found in sorted(self.findings, key=lambda f: severity_rank(f.severity)):
+            lines.append(f"  {found.severity} {found.code}: {found.message}")
+            lines += [f"    {found.remedy}"] if found.remedy else []
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Told):
     """Several checkpoints examined in one command; reads like the first one where there is only one."""
 
     checkpoints: tuple[CheckpointReport, ...]
@@ -134,3 +151,6 @@ class Report:
     def worst(self) -> Severity | None:
         """The gravest severity among all findings, or ``None`` where there are none."""
         return min((f.severity for f in self.findings), key=severity_rank, default=None)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.checkpoints)) or "nothing was examined"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .._core.finding import Told
 from .knowledge import Guess
 
 __all__ = ["Diagnosis", "DiagnosedCause"]
@@ -46,7 +47,7 @@ class DiagnosedCause:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Told):
     """What failed and why.
 
     ``is_checkpoint_failure``: whether the text says so; ``causes``, best first (of a message by itself, which does not

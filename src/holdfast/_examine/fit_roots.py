@@ -48,7 +48,11 @@ def not_built(found: Fit, made: list[Finding]) -> list[Finding]:
 def optimizer_not_built(found: Fit, made: list[Finding]) -> list[Finding]:
     """An optimizer that has made no state, of a class of which nobody knows before what it will make: what the checkpoint
     has for it would be left over."""
-    unmade = {o.name: o for o in found.live.optimizers if o.attributes.get("built") is False and not o.slots}
+    unmade = {
+        o.name: o
+        for o in found.live.optimizers
+        if o.attributes.get("built") is False and not o.slots and not o.attributes.get("foreseen")
+    }
     errors = [
         f
         for f in made

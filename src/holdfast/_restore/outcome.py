@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .._core.finding import Finding, Proof
+from .._core.finding import Finding, Proof, Told
 from .._core.plan import Plan
 from .._core.words import plural
 from .._record.metric_history import MetricHistory
@@ -18,7 +18,7 @@ __all__ = ["Outcome"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Told):
     """The outcome of :func:`holdfast.restore`.
 
     Attributes

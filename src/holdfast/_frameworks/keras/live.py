@@ -26,7 +26,7 @@ from .names import Named, named
 from .objects import Holder, holders, not_built
 from .optimizers import OwnVariable, initial_of, inner_of, optimizer_spec, own_variables, settings
 from .readiness import duplicates, mark, readiness
-from .virtual import virtual_variables
+from .virtual import foreseen, virtual_variables
 
 __all__ = ["Held", "describe", "recognises"]
 
@@ -294,7 +294,8 @@ class _Description:
             owned = [v.own for v in virtual if v.own.owner is not None]
             weights = self._weights_of(part)
         slots = tuple(dict.fromkeys(own.slot for own in owned if own.role == "slot" and own.slot))
-        more = {} if optimizer.built else {"built": False}
+        known = foreseen(optimizer, self._weights_of(part))
+        more = {} if optimizer.built else {"built": False, "foreseen": known}
         return optimizer_spec(
             optimizer, self._spec_name(part), tuple(self._name(w) for w in weights), slots, **more
         )

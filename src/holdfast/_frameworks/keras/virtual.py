@@ -16,7 +16,7 @@ from ..._facts.optimizers import slot_blocks
 from . import values
 from .optimizers import OwnVariable, inner_of, own_variables
 
-__all__ = ["Virtual", "build_unforeseen", "virtual_variables"]
+__all__ = ["Virtual", "build_unforeseen", "foreseen", "virtual_variables"]
 
 
 class Virtual:
@@ -88,6 +88,13 @@ def virtual_variables(optimizer: Any, weights: list[Any]) -> list[Virtual]:
             own = OwnVariable(None, role, word, weight, start + index, f"{scope}/{flat}_{word}")  # type: ignore[arg-type]
         found.append(Virtual(own, shape, dtype, _writer(optimizer, weights, word, weight)))
     return found
+
+
+def foreseen(optimizer: Any, weights: list[Any]) -> bool:
+    """Whether it is known before what the optimizer will make for these weights: nothing at all, for SGD without momentum."""
+    inner = inner_of(optimizer)
+    name = type(inner).__name__
+    return bool(weights) and name not in _UNEVEN and bool(slot_blocks(name, "keras-3", inner.get_config()))
 
 
 def build_unforeseen(optimizer: Any, weights: list[Any]) -> None:
