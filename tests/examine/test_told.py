@@ -30,7 +30,9 @@ def test_a_report_is_told_in_words(tmp_path: Path) -> None:
     live = {"w": np.zeros((4, 2), np.float32), "b": np.zeros(4, np.float32)}
     report = holdfast.check(path, model=live)
     lines = str(report).splitlines()
-    assert lines[0].startswith(f"{path} (safetensors): ")
+    assert lines[0].startswith(f"{path} (safetensors): does not fit, file sound")
+    assert ": fits, file sound" in str(holdfast.check(path, model={"w": np.zeros((3, 2), np.float32)}))
+    assert str(holdfast.examine(path)).startswith(f"{path} (safetensors): sound")
     errors = [f for f in report.findings if f.severity == "error"]
     assert errors and lines[1] == f"  error {errors[0].code}: {errors[0].message}"
     assert all(f.message in str(report) for f in report.findings)

@@ -117,7 +117,9 @@ class CheckpointReport(Told):
         return min((f.severity for f in self.findings), key=severity_rank, default=None)
 
     def __str__(self) -> str:
-        lines = [f"{self.path} ({self.format or 'no known format'}): {self.verdict}, {self.proof}"]
+        fits = self.attributes.get("fits")  # of a check; else only the file was looked at
+        told = "" if fits is None else "fits, file " if fits else "does not fit, file "
+        lines = [f"{self.path} ({self.format or 'no known format'}): {told}{self.verdict}, {self.proof}"]
         for found in sorted(self.findings, key=lambda f: severity_rank(f.severity)):
             lines.append(f"  {found.severity} {found.code}: {found.message}")
             lines += [f"    {found.remedy}"] if found.remedy else []
