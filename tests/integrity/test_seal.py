@@ -18,6 +18,7 @@ from holdfast._integrity.digest import LEAF, digest_array
 from holdfast._integrity.seal import find_seal, write_seal
 from holdfast._layouts.target import Target
 from holdfast._record.schema import SUMMED_FROM
+from integrity import making
 from integrity.making import MAKERS, arrays, target_of
 from shared import needs_shared, truth_of, zoo_cases
 
@@ -70,6 +71,38 @@ def test_one_content_has_one_tensor_digest_across_formats(tmp_path: Path) -> Non
         sealed(target)
         found.append({t.name: t.digest for t in find_seal(target).record.tensors})
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize("name", ["safetensors", "torch-zip", "npz", "npz-deflated", "tf-bundle"])
+def test_it_says_which_tensors_are_finite(name: str, mapped: bool, tmp_path: Path, monkeypatch) -> None:
+    """Where the stored bytes are the values; of deflated ones nothing is said."""
+    if name not in MAKERS:
+        pytest.skip("its framework is not installed")
+    values = {
+        "encoder.weight": np.ones(
+            (300, 1001), np.float32
+        ),  # more than a window, and no whole number of pages
+        "encoder.bias": np.array([1, 2, -np.inf] * 99, np.float32),
+        "head.weight": np.array([3, np.nan] * 5, np.float16),
+        "steps": np.array(17, np.int64),
+    }
+    monkeypatch.setattr(making, "arrays", lambda: values)
+    if not mapped:
+        monkeypatch.setattr("holdfast._integrity.digest._WORTH_MAPPING", 1 << 60)
+    target = target_of(MAKERS[name](tmp_path))
+    sealed(target)
+    found = {t.name.rpartition("/")[2].replace("_", "."): t.finite for t in find_seal(target).record.tensors}
+    expected = dict.fromkeys(values) | (
+        {}
+        if name == "npz-deflated"
+        else {"encoder.weight": True, "encoder.bias": False, "head.weight": False}
+    )
+    names = {known: next(n for n in found if n.endswith(known)) for known in values}
+    assert {known: found[n] for known, n in names.items()} == expected
+    if name == "torch-zip":
+        assert found["tied"] is True
+        assert found["turned"] is None  # its values lie in another order
 
 
 def test_an_equal_seal_is_left_alone_and_another_is_not_replaced(target: Target) -> None:

@@ -100,6 +100,38 @@ def test_values_are_exact(name, way, sealed, check_first, warmth, tmp_path):
     assert done.faults == []
 
 
+@pytest.mark.parametrize("sealed", [False, True, "older"], ids=["bare", "sealed", "older-seal"])
+@pytest.mark.parametrize("way", ["memory", "write"])
+def test_what_is_not_finite_is_told(way, sealed, warmth, tmp_path):
+    from safetensors.numpy import save_file
+
+    values = {
+        "fine": np.ones(LEAF // 4 + 77, np.float32),
+        "late": np.ones(LEAF // 4 + 77, np.float32),
+        "small": np.array([np.inf], np.float16),
+        "ids": np.arange(5),
+    }
+    values["late"][-1] = np.nan
+    save_file(values, tmp_path / "m.safetensors")
+    done = bring_and_compare(tmp_path / "m.safetensors", way, sealed=sealed)
+    assert sorted(done.nonfinite) == ["late", "small"]
+
+
+@pytest.mark.parametrize("sealed", [False, True, "older"], ids=["bare", "sealed", "older-seal"])
+def test_what_a_seal_found_finite_is_not_looked_at_again(sealed, warmth, tmp_path, monkeypatch):
+    """Its checksum says that these are the same values."""
+    path = MAKERS["safetensors"](tmp_path)
+    with opened(path, sealed=sealed):
+        pass
+    monkeypatch.setattr(
+        reading, "finite_test", lambda dtype: (lambda piece: False) if dtype[0] == "f" else None
+    )
+    done = bring_and_compare(path, "memory", sealed=False)
+    assert sorted(done.nonfinite) == (
+        [] if sealed is True else ["encoder.bias", "encoder.weight", "head.weight"]
+    )
+
+
 @pytest.mark.parametrize("name", WITH_TENSORFLOW)
 @pytest.mark.parametrize("sealed", [False, True], ids=["bare", "sealed"])
 def test_values_are_exact_of_tensorflow(name, sealed, tmp_path):

@@ -38,7 +38,7 @@ always compares digests.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -48,6 +48,7 @@ from xxhash import xxh3_128
 from .._core.errors import NotStored
 from .._storage import Source
 from .._storage.mapped import mapped
+from .finite import Test
 
 __all__ = [
     "LEAF",
@@ -71,6 +72,8 @@ _FILE = "holdfast file v1"
 _WORTH_MAPPING = 1 << 17
 _CACHED = 512 << 10
 """Bytes that are hashed at once where two hashers take them: the second finds them in the processor's cache."""
+_VALUE = 16
+"""Bytes of the largest value (complex128): what is cut at multiples of it is cut between values."""
 _U64 = struct.Struct("<Q")
 
 
@@ -95,28 +98,34 @@ def file_digest(size: int, regions: Iterable[tuple[int, str]]) -> str:
 
 
 class Hashes(NamedTuple):
-    """What is known of a leaf's bytes: its digest and its checksum."""
+    """What is known of a leaf's bytes: its digest, its checksum, and, where that was asked, whether its values are finite."""
 
     digest: str
     checksum: str
+    finite: bool | None = None
 
 
 class LeafHashes:
-    """Digest and checksum of one leaf, from its bytes in pieces of any size."""
+    """Digest and checksum of one leaf, from its bytes in pieces of any size; with ``test``
+    (:func:`holdfast._integrity.finite.finite_test`) of whole values, also whether all are finite."""
 
-    __slots__ = ("_digest", "_sum")
+    __slots__ = ("_digest", "_finite", "_sum", "_test")
 
-    def __init__(self) -> None:
+    def __init__(self, test: Test | None = None) -> None:
         self._digest, self._sum = blake3(), xxh3_128()
+        self._test = test
+        self._finite = None if test is None else True
 
     def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         self._digest.update(data)
         self._sum.update(data)
+        if self._finite and self._test is not None:
+            self._finite = self._test(memoryview(data))
 
     def hashes(self) -> Hashes:
-        """Both, of all bytes so far."""
-        return Hashes(self._digest.hexdigest(), self._sum.hexdigest())
+        """All, of the bytes so far."""
+        return Hashes(self._digest.hexdigest(), self._sum.hexdigest(), self._finite)
 
 
 class LeafHasher:
@@ -207,17 +216,18 @@ def checksum_array(array: np.ndarray) -> str:
 def hash_leaves(source: Source, leaves: Sequence[tuple[int, int]], window: memoryview) -> list[str]:
     """Digests of leaves ``(offset, length)`` that follow each other without a gap.
 
-    Hashed in place where the file can be mapped safely, else read through ``window`` (about 1 MiB: what was
-    read is hashed while it lies in the processor's cache). Raises :class:`Truncated`.
+    Hashed in place where the file can be mapped safely, else read through ``window`` (at least 32 bytes, about 1 MiB: what
+    was read is hashed while it lies in the processor's cache). Raises :class:`Truncated`.
     """
-    return [hasher.hexdigest() for hasher in _hashed(source, leaves, window, blake3)]
+    return [hasher.hexdigest() for hasher in _hashed(source, leaves, window, (blake3() for _ in leaves))]
 
 
 def hash_and_sum_leaves(
-    source: Source, leaves: Sequence[tuple[int, int]], window: memoryview
+    source: Source, leaves: Sequence[tuple[int, int]], window: memoryview, tests: Iterable[Test | None]
 ) -> list[Hashes]:
-    """Digests and checksums of leaves, as :func:`hash_leaves` reads them."""
-    return [sums.hashes() for sums in _hashed(source, leaves, window, LeafHashes)]
+    """Digests and checksums of leaves, as :func:`hash_leaves` reads them; ``tests``: for each, what tells whether its values are
+    finite."""
+    return [sums.hashes() for sums in _hashed(source, leaves, window, map(LeafHashes, tests))]
 
 
 class _Taking(Protocol):
@@ -228,28 +238,28 @@ _H = TypeVar("_H", bound=_Taking)
 
 
 def _hashed(
-    source: Source, leaves: Sequence[tuple[int, int]], window: memoryview, made: Callable[[], _H]
+    source: Source, leaves: Sequence[tuple[int, int]], window: memoryview, hashers: Iterable[_H]
 ) -> Iterator[_H]:
-    """A hasher for each leaf that has taken its bytes."""
+    """The hasher of each leaf, once it has taken its bytes: in pieces of whole values, counted from the leaf's start."""
     first, end = leaves[0][0], leaves[-1][0] + leaves[-1][1]
     if end - first >= _WORTH_MAPPING:
         with mapped(source, first, end - first) as view:
             if view is not None:
-                for at, length in leaves:
-                    whole, last = made(), at - first + length
+                for (at, length), whole in zip(leaves, hashers, strict=True):
+                    last = at - first + length
                     for start in range(at - first, last, _CACHED):
                         whole.update(view[start : min(start + _CACHED, last)])
                     yield whole
                 return
     start = stop = first  # the range of the file that the window holds
-    for offset, length in leaves:
+    for (offset, length), whole in zip(leaves, hashers, strict=True):
         at, last = offset, offset + length
-        whole = made()
         while at < last:
-            if at >= stop:
-                start, stop = at, min(end, at + len(window))
+            until = last if last <= stop else stop - (stop - offset) % _VALUE
+            if until <= at:
+                start, stop = at, min(end, at + len(window) // _VALUE * _VALUE)
                 source.readinto(start, window[: stop - start])
-            part = window[at - start : min(last, stop) - start]
-            at += len(part)
-            whole.update(part)
+                continue
+            whole.update(window[at - start : until - start])
+            at = until
         yield whole

@@ -34,6 +34,7 @@ from .digest import (
     region_digest,
 )
 from .files import Names
+from .finite import Test, finite_test
 from .regions import Region, leaves_of, partition, units
 from .workers import Shared, default_jobs, run_all, unit_bytes
 
@@ -56,8 +57,10 @@ def make_record(
     sources = {name: target.store.open(name) for name in names.of_store}
     try:
         plans = {name: partition(sources[name].size, names.runs_in(name)) for name in sources}
-        files = _digest_files(sources, plans, leaf_bytes, default_jobs() if jobs is None else jobs, shared)
-        tensors = _digest_tensors(catalog, names, sources, files, leaf_bytes, shared)
+        files, finite = _digest_files(
+            sources, plans, catalog, leaf_bytes, default_jobs() if jobs is None else jobs, shared
+        )
+        tensors = _digest_tensors(catalog, names, sources, files, finite, leaf_bytes, shared)
     finally:
         for source in sources.values():
             source.close()
@@ -78,8 +81,14 @@ def make_record(
 
 
 def _digest_files(
-    sources: dict[str, Source], plans: dict[str, list[Region]], leaf_bytes: int, jobs: int, shared: Shared
-) -> dict[str, FileRecord]:
+    sources: dict[str, Source],
+    plans: dict[str, list[Region]],
+    catalog: Catalog,
+    leaf_bytes: int,
+    jobs: int,
+    shared: Shared,
+) -> tuple[dict[str, FileRecord], dict[str, bool]]:
+    """What the files are, and of tensors whose bytes are one region whether all values are finite."""
     known: dict[tuple[str, int], Hashes] = {}
     unit = unit_bytes(sum(source.size for source in sources.values()), jobs, leaf_bytes)
 
@@ -88,11 +97,23 @@ def _digest_files(
             leaves = (
                 leaf for region in regions for leaf in leaves_of(region.offset, region.length, leaf_bytes)
             )
+            tests = {
+                at: test
+                for region in regions
+                if (test := _test_of(region, catalog)) is not None
+                for at, _ in leaves_of(region.offset, region.length, leaf_bytes)
+            }
             for group in units(leaves, unit):
 
-                def task(window: memoryview, name: str = name, group: list[tuple[int, int]] = group) -> None:
+                def task(
+                    window: memoryview,
+                    name: str = name,
+                    group: list[tuple[int, int]] = group,
+                    tests: dict[int, Test] = tests,
+                ) -> None:
+                    asked = [tests.get(offset) for offset, _ in group]
                     for (offset, length), leaf in zip(
-                        group, hash_and_sum_leaves(sources[name], group, window), strict=True
+                        group, hash_and_sum_leaves(sources[name], group, window, asked), strict=True
                     ):
                         known[name, offset] = leaf
                         shared.tell(length)
@@ -100,7 +121,7 @@ def _digest_files(
                 yield task
 
     run_all(tasks(), jobs, shared)
-    found = {}
+    found, finite = {}, {}
     for name, regions in plans.items():
         rows, sums = [], []
         for region in regions:
@@ -108,8 +129,19 @@ def _digest_files(
             row = RegionRecord.of(region.offset, region.length, region.kind, leaves)
             rows.append(row)
             sums.append((region.length, region_digest(region.length, row.leaves)))
+            if all(leaf.finite is not None for leaf in leaves):
+                finite |= dict.fromkeys(region.tensors, all(leaf.finite for leaf in leaves))
         found[name] = FileRecord(name, sources[name].size, file_digest(sources[name].size, sums), tuple(rows))
-    return found
+    return found, finite
+
+
+def _test_of(region: Region, catalog: Catalog) -> Test | None:
+    """What tells whether the values of a region are finite, where it is the plain values of one tensor (or of tied ones)."""
+    kinds = {(catalog[name].dtype, catalog[name].nbytes) for name in region.tensors}
+    if len(kinds) != 1:
+        return None
+    ((dtype, nbytes),) = kinds
+    return finite_test(dtype) if region.length == nbytes else None
 
 
 def _digest_tensors(
@@ -117,6 +149,7 @@ def _digest_tensors(
     names: Names,
     sources: dict[str, Source],
     files: dict[str, FileRecord],
+    finite: dict[str, bool],
     leaf_bytes: int,
     shared: Shared,
 ) -> tuple[TensorRecord, ...]:
@@ -125,7 +158,7 @@ def _digest_tensors(
     skipped = excess(catalog.values())  # their files' bytes are sealed all the same
     for spec in catalog.values():
         runs = names.runs_of(spec.name)
-        digest = None
+        digest = all_finite = None
         if spec.name not in skipped and len(runs) == 1 and names.is_plain(spec.name):
             file, offset, length = runs[0]
             row = regions.get((file, offset))
@@ -135,6 +168,7 @@ def _digest_tensors(
                 and _reads_as_stored(catalog, spec.name, sources[file], offset, length)
             ):
                 digest = region_digest(length, row.leaves)
+                all_finite = finite.get(spec.name)
         if digest is None and spec.name not in skipped:
             try:
                 digest = digest_pieces(catalog.pieces(spec.name), leaf_bytes)
@@ -149,6 +183,7 @@ def _digest_tensors(
                 shape=tuple(int(n) for n in spec.shape),
                 nbytes=spec.nbytes,
                 digest=digest,
+                finite=all_finite,
                 role=spec.role,
                 owner=spec.owner,
                 stored=tuple(StoredRecord(*place) for place in names.places_of(spec.name)),

@@ -18,7 +18,8 @@ end as well. Field by field (also on the docs page):
                     than 4 KiB, of which digests are made as fast, and in older records).
 ``tensors``         every tensor: ``name``, ``key``, ``dtype``, ``shape``, ``role``, ``nbytes``, ``digest``
                     (of the canonical bytes; ``null`` where no bytes are stored), ``stored``: rows of
-                    ``file``, ``offset``, ``length``: where its bytes lie, compressed or not. Records of our own
+                    ``file``, ``offset``, ``length``: where its bytes lie, compressed or not; ``finite``, whether no value
+                    is NaN or infinite, where that was looked at. Records of our own
                     saves also have ``slot``, ``optimizer``, ``trainable``, ``shares``, ``layout``, ``dialect`` and
                     ``aliases``, as :class:`TensorSpec` has them.
 ``optimizers``      summary: name, class, step, slots, hyperparameters of each group; ``owners`` of a group is their
@@ -94,11 +95,13 @@ class RegionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     checksums: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, offset: int, length: int, kind: str, leaves: Iterable[tuple[str, str]]) -> RegionRecord:
-        """From ``(digest, checksum)`` of its leaves."""
+    def of(
+        cls, offset: int, length: int, kind: str, leaves: Iterable[tuple[str, str, object]]
+    ) -> RegionRecord:
+        """From ``(digest, checksum, ...)`` of its leaves."""
         leaves = list(leaves)
-        checksums = tuple(checksum for _, checksum in leaves) if length >= SUMMED_FROM else ()
-        return cls(offset, length, kind, tuple(digest for digest, _ in leaves), checksums)
+        checksums = tuple(leaf[1] for leaf in leaves) if length >= SUMMED_FROM else ()
+        return cls(offset, length, kind, tuple(leaf[0] for leaf in leaves), checksums)
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -127,6 +130,7 @@ class TensorRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     shape: tuple[int, ...]
     nbytes: int
     digest: str | None
+    finite: bool | None = None
     role: str = "weight"
     owner: str | None = None
     stored: tuple[StoredRecord, ...] = ()

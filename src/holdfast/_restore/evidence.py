@@ -75,6 +75,16 @@ class Evidence:
             return None
         return sealed.digest
 
+    def _sealed_finite(self, run: Run) -> bool:
+        """Whether the seal says of this run's values, in these bytes, that all are finite."""
+        sealed = self._tensors.get(run.tensor)
+        return (
+            sealed is not None
+            and sealed.finite is True
+            and sealed.dtype == self._catalog[run.tensor].dtype
+            and [(s.offset, s.length) for s in sealed.stored] == [(run.offset, run.length)]
+        )
+
     def settle(self, runs: Sequence[Run], decoded: Sequence[str], *, dry: bool) -> set[str]:
         """Test what comes first, and give every run its claims; the names in ``decoded`` that evidence covers.
 
@@ -169,7 +179,8 @@ class Evidence:
             row = entry.regions[at]
             if row.length == run.length:
                 sums = row.checksums or None
-                return Claims(sums, None if sums else row.leaves, proved=True), []
+                finite = self._sealed_finite(run)
+                return Claims(sums, None if sums else row.leaves, proved=True, finite=finite), []
         leaves = self._leaves_over(name, run.offset, run.length, leaf_bytes)
         inner = tuple(
             (leaf.offset - run.offset, leaf.length, leaf.digest)

@@ -22,13 +22,13 @@ from .._core.finding import Proof
 from .._frameworks.live import Variable, _no_memory
 from .._integrity.digest import LeafHasher, canonical_bytes, checksum_array, digest_array
 from .._integrity.files import Names
+from .._integrity.finite import finite_test
 from .._integrity.places import stored_run
 from .._integrity.seal import Seal
 from .._integrity.workers import Shared, default_jobs
 from .._layouts.target import Target
 from .._storage import Source
 from .evidence import Evidence
-from .finite import finite_test
 from .routes import as_bytes, fits, let_go, same_dtype, same_file
 from .runs import Claims, Run
 from .scratch import Scratch, aligned

@@ -31,7 +31,7 @@ class Claims(NamedTuple):
 
     ``checksums``: of its leaves of 4 MiB; ``leaves``: their digests, where there are no checksums. ``inner``: ``(start,
     length, digest)`` of stretches that are cut otherwise. ``crcs``: ``(kind, value)`` of the whole run. ``proved``: whether
-    all of its bytes are covered.
+    all of its bytes are covered. ``finite``: all values were found finite when these bytes were sealed.
     """
 
     checksums: tuple[str, ...] | None = None
@@ -39,6 +39,7 @@ class Claims(NamedTuple):
     inner: tuple[tuple[int, int, str], ...] = ()
     crcs: tuple[tuple[str, int], ...] = ()
     proved: bool = False
+    finite: bool = False
 
 
 class Run:
@@ -48,7 +49,7 @@ class Run:
     tensor's own, or memory that is lent when its turn comes (``direct`` tells which): ``scratch``, or the framework's,
     which ``commit()`` makes the live value. ``summed`` asks for checksums though no claim does: ``found`` are those of
     the leaves as read, ``checksum()`` that of the whole. ``finite`` tells of a piece whether all its values are, and
-    ``nonfinite`` is set where they were not.
+    ``nonfinite`` is set where they were not; nothing is asked where the claims tell already.
     """
 
     __slots__ = (
@@ -186,6 +187,7 @@ class Part(NamedTuple):
         sums = [0] * len(functions)
         checksum = xxh3_128() if run.summed or run.claims.checksums is not None else None
         digest = blake3() if run.claims.leaves is not None else None
+        finite = None if run.claims.finite else run.finite
         for start in range(at, end, _PIECE):
             size = min(_PIECE, end - start)
             if place is None:
@@ -198,7 +200,7 @@ class Part(NamedTuple):
             for hasher in (checksum, digest):
                 if hasher is not None:
                     hasher.update(piece)
-            if run.finite is not None and not run.nonfinite and not run.finite(piece):
+            if finite is not None and not run.nonfinite and not finite(piece):
                 run.nonfinite = True
             for n, function in enumerate(functions):
                 sums[n] = function(piece, sums[n])

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from holdfast._restore.finite import finite_test
+from holdfast._integrity.finite import finite_test
 
 KINDS = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": ml_dtypes.bfloat16}
 
