@@ -121,7 +121,8 @@ def _digest_files(
                 yield task
 
     run_all(tasks(), jobs, shared)
-    found, finite = {}, {}
+    found: dict[str, FileRecord] = {}
+    finite: dict[str, bool] = {}
     for name, regions in plans.items():
         rows, sums = [], []
         for region in regions:
