@@ -62,13 +62,13 @@ class Caged:
         )
 
 
-def cage(paths: Iterable[str | os.PathLike[str]], *, apart: bool = False) -> list[Caged]:
+def cage(paths: Iterable[str | os.PathLike[str]], *, apart: Iterable[str] = ()) -> list[Caged]:
     """Take each path through the public functions (:data:`WAYS`) in a child of its own, and tell how it ended.
 
-    ``apart``: a child for each function too, so that none grows into the memory that another has left; the size is
-    then that of the whole folder around the path, which must hold nothing else.
+    ``apart``: only these functions, and a child for each, so that none grows into the memory that another has left; the size
+    is then that of the whole folder around the path, which must hold nothing else.
     """
-    turns = [(os.path.abspath(path), way) for path in paths for way in (WAYS if apart else ["all"])]
+    turns = [(os.path.abspath(path), way) for path in paths for way in (list(apart) or ["all"])]
     found = []
     for path, way in turns:
         job = json.dumps({"path": path, "way": way, "folder": os.getcwd()})
