@@ -104,7 +104,7 @@ def test_pt_126_a_save_that_hangs_is_named_and_the_next_one_goes_on(tmp_path: Pa
     with Vault(tmp_path) as vault:
         vault.save(0, model=state(0), blocking=True)
     sink = FaultySink(tmp_path, at=1, kinds={"fsync"}, action="hang")
-    vault = Vault(tmp_path, sink=sink, deadline=0.5)
+    vault = Vault(tmp_path, sink=sink, deadline=2)
     handle = vault.save(1, model=state(1))
     with pytest.raises(SaveFailed, match="saving hangs: fsync has not returned") as failed:
         handle.wait()

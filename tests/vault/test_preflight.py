@@ -97,7 +97,7 @@ def test_a_trial_that_hangs_is_named_within_the_deadline(
 
     waiting, real = threading.Event(), preflight.probe
     monkeypatch.setattr(preflight, "probe", lambda *given: waiting.wait(20) and real(*given))
-    with Vault(tmp_path, deadline=0.2) as vault:
+    with Vault(tmp_path, deadline=1) as vault:
         with pytest.raises(SaveFailed, match="saving hangs: preflight"):
             vault.save(1, model=state(1))
         waiting.set()

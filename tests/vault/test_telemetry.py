@@ -206,7 +206,7 @@ def test_a_save_that_hung_too_long_is_told_once_and_never_as_committed(tmp_path:
     events: list[Any] = []
     (tmp_path / "vault.json").write_text("{}")
     sink = FaultySink(tmp_path, at=1, action="hang", kinds={"fsync"})
-    with Vault(tmp_path, deadline=0.2, on_event=events.append, sink=sink) as vault:
+    with Vault(tmp_path, deadline=2, on_event=events.append, sink=sink) as vault:
         with pytest.raises(SaveFailed, match="saving hangs: fsync"):
             vault.save(1, model=state(1)).wait(20)
         assert sum(isinstance(e, Failed) for e in events) == 1
