@@ -236,7 +236,7 @@ def check(
         return report
     from ._restore.fitted import with_preprocessing
 
-    return with_preprocessing(report, path, preprocess)
+    return with_preprocessing(report, path, preprocess, model)
 
 
 def restore(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import holdfast
@@ -146,6 +147,86 @@ def test_a_changed_setting_is_seen_between_two_files(
     settings.pop("strides", None) if kind == "MaxPooling2D" else None  # follows pool_size
     assert (found.code, found.evidence["class"], list(settings)) == ("T218", kind, [key])
     assert found.evidence["effect"] == effect
+
+
+def _told(a: Any, b: Any, folder: Path) -> list[tuple[str, list[str]]]:
+    """Severity and settings of what differs between a file and a live model."""
+    model = [keras.Sequential([keras.Input((3,), dtype=a.dtype), layer]) for layer in (a, b)]
+    model[0].save(folder / "a.keras")
+    delta = holdfast.compare(folder / "a.keras", model[1], depth="header")
+    found = [d.evidence for d in delta.differences if d.code == "T218"]
+    return [(one["severity"], list(one["settings"])) for one in found]
+
+
+_MANY = [float(n) for n in range(400)]
+PREPROCESSING = [
+    (lambda salt: L.Hashing(7, salt=salt, dtype="int64"), 1, 2, ["salt"]),
+    (lambda bins: L.Hashing(bins, dtype="int64"), 7, 8, ["num_bins"]),
+    (lambda tokens: L.CategoryEncoding(tokens, dtype="int64"), 7, 8, ["num_tokens"]),
+    (
+        lambda mode: L.CategoryEncoding(7, output_mode=mode, dtype="int64"),
+        "count",
+        "multi_hot",
+        ["output_mode"],
+    ),
+    (lambda bins: L.Discretization(bins), [0.0, 1.0], [0.0, 2.0], ["bin_boundaries"]),
+    (lambda bins: L.Discretization(bins), _MANY, [*_MANY[:-1], 999.0], ["bin_boundaries"]),
+    (
+        lambda count: L.IntegerLookup(vocabulary=[5, 6], num_oov_indices=count, dtype="int64"),
+        1,
+        2,
+        ["num_oov_indices"],
+    ),
+    (
+        lambda mode: L.IntegerLookup(vocabulary=[5, 6], output_mode=mode, dtype="int64"),
+        "count",
+        "multi_hot",
+        ["output_mode"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("layer", "was", "other", "keys"), PREPROCESSING)
+def test_settings_that_turn_inputs_into_others(
+    layer: Any, was: Any, other: Any, keys: list[str], tmp_path: Path
+) -> None:
+    assert _told(layer(was), layer(other), tmp_path) == [("error", keys)]
+    assert _told(layer(was), layer(was), tmp_path) == []
+
+
+def test_bins_that_are_adapted(tmp_path: Path) -> None:
+    def adapted(scale: float | None) -> Any:
+        layer = L.Discretization(num_bins=4, name="bins")
+        if scale is not None:
+            layer.adapt(np.linspace(-scale, scale, 99, dtype="float32"))
+        return layer
+
+    assert _told(adapted(1.0), adapted(1.0), tmp_path) == []
+    assert _told(adapted(1.0), adapted(3.0), tmp_path) == [("error", ["bin_boundaries"])]
+
+
+@keras.saving.register_keras_serializable(package="shop")
+class Nameless(L.Layer):
+    """A user's layer whose configuration, as Keras records it by itself, leaves the name out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.flat, self.out = L.Flatten(), L.Dense(4)
+
+    def build(self, shape: Any) -> None:
+        self.out.build(shape)
+
+    def call(self, given: Any) -> Any:
+        return self.out(self.flat(given))
+
+
+def test_layers_within_a_layer_without_a_name(tmp_path: Path) -> None:
+    def model() -> Any:
+        return keras.Sequential([keras.Input((6,)), Nameless(name="mine"), L.Dense(2)])
+
+    model().save(tmp_path / "a.keras")
+    assert "T218" not in {f.code for f in holdfast.check(tmp_path / "a.keras", model=model()).findings}
+    holdfast.restore(tmp_path / "a.keras", model=model())
 
 
 def test_two_builds_of_one_model_are_silent_although_the_counters_moved(tmp_path: Path) -> None:

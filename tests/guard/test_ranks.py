@@ -109,18 +109,18 @@ torch.save(get_model_state_dict(model), "each.pt")
 
 ALONE = """
 import holdfast
-from holdfast import NotStored, Vault
+from holdfast import NotStored, RestoreRefused, Vault
 
-def refused(call):
+def refused(call, how):
     try:
         call()
-    except NotStored as error:
+    except how as error:
         assert "DTensor" in str(error) and "set_model_state_dict" in str(error), error
     else:
         raise SystemExit("it was taken")
 
-refused(lambda: holdfast.restore("whole.pt", model=model))
-refused(lambda: Vault("vault").save(1, model=model, blocking=True))
+refused(lambda: holdfast.restore("whole.pt", model=model), RestoreRefused)
+refused(lambda: Vault("vault").save(1, model=model, blocking=True), NotStored)
 before = {name: tensor.full_tensor().clone() for name, tensor in model.state_dict().items() if hasattr(tensor, "full_tensor")}
 assert all(torch.equal(model.state_dict()[name].full_tensor(), tensor) for name, tensor in before.items())
 assert holdfast.restore("whole.pt", model=nn.ModuleDict({"0": nn.Linear(6, 5), "1": nn.BatchNorm1d(5), "head": nn.Linear(5, 3)}))

@@ -256,10 +256,15 @@ def test_an_optimizer_tells_nothing_of_the_model_again(saved: str, watched: Watc
 
 
 @pytest.mark.parametrize("first", ["model", "optimizer"])
-def test_weights_in_another_order_than_the_file_s_model(saved: str, watched: Watched, first: str) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_weights_in_another_order_than_the_file_s_model(
+    saved: str, watched: Watched, first: str, named: bool
+) -> None:
     found = torch.load(saved)
     model = net()
-    params = [*model[2].parameters(), *model[0].parameters(), *model[1].parameters(), *model[3].parameters()]
+    order = [*model[2].parameters(), *model[0].parameters(), *model[1].parameters(), *model[3].parameters()]
+    names = {id(param): name for name, param in model.named_parameters()}
+    params = [(names[id(param)], param) for param in order] if named else order  # names that the file has not
     optimizer = torch.optim.Adam(params, lr=0.1)
     things = {"model": model, "optimizer": optimizer}
     order = sorted(things, key=lambda word: word != first)

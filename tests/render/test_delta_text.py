@@ -125,3 +125,15 @@ def test_hostile_names_and_the_other_formats() -> None:
     assert log["runs"][0]["results"][0]["ruleId"] == "T205"
     assert json.loads(render(found, "json"))["command"] == "diff"
     assert not Path("plan.toml").exists()
+
+
+def rate(group: int, b: float) -> dict[str, Any]:
+    name = f"{group}/learning_rate"
+    text = f"{name} is 0.1 in A and {b} in B"
+    return difference("O207", "other-hyperparameter", name, name, text, evidence={"a": 0.1, "b": b})
+
+
+def test_parameter_groups_of_other_values_stay_apart_and_those_of_the_same_fold() -> None:
+    text = render(document(rate(0, 0.2), rate(1, 0.3), rate(2, 0.2)))
+    assert "{0,2}/learning_rate  (2 ×)" in text
+    assert "1/learning_rate is 0.1 in A and 0.3 in B" in text

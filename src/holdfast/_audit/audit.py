@@ -43,7 +43,7 @@ from .trials import Trials, decomposed
 
 __all__ = ["audit"]
 
-_FUNCTION = frozenset({"T218", "T219"})
+_FUNCTION = frozenset({"T218", "T219", "T225"})
 
 
 @dataclass

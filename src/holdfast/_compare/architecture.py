@@ -1,7 +1,8 @@
 """The same tensors, another function: modules of two catalogs held against each other.
 
-Layers that have no counterpart, settings and classes that differ (``T218``), and the code of user-written classes
-(``T219``). Which settings count, and how much, stands in :mod:`holdfast._facts.module_config`.
+Layers that have no counterpart, settings and classes that differ (``T218``), the code of user-written classes (``T219``), and
+vocabularies (``T225``, in :mod:`holdfast._compare.vocabulary`). Which settings count, and how much, stands in
+:mod:`holdfast._facts.module_config`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from .._core.difference import Difference
 from .._core.modules import FRAMEWORKS, ModuleSpec
 from .._facts.keras_config import KERAS_OFF
 from .._facts.keras_layers import MODELS
+from .._facts.keras_vocabulary import TABLES
 from .._facts.setting_effects import SEVERITY, Effect, class_effect, effect_of, kernel_decides
 from .module_match import Path, Side, match_modules
+from .vocabulary import told_apart, vocabulary_differences
 
 __all__ = ["architecture_differences"]
 
@@ -53,7 +56,7 @@ def architecture_differences(
     left_over: tuple[Iterable[str], Iterable[str]] = ((), ()),
     reshaped: Collection[str] = (),
 ) -> Iterator[Difference]:
-    """``T218`` and ``T219`` between two models' modules.
+    """``T218``, ``T219`` and ``T225`` between two models' modules.
 
     ``tensors``: matched tensor names, A's to B's; ``left_over``: names without a counterpart on either side;
     ``reshaped``: names of B whose shape differs from A's (what follows from a shape is not told again). Nothing
@@ -78,6 +81,7 @@ def architecture_differences(
             whole = one not in moved and two not in moved_to
             held.append(Held(left.modules[one], right.modules[two], owned, two in other_shape, whole))
     yield from _functions(held, wiring=not here and not there)
+    yield from vocabulary_differences([(pair.a, pair.b) for pair in held])
     for side, paths, letter in ((left, aligned.only_a, "A"), (right, aligned.only_b, "B")):
         yield from _lonely(side, paths, letter)
     codes: dict[tuple[Any, ...], list[Held]] = {}
@@ -171,11 +175,14 @@ def _changes(a: ModuleSpec, b: ModuleSpec, owned: bool, reshaped: bool) -> Chang
         names = [f"{module.package}.{module.class_name}" for module in (a, b)]
         return {"class": {"a": names[0], "b": names[1], "effect": "unknown"}}
     changed: Changes = {}
+    apart = told_apart(a, b)
     for key in (*a.config, *(key for key in b.config if key not in a.config)):
         here, there = _held(a, key), _held(b, key)
-        if here is _ABSENT or there is _ABSENT or _same(key, here, there):
+        if key in apart or here is _ABSENT or there is _ABSENT or _same(key, here, there):
             continue
         effect = effect_of(a.class_name, key, own=_own(a if a.package else b))
+        if key in TABLES and None in (here, there):
+            effect = "unknown"  # made from data, which this side has not seen yet
         if (owned and kernel_decides(key, there)) or (
             reshaped and (key in _FOLLOWS_SHAPES or effect == "unknown")
         ):

@@ -32,6 +32,7 @@ from .pool import Pair, Pool
 from .slots import match_slots, slot_differences
 from .swaps import crossed
 from .ties import cover_tied, tie_differences
+from .vocabulary import vocabulary_differences
 
 __all__ = ["compare", "compare_catalogs"]
 
@@ -142,6 +143,10 @@ def compare_catalogs(
     if a.modules:  # a live side describes its modules when asked for them, which takes its time
         differences += architecture_differences(
             a.modules, b.modules, to_b, left_over=_left_over(pool, a), reshaped=reshaped
+        )
+    if a.lookups and (there := b.lookups):
+        differences += vocabulary_differences(
+            [(one, there[at]) for at, one in a.lookups.items() if at in there]
         )
 
     if len(differences) > 1:

@@ -122,6 +122,7 @@ class EditedCatalog(Catalog):
         self.entries = dict(entries)
         self.format = base.format
         self.modules = base.modules
+        self.lookups = base.lookups
         super().__init__(
             (entry.spec for entry in self.entries.values()),
             files=base.files,

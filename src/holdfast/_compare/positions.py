@@ -17,8 +17,12 @@ from .._core.spec import OptimizerSpec
 from .edited import Entry
 from .names import canonical
 
-__all__ = ["Positions", "place_by_position"]
+__all__ = ["NAMED_OTHERWISE", "Positions", "place_by_position"]
 
+NAMED_OTHERWISE = (
+    "the first is what the file calls the weight at a position, the second what the live optimizer does"
+)
+"""Why weights are doubtful of which both sides record names, and other ones."""
 _CERTAIN = frozenset({"recorded names", "the same tensor"})
 """What proves owners without any order."""
 
@@ -60,8 +64,12 @@ def place_by_position(
         ]
         named = optimizer.attributes.get("owners_by") in _CERTAIN
         if other is not None and not named and not accept and not any(g.owners for g in other.groups):
-            alike = _of_one_shape(slots, optimizer)
-            if alike:
+            crossed = _by_recorded_names(optimizer, other)
+            alike = _of_one_shape(slots, optimizer) if crossed is None else []
+            if crossed:
+                doubtful += crossed
+                why = NAMED_OTHERWISE
+            elif alike:
                 doubtful += alike
                 why = "they have one shape, and no model was passed whose names could tell"
         if other is None or named or not _same_sizes(optimizer, other):
@@ -121,6 +129,18 @@ def _other(
 def _same_sizes(a: OptimizerSpec, b: OptimizerSpec) -> bool:
     sizes = [len(g.positions) for g in a.groups]
     return bool(sizes) and sizes == [len(g.owners) for g in b.groups]
+
+
+def _by_recorded_names(a: OptimizerSpec, b: OptimizerSpec) -> list[tuple[str, str]] | None:
+    """Positions at which two optimizers that were made from named parameters, and stand without their model, record other
+    names; ``None`` where the names tell nothing: not recorded, or none of them common."""
+    one, other = (o.attributes.get("recorded_names", ()) for o in (a, b))
+    if not {*map(canonical, one)} & {*map(canonical, other)}:
+        return None
+    sizes = [[len(g.positions) for g in o.groups] for o in (a, b)]
+    if sizes[0] != sizes[1]:
+        return None
+    return [(x, y) for x, y in zip(one, other, strict=True) if canonical(x) != canonical(y)]
 
 
 def _of_one_shape(slots: Sequence[Entry], optimizer: OptimizerSpec) -> list[tuple[str, str]]:

@@ -43,11 +43,14 @@ class Catalog(Mapping[str, TensorSpec]):
     optimizers: tuple of :class:`OptimizerSpec`.
     faults: what the reader noticed and could read around.
     modules: what the model is made of besides its tensors, where the checkpoint tells (:class:`ModuleSpec`).
+    lookups: layers with a vocabulary that the configuration does not list (those of a user's own class), by the path under
+        which Keras saves them; of a live model all that have one. Their terms begin with the special tokens.
     pickle_globals: ``module.name`` of all that its pickles import, the harmless ones too.
     """
 
     format: str = ""
     modules: tuple[ModuleSpec, ...] = ()
+    lookups: Mapping[str, ModuleSpec] = MappingProxyType({})
     pickle_globals: tuple[str, ...] = ()
 
     def __init__(
@@ -194,6 +197,30 @@ class Catalog(Mapping[str, TensorSpec]):
     def checks(self) -> Iterator[Check]:
         """The integrity evidence that the files themselves carry (checksums of the format), as units to run."""
         return iter(())
+
+    def vocabulary(self, layer: str) -> list[Any]:
+        """The terms that a layer of the model looks up (Keras: ``StringLookup``, ``IntegerLookup``, ``TextVectorization``), in
+        their order, as its ``set_vocabulary`` takes them. ``layer``: its name, with those of the
+        models around it where several layers have one name (``encoder/words``).
+
+        Raises :class:`UnknownTensor` with the layers whose terms are known: a ``.keras`` file keeps them, weights alone do not.
+        """
+        lookups = [*self.modules, *self.lookups.values()]
+        known = {module.path: module for module in reversed(lookups) if module.terms is not None}
+        found = [path for path in known if path == layer] or [p for p in known if p.endswith(f"/{layer}")]
+        if len(found) != 1:
+            raise (AmbiguousTensor if found else UnknownTensor)(
+                "several layers have that name"
+                if found
+                else "no vocabulary of a layer of that name is kept here",
+                file=self.files[0] if self.files else None,
+                expected=", ".join(found or known) or "a `.keras` file of a model that looks terms up",
+                found=repr(layer),
+            )
+        module = known[found[0]]
+        terms = module.terms() if module.terms is not None else ()
+        numbers = str(module.config.get("vocabulary_dtype", "")).startswith("int")
+        return [int(term) for term in terms] if numbers else list(terms)
 
     # -- life ------------------------------------------------------------------------------------------------------
     def close(self) -> None:

@@ -209,6 +209,23 @@ def _kinds() -> dict[str, DifferenceKind]:
             "with the model at hand.",
         ),
         DifferenceKind(
+            "T225",
+            "other-vocabulary",
+            "preprocessing",
+            "another vocabulary",
+            "A layer looks terms up (`TextVectorization`, `StringLookup`, `IntegerLookup`) in another vocabulary: other "
+            "terms, or the same ones in another order, as after adapting it again on other data. Each term stands for a row "
+            "of the embedding behind it, so that the rows then belong to other terms: nothing raises, and the outputs are "
+            "wrong. No tensor tells, whatever the sizes are. The evidence has the number of terms on both sides, the first "
+            "that differ, and terms that only one side has. Give the layer the checkpoint's: "
+            "`layer.set_vocabulary(checkpoint.vocabulary(path))` with `checkpoint = holdfast.open(...)`, before the model is "
+            "first called (one that has predicted already must be compiled again); `function:` says that the other one is "
+            "meant. Known where the file keeps the vocabulary (`.keras`, in its assets or its "
+            "configuration; whole-model `.h5`, where the constructor was given it), and from a seal or record written with "
+            "the model at hand, which keeps a digest. Before the layer is adapted it has none, which is told by its size "
+            "(T218).",
+        ),
+        DifferenceKind(
             "O201",
             "optimizer-missing-in-first",
             "optimizer-structure",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +28,8 @@ class ModuleSpec:
         epsilon, dropout rate ...); no names, no initialisers, no regularisers, no dtypes of tensors.
     code: digest of the source of a class that the user wrote, ``None`` for the framework's own classes and
         where the source is not to be had. order: position in the order of construction.
+    terms: reads the vocabulary of a layer that looks terms up, where it is at hand; ``config`` has its digest, which is all
+        that a record keeps.
     """
 
     path: str
@@ -36,3 +38,4 @@ class ModuleSpec:
     config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     code: str | None = None
     order: int = 0
+    terms: Callable[[], Sequence[str]] | None = field(default=None, compare=False, repr=False)

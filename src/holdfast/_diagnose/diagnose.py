@@ -51,7 +51,9 @@ def _diagnosed(
     guesses = [guess for guess in weighed(reading) if guess.confidence >= 0.2][:_MOST]
     failed = _failed(reading)
     likely = bool(guesses) and guesses[0].confidence >= SURE and not like_something_else(reading, guesses)
-    elsewhere = "" if likely else told_elsewhere(reading)
+    softly = bool(guesses) and guesses[0].entry in ("by-words", "by-kind")
+    elsewhere = told_elsewhere(reading) if softly or not likely else ""
+    likely = likely and not elsewhere
     concerned = likely or (
         not elsewhere and (concerns_checkpoints(reading) or like_a_checkpoint_failure(reading))
     )

@@ -37,6 +37,14 @@ ELSEWHERE = (
         'RuntimeError: Need to be inside "with strategy.scope()" for <MirroredStrategy object>',
     ),
     Elsewhere(
+        "checkpoint",
+        r"(?:torch\.utils\.checkpoint\W|this checkpoint\(\) is not necessary|use_reentrant parameter should be passed)",
+        "activation checkpointing (`torch.utils.checkpoint`) computes activations anew in the backward pass to save "
+        "memory; nothing is "
+        "written to disk. Pass `use_reentrant=False`, and keep what runs in it the same both times",
+        "UserWarning: torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly.",
+    ),
+    Elsewhere(
         "has no setter",
         r"property '(?P<name>dtype|compute_dtype|variable_dtype)' of '(?P<layer>\w+)' object has no setter|can't set attribute"
         r" '?(?P<name2>dtype|compute_dtype|variable_dtype)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AGAIN", "FIRST_BYTES"]
+__all__ = ["AGAIN", "FIRST_BYTES", "READERS"]
 
 AGAIN = "Look at the file (`holdfast CKPT` says what it is and how much is there), and get it again from its source."
 
@@ -47,3 +47,12 @@ FIRST_BYTES = {
     ),
 }
 """First byte -> cause, explanation, remedy."""
+
+READERS = {
+    ".safetensors": "Read it with `safetensors.torch.load_file`.",
+    ".gguf": "Read it with llama.cpp or `gguf.GGUFReader`.",
+    ".onnx": "Read it with `onnx.load`.",
+    ".h5": "It is HDF5: `keras.saving.load_model` or `load_weights`, or `h5py`.",
+    ".keras": "Read it with `keras.saving.load_model`.",
+}
+"""Endings of files that are no pickles -> what reads them."""

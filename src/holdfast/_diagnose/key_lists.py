@@ -11,7 +11,7 @@ from collections.abc import Sequence
 __all__ = [
     "MISSING", "UNEXPECTED",
     "Sized", "cut_behind", "cut_off", "decoded", "inner_wrapper", "keys_after", "moved_word", "one_more_level", "one_to_one",
-    "prefix_between", "sizes_in",
+    "prefix_between", "reparametrised", "sizes_in",
 ]  # fmt: skip
 
 MISSING = re.compile(
@@ -111,6 +111,28 @@ def _part_more(long: Sequence[str], short: Sequence[str]) -> str | None:
         if hits >= 2 and hits >= 0.8 * min(len(long), len(short)):
             return place[1]
     return None
+
+
+def reparametrised(missing: Sequence[str], unexpected: Sequence[str]) -> str | None:
+    """A name of the newer kind, where one side keeps a normed weight as ``torch.nn.utils.weight_norm`` and ``spectral_norm`` do
+    and the other as ``torch.nn.utils.parametrizations`` does."""
+    for old, new in ((missing, unexpected), (unexpected, missing)):
+        there = set(new)
+        hits = [name for name in map(_parametrised, old) if name in there]
+        if hits and len(hits) >= 0.5 * min(len(old), len(new)):
+            return hits[0]
+    return None
+
+
+_PARAMETRISED = {"_g": "original0", "_v": "original1", "_orig": "original", "_u": "0._u"}
+"""Endings of the names that hooks give -> the last part of the name that a parametrization gives."""
+
+
+def _parametrised(name: str) -> str:
+    head, _, last = name.rpartition(".")
+    word, mark, ending = last.rpartition("_")
+    part = _PARAMETRISED.get(mark + ending)
+    return "" if not word or part is None else f"{head}{'.' if head else ''}parametrizations.{word}.{part}"
 
 
 def one_more_level(missing: Sequence[str], unexpected: Sequence[str]) -> str | None:

@@ -64,13 +64,13 @@ _LOADING = (
 )
 _SAVED = (
     r"model\.save|save_(?:weights|model|checkpoint|pretrained|state|file)|torch\.save|saver\.save|saved_model\.save"
-    r"|\.dump\("
+    r"|\.dump\(|\b(?:np|numpy|jnp)\.savez?(?:_compressed)?\("
 )
 _LOADED = (
     r"(?<![a-z])load_(?:model|weights|state_dict|checkpoint|from_checkpoint|file)|from_pretrained"
     r"|torch\.load|jit\.load|saver\.restore"
     r"|restore_checkpoint|\bload(?:ing|ed)? (?:the |a |my )?(?:saved |(?:pre-?)?trained )?(?:model"
-    r"|weights)|find_class|unpickl|load_own_variables|latest_checkpoint|(?:pickle|joblib|np"
+    r"|weights)|find_class|unpickl|load_own_variables|latest_checkpoint|(?:pickle|joblib|dill|np|jnp"
     r"|numpy)\.load"
 )
 _KEPT = (
@@ -97,6 +97,11 @@ _TOLD = (
     r"|freez|frozen|weights|crash|backup|fine-?tun|second run|fresh start|new session|best\b|resume|saved_model|to -?inf\b"
 )
 """Words without which what people tell is of something else."""
+_ANOTHER = (
+    r"\[(?:errno|winerror) \d+\][^\n'\"]{3,160}['\"][^'\"\n]{1,300}?"
+    r"(?:\.(?:png|jpe?g|gif|svg|pdf|csv|tsv|parquet|lmdb|mp4|avi|wav|mp3|flac|ipynb)|tfevents[\w.\-]*)['\"]"
+)
+"""What the system says of a picture, a table or a recording is no matter of checkpoints."""
 _PRINTED = (
     r"(?m)(?:Error|Exception|Warning)\b|^[^\S\n]*(?:Traceback|File \"|WARNING|INFO|ERROR|\[[\w :.\-]+\])"
     r"|\w\.(?:weight|bias|kernel|running_mean)\b"
@@ -108,7 +113,8 @@ _PRINTED = (
 class Around(NamedTuple):
     """``saving`` and ``loading``: functions on the way, or words beside words for checkpoints, say so. ``calls``: functions
     say so. ``files``: files on the way are those of saving and loading. ``alone``: the message stands alone, without any frame
-    of a traceback, as people quote it. ``computing``: a step of training, or its data, was under way, and no save or load.
+    of a traceback, as people quote it, and names no picture or table. ``computing``: a step of training, or its data, was
+    under way, and no save or load.
     ``prose``: nothing that a program prints: somebody tells of something saved. ``kept``: a checkpoint, its file or weights are
     named."""
 
@@ -160,7 +166,7 @@ def around(reading: Reading) -> Around:
         loads or re.search(_LOADED, lower) is not None or (kept and re.search(_LOADING, lower) is not None),
         saves or loads,
         any(word in files for word in FILES),
-        not reading.frames and len(lower) < 4000,
+        not reading.frames and len(lower) < 4000 and (kept or re.search(_ANOTHER, lower) is None),
         not (saves or loads)
         and (not reading.calls.isdisjoint(_COMPUTES) or re.search(_DATA, lower) is not None),
         _prose(reading, lower),

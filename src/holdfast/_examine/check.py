@@ -21,6 +21,7 @@ from .._layouts.target import Target
 from .._rules.registry import Subject, rule_named
 from .examine import examine_target, run_rules
 from .fit import Fit, as_plan, fit
+from .schedule_end import ended, ended_after
 
 __all__ = ["check", "examine_live", "next_step", "readiness_findings"]
 
@@ -87,7 +88,7 @@ def _hold(
     subject = Subject(where, stored, None, depth, [], {}, live=live, reader=reader)
     versions = list(run_rules(subject, (), (), live=True))
     compiled = live.compiled()
-    ready = readiness_findings(compiled or live, gradients)
+    ready = ended_after(found, readiness_findings(compiled or live, gradients))
     report = _report(base, found, versions, ready, _closing(found.live, compiled, ready), title)
     return Report((report,), command="check")
 
@@ -133,6 +134,7 @@ def readiness_findings(live: LiveCatalog, gradients: Any = None) -> list[Finding
         rule = rule_named(fault.slug)
         if rule is not None and not rule.live:
             found.append(rule.from_fault(fault))
+    found += ended(live)
     return sorted(found, key=lambda f: ("error", "warning", "note").index(f.severity))
 
 
@@ -160,6 +162,14 @@ def _closing(live: LiveCatalog, compiled: LiveCatalog | None, ready: list[Findin
     )
 
 
+def _unrestored(closing: str) -> str:
+    """The closing words where a restore refuses: the next step was looked at with the live objects as they are, and says
+    nothing of what the checkpoint would make of them."""
+    if not closing.startswith("the next step"):
+        return closing
+    return f"with the live objects as they are, nothing restored: {closing}"
+
+
 def _report(
     base: CheckpointReport,
     found: Fit,
@@ -176,6 +186,7 @@ def _report(
     fixed = [f for f in ready if f.slug == "not-writable" and f.severity == "error"]
     unfit = {n for f in (*found.errors, *fixed) for g in (f, *f.related) for n in g.tensors}
     lost = _lost(found, base)
+    fits = not found.errors and not fixed
     left = tuple(s for s in base.not_looked_at if s != "whether it fits a model")
     return replace(
         base,
@@ -187,13 +198,13 @@ def _report(
             "model": title or found.live.framework,
             "framework": found.live.framework,
             "parts": list(found.live.parts),
-            "fits": not found.errors and not fixed,
+            "fits": fits,
             "restores": len(found.pairs.keys() - unfit - lost),
             "lost": len(lost),
             "of": sum(v.spec.role != "gradient" or n in found.pairs for n, v in found.live.variables.items()),
             "plan": [str(edit) for edit in found.proposal],
             "others": [{"name": name, "tensors": count} for name, count in found.scope.others],
-            "next_step": closing,
+            "next_step": closing if fits else _unrestored(closing),
         },
     )
 

@@ -385,6 +385,8 @@ def uncovered(plan: Plan, found: Fit) -> list[Edit]:
     if not plan.edits:
         return []
     names = {*found.live, *found.live.settings, *(module.path for module in found.live.modules)}
+    if found.stored.lookups:
+        names |= {module.path for module in found.live.lookups.values()}
     names |= values_of(found.stored).keys()
     names |= {name for spec in found.live.values() for name in short_names(spec)}
     for entry in found.positions.entries.values():

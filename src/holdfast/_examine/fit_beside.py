@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .._compare.positions import NAMED_OTHERWISE
 from .._core.difference import Difference
 from .._core.difference_kinds import DIFFERENCES
 from .._core.finding import Finding, Place
 from .._core.pattern import escape
+from .._core.words import plural
 from .fit import Fit, uncovered
 from .fit_making import framework_does, of_kind, ruled
 from .settings import Decision, shown
@@ -23,6 +25,7 @@ __all__ = [
     "live_faults",
     "plan_notes",
     "positions",
+    "split_over_ranks",
     "unclear_optimizers",
     "with_neighbour",
 ]
@@ -33,11 +36,15 @@ def positions(found: Fit) -> Iterator[Finding]:
     placed = found.positions
     if placed.doubtful:
         pairs = ", ".join(f"`{a}` and `{b}`" for a, b in placed.doubtful[:3])
+        names_tell = placed.why == NAMED_OTHERWISE
         yield of_kind(
             "T210",
             f"the checkpoint keeps optimizer state by position, and cannot tell whose is whose of {pairs}: "
             + placed.why,
-            remedy="Allow `map-slots:*->*` if the live optimizer was given its weights in the order of the run "
+            remedy="Give the live optimizer its weights in the order in which the file names them; or allow `map-slots:*->*` if "
+            "they only bear other names now."
+            if names_tell
+            else "Allow `map-slots:*->*` if the live optimizer was given its weights in the order of the run "
             "that saved. Optimizers made from model.named_parameters() store names, which would tell.",
             edit="map-slots:*->*",
             tensors=tuple(n for pair in placed.doubtful for n in pair),
@@ -255,6 +262,26 @@ def live_faults(found: Fit) -> Iterator[Finding]:
             tensor=first.name,
             tensors=(first.name,),
         )
+
+
+def split_over_ranks(found: Fit) -> Iterator[Finding]:
+    """Tensors that would be restored, of which this process holds its own part only."""
+    split = found.live.split()
+    names = [name for name in (*found.pairs, *found.reset, *found.cleared) if name in split]
+    if not names:
+        return
+    one = len(names) == 1
+    yield ruled(
+        "not-writable",
+        f"{plural(len(names), 'live tensor')} {'is' if one else 'are'} split over {plural(split[names[0]], 'rank')} "
+        f"(DTensors), and this process holds its own part only: one process cannot restore {'it' if one else 'them'}",
+        tensor=names[0],
+        tensors=tuple(names),
+        remedy="Restore before `fully_shard` (or `distribute_tensor`) splits the model; or, with "
+        "torch.distributed.checkpoint.state_dict on all ranks, set_model_state_dict(model, state, "
+        "options=StateDictOptions(full_state_dict=True)) with the state dict of the file, and set_optimizer_state_dict "
+        "likewise, which `holdfast run` watches on each rank.",
+    )
 
 
 def plan_notes(found: Fit) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from .fit_beside import (
     live_faults,
     plan_notes,
     positions,
+    split_over_ranks,
     unclear_optimizers,
     with_neighbour,
 )
@@ -73,6 +74,7 @@ def fit_findings(found: Fit) -> None:
     made = not_built(
         found, optimizer_not_built(found, another_model(found, of_another_optimizer(found, made)))
     )
+    made += split_over_ranks(found)  # these are in the checkpoint, and say nothing of another model
     found.findings = tuple(sorted(made, key=_place))
     found.proposal = _proposal(found, against, hyper)
 
@@ -186,7 +188,7 @@ def _proposal(found: Fit, against: Sequence[Difference], hyper: Iterable[Finding
     more += [
         Edit.parse(f.edit)
         for f in found.findings
-        if f.severity == "error" and f.edit and f.code in ("T204", "T218")
+        if f.severity == "error" and f.edit and f.code in ("T204", "T218", "T225")
     ]
     if found.positions.doubtful:
         more.append(Edit("map-slots", ("*",), ("*",)))

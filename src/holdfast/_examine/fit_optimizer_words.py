@@ -21,7 +21,7 @@ def no_optimizer(same: list[Difference], pattern: str, found: Fit) -> Told:
         "error",
         f"the checkpoint holds no optimizer state; the live optimizer wants {count} tensors of it",
         "reset-slots:*",
-        False,
+        None,  # there is none to lose
         "Training goes on with fresh moments and step count if that is meant: allow `reset-slots:*`, or leave "
         "optimizer= out.",
     )
@@ -70,12 +70,19 @@ def other_slots(same: list[Difference], pattern: str, found: Fit) -> Told:
     why = _frozen(same, here, found) if same[0].code == "O205" else ""
     edits = _settling(same, found)
     if len(edits) == 1:
-        return Told("error", f"{side} {what}, which {other}{why}", edits[0], False)
+        loses = here or (not edits[0].startswith("keep-live:") and _has_state(owners, found))
+        return Told("error", f"{side} {what}, which {other}{why}", edits[0], False if loses else None)
     shown = " and ".join(f"`{edit}`" for edit in edits)
     if len(edits) > _FEW:
         shown = f"the plan's edits for them (`{edits[0]}` and so on)"
     remedy = f"Allow {shown}, if that is meant."
     return Told("error", f"{side} {what}, which {other}{why}", None, False, remedy)
+
+
+def _has_state(owners: list[str], found: Fit) -> bool:
+    """Whether the checkpoint keeps other state of these live weights, which starting theirs afresh would leave out."""
+    named = {found.pairs.get(name, name) for name in owners}
+    return any(s.optimizer is not None and s.owner in named for s in found.stored.values())
 
 
 def _frozen(same: list[Difference], here: bool, found: Fit) -> str:

@@ -4,6 +4,7 @@ of difference, each giving severity, sentence and the edit that settles it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .._core.difference import Difference
 from .._core.errors import HoldfastError
 from .._core.pattern import escape, matches
 from .._core.plan import Edit
+from .._facts.keras_layers import MODELS
 from .fit import Fit
 from .fit_heads import outputs_of
 from .fit_optimizer_words import groups, no_optimizer, optimizer_not_wanted, order, other_class, other_slots
@@ -315,6 +317,31 @@ def _function(same: list[Difference], pattern: str, found: Fit) -> Told:
     return Told(severity, text, edit, None, remedy)
 
 
+def _vocabulary(same: list[Difference], pattern: str, found: Fit) -> Told:
+    """Another vocabulary: how the layer gets that of the checkpoint, where the checkpoint keeps it."""
+    told = _function(same, pattern, found)
+    if told.severity == "note":
+        return told
+    one, stored = same[0], found.stored
+    kept = any(m.path == one.a and m.terms is not None for m in (*stored.modules, *stored.lookups.values()))
+    if kept and one.evidence.get("count") == 1:
+        words = f"holdfast.open({found.delta.a!r}).vocabulary({one.a!r})"
+        how = f"`{_got(one.b or '', found)}.set_vocabulary({words})`, before the model is first called"
+    else:
+        how = "set_vocabulary() with the terms of the run that saved, before the model is first called"
+    return replace(
+        told, remedy=f"Give the layer the checkpoint's: {how}, or allow `{told.edit}` if the change is meant."
+    )
+
+
+def _got(path: str, found: Fit) -> str:
+    """Code that gets a layer of the live model: ``get_layer`` is a model's."""
+    names = path.split("/")
+    around = {"/".join(names[:n]) for n in range(1, len(names))}
+    nested = {module.path for module in found.live.modules if module.class_name in MODELS}
+    return "model" + "".join(f".get_layer({name!r})" for name in names) if around <= nested else "layer"
+
+
 def plainly(same: list[Difference], pattern: str, found: Fit) -> Told:
     """The words of the comparison itself, for kinds without words of their own."""
     one = same[0]
@@ -344,6 +371,7 @@ TELLERS: Mapping[str, Teller] = {
     "T216": _wrapped,
     "T218": _function,
     "T219": _function,
+    "T225": _vocabulary,
     "O201": no_optimizer,
     "O202": optimizer_not_wanted,
     "O203": other_class,

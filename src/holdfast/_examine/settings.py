@@ -144,6 +144,11 @@ def decide_settings(
             if setting.configured:
                 judge(decision, value, decision.live, plan)
             made.append(decision)
+    kept = {d.name for d in made if d.take != "undecided" and same_setting(d.value, d.live)}
+    changed = {d.name for d in made if d.name in kept and not same_setting(d.stored, d.live)}
+    for decision in made:
+        if decision.setting is not None and decision.setting.made_from in changed:
+            decision.take, decision.value = "live", decision.live
     return made, lacking
 
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .keras_vocabulary import TABLES, listed_terms, vocabulary_digest
 from .module_config import DEEPEST, LONGEST, module_value
 
 __all__ = ["KERAS_OFF", "is_layer", "keras_module_config"]
@@ -87,9 +88,14 @@ def keras_module_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def _keras_config(config: Mapping[str, Any], depth: int) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in config.items():
-        if key in _TABLES and isinstance(value, (list, tuple)) and value:
-            kept[key] = _table_digest(value)
-            continue
+        if key in TABLES and isinstance(value, (list, tuple)) and value:
+            if key == "vocabulary":
+                if terms := listed_terms(config):
+                    kept[key] = vocabulary_digest(terms)
+                continue
+            if key == "idf_weights" or len(value) > LONGEST:
+                kept[key] = _table_digest(value)
+                continue
         if key in _KERAS_SILENT or key.endswith(_KERAS_SILENT_ENDING) or key.startswith("_"):
             continue
         if is_layer(value) or (isinstance(value, (list, tuple)) and any(map(is_layer, value))):
@@ -106,11 +112,6 @@ def _keras_config(config: Mapping[str, Any], depth: int) -> dict[str, Any]:
             continue
         kept[key] = plain
     return kept
-
-
-_TABLES = frozenset({"vocabulary", "idf_weights"})
-"""Long lists that decide which row of an embedding a word means (``keras/src/layers/preprocessing/*lookup.py``,
-``get_config``); a path in their place, or none, tells nothing."""
 
 
 def _table_digest(values: Sequence[Any]) -> str:

@@ -7,28 +7,34 @@ Keras 1 and 2 (``inbound_nodes`` as lists; a Sequential's configuration that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from .._core.modules import ModuleSpec
 from .keras_config import is_layer, keras_module_config
 from .keras_layers import CHILDREN, MODELS, SUBLAYERS, VARIABLES, WITHOUT_VARIABLES
+from .keras_vocabulary import listed_terms, terms_of_asset, vocabulary_digest
 
 __all__ = ["keras_modules"]
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _DEEPEST = 40
 _MOST = 200_000
 _KERAS_CLASSES = frozenset({*VARIABLES, *CHILDREN, *SUBLAYERS, *MODELS, *WITHOUT_VARIABLES})
 _HOLDS_NO_FUNCTION = frozenset({"InputLayer", "Input"})
 
 
-def keras_modules(node: Any) -> tuple[ModuleSpec, ...]:
+def keras_modules(node: Any, vocabularies: Mapping[str, str] = _NONE) -> tuple[ModuleSpec, ...]:
     """The modules of a serialised Keras model or layer, outermost first, in the order of its configuration.
 
     ``node`` is what ``config.json`` (or ``model_config`` of an HDF5 file) holds, or what
     ``keras.saving.serialize_keras_object`` gives for a live model. Paths are the names of the layers, joined with
     ``/`` within nested models and wrappers; the model itself has ``""``. Input layers are left out. ``code`` is
     ``None``: a configuration has none. Anything else than such a node gives no modules.
+
+    ``vocabularies``: path of a layer -> the text of the vocabulary file that is kept for it beside the configuration.
     """
     if not isinstance(node, Mapping) or not isinstance(node.get("class_name"), str):
         return ()
@@ -36,7 +42,7 @@ def keras_modules(node: Any) -> tuple[ModuleSpec, ...]:
     for path, inner in _walk(node, "", 0):
         if len(found) >= _MOST:
             break
-        found.append(_module(path, inner, len(found)))
+        found.append(_module(path, inner, len(found), vocabularies.get(path)))
     return tuple(found)
 
 
@@ -73,7 +79,7 @@ def _options(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"layers": config} if isinstance(config, list) else {}
 
 
-def _module(path: str, node: Mapping[str, Any], order: int) -> ModuleSpec:
+def _module(path: str, node: Mapping[str, Any], order: int, vocabulary: str | None = None) -> ModuleSpec:
     class_name = str(node["class_name"])
     options = _options(node)
     module, registered = node.get("module"), node.get("registered_name")
@@ -91,7 +97,13 @@ def _module(path: str, node: Mapping[str, Any], order: int) -> ModuleSpec:
             config["wiring"] = wiring
     if class_name in MODELS:
         config = {key: value for key, value in config.items() if key == "wiring"}
-    return ModuleSpec(path, class_name.rpartition(">")[2], package, config, None, order)
+    terms: Callable[[], Sequence[str]] | None = None
+    if "vocabulary" in config:  # load_assets leaves such a layer as its configuration made it
+        terms = partial(listed_terms, options)
+    elif vocabulary is not None and (found := terms_of_asset(vocabulary, options)):
+        config["vocabulary"] = vocabulary_digest(found)
+        terms = partial(terms_of_asset, vocabulary, options)
+    return ModuleSpec(path, class_name.rpartition(">")[2], package, config, None, order, terms)
 
 
 def _wiring(layers: Sequence[Any]) -> list[Any] | None:

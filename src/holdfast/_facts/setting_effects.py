@@ -20,6 +20,17 @@ rate gives the same outputs and another training; of settings that are not known
 
 _INFERENCE = frozenset(
     {"vocabulary", "idf_weights"}
+    | {
+        "output_mode",
+        "num_tokens",
+        "num_bins",
+        "salt",
+        "bin_boundaries",
+        "num_oov_indices",
+        "oov_method",
+        "mask_token",
+    }
+    | {"standardize", "split", "ngrams"}
     | {"activation", "recurrent_activation", "nonlinearity", "mode", "function", "gate", "act", "hidden_act"}
     | {
         "strides",

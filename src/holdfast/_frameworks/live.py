@@ -89,6 +89,7 @@ class Setting:
     scheduled: whether a scheduler that was passed along owns the value.
     configured: whether it is what the object was constructed with (``T_max`` of a scheduler) and no state: the code
         that says otherwise than the checkpoint means it.
+    made_from: the setting that its value was computed from when the object was constructed, and goes with.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Setting:
     key: str = ""
     scheduled: bool = False
     configured: bool = False
+    made_from: str | None = None
 
 
 class LiveCatalog(Catalog):
@@ -112,6 +114,7 @@ class LiveCatalog(Catalog):
     framework: ``torch``, ``keras``, ``tensorflow``, ``jax`` or ``numpy``.
     parts: the words of what was passed (``("model", "optimizer")``); the scope of a restore.
     variables: name -> :class:`Variable`. settings: name -> :class:`Setting`.
+    ending: names of schedules that make ``total_steps`` steps and refuse a further one.
     modules: tuple of :class:`ModuleSpec`. unbuilt: paths of modules that have no variables yet.
     faults: what was noticed while describing (two tensors of one name, a duplicate kernel ...); slugs of rules.
     """
@@ -135,11 +138,14 @@ class LiveCatalog(Catalog):
         finish: Callable[[], None] | None = None,
         foresee: Callable[[Mapping[str, Sequence[str]]], LiveCatalog] | None = None,
         compiled: Callable[[], LiveCatalog] | None = None,
+        split: Callable[[], Mapping[str, int]] | None = None,
+        ending: Iterable[str] = (),
+        lookups: Callable[[], Mapping[str, ModuleSpec]] = dict,
     ) -> None:
         """``modules`` may be a function that makes them when they are asked for; ``readiness(gradients)`` gives what
         stands against the next step; ``result()`` the objects after a restore, by part (for frameworks whose values
         are immutable, new ones); ``finish()`` runs once after all writes (to put back what they made stale);
-        ``foresee``: see :meth:`foreseeing`; ``compiled``: see :meth:`compiled`.
+        ``foresee``: see :meth:`foreseeing`; ``compiled``: see :meth:`compiled`; ``split``: see :meth:`split`.
         """
         kept = list(variables)
         super().__init__((v.spec for v in kept), attributes=attributes, optimizers=optimizers, faults=faults)
@@ -155,6 +161,9 @@ class LiveCatalog(Catalog):
         self._finish = finish
         self._foresee = foresee
         self._compiled = compiled
+        self._split = split
+        self._lookups = lookups
+        self.ending = tuple(ending)
 
     @property
     def modules(self) -> tuple[ModuleSpec, ...]:  # type: ignore[override]
@@ -162,6 +171,11 @@ class LiveCatalog(Catalog):
         if not isinstance(self._modules, tuple):
             self._modules = tuple(self._modules() if callable(self._modules) else self._modules)
         return self._modules
+
+    @property
+    def lookups(self) -> Mapping[str, ModuleSpec]:  # type: ignore[override]
+        """Read when asked for, each time: a vocabulary may have hundreds of thousands of terms."""
+        return self._lookups()
 
     def read(self, name: str) -> np.ndarray:
         spec = self[name]
@@ -176,6 +190,11 @@ class LiveCatalog(Catalog):
         """The same objects with the optimizer that the model itself was compiled with, where it was and none was passed:
         what its next step is made with, and no part of what is restored."""
         return self._compiled() if self._compiled is not None else None
+
+    def split(self) -> Mapping[str, int]:
+        """Names of tensors of which this process holds a part only -> over how many ranks they are split. One process can
+        neither read nor set these."""
+        return self._split() if self._split is not None else {}
 
     def readiness(self, gradients: Any = None) -> list[Fault]:
         """What stands against the next step, as faults with the slugs of the readiness rules."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -20,6 +21,7 @@ from .._facts.keras_config import keras_module_config
 from .._facts.keras_modules import keras_modules
 from .._facts.module_config import object_config
 from .code import callable_digest, code_digest, is_user_code
+from .keras_terms import digest_of, looks_up, terms_of
 
 __all__ = [
     "code_of",
@@ -107,26 +109,40 @@ def keras_live_modules(model: Any) -> tuple[ModuleSpec, ...]:
         except _REFUSES:
             listed = ()
     live = dict(walk_layers(model))
-    found = [replace(spec, **_own(live[spec.path])) if spec.path in live else spec for spec in listed]
+    found = [_as_it_is(spec, live[spec.path]) if spec.path in live else spec for spec in listed]
     known = {spec.path for spec in found}
     for path, layer in live.items():
         if path in known or type(layer).__name__ == "InputLayer":
             continue
-        holder = live.get(path.rpartition("/")[0]) if path else None
-        if listed and not is_user_code(type(holder)):
-            continue  # what a library's layer makes within itself follows from its configuration
+        above = path.rpartition("/")[0]
+        holder = live.get(above) if path else None
+        if listed and (above not in known or not is_user_code(type(holder))):
+            # what a library's layer makes within itself follows from its configuration; and of a layer whose configuration
+            # leaves out its name (``**kwargs`` that Keras recorded by itself) no path is known
+            continue
         try:
             config = keras_module_config(layer.get_config())
         except _REFUSES:
             config = {}
         spec = ModuleSpec(path, type(layer).__name__, "keras", config, None, len(found))
-        found.append(replace(spec, **_own(layer)))
+        found.append(_as_it_is(spec, layer))
+        known.add(path)
     return tuple(found)
 
 
-def _own(layer: Any) -> dict[str, Any]:
+def _as_it_is(spec: ModuleSpec, layer: Any) -> ModuleSpec:
+    """With what a configuration does not tell: the code of the class, the vocabulary that the layer looks up."""
     functions = {key: value for key, value in vars(layer).items() if not key.startswith("_")}
-    return {"package": type(layer).__module__.partition(".")[0], "code": code_of(layer, functions)}
+    package, code = type(layer).__module__.partition(".")[0], code_of(layer, functions)
+    if not looks_up(layer):
+        return replace(spec, package=package, code=code, terms=None)
+    config, digest = dict(spec.config), digest_of(layer)
+    config.pop("vocabulary", None)  # what the constructor was given: set_vocabulary may have come after it
+    terms = None
+    if digest is not None:
+        config["vocabulary"] = digest
+        terms = partial(terms_of, layer)
+    return replace(spec, package=package, code=code, config=config, terms=terms)
 
 
 def walk_layers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,6 +22,7 @@ from .._rules.registry import told_by
 from .by_framework import ByFramework
 from .deferred import Deferred, Open
 from .done import Done, reference
+from .lines import TOLD
 from .loaded import Loaded
 from .loading import Load
 from .mixed_steps import of_two_steps
@@ -49,7 +51,7 @@ class Loads:
         self.steps = Steps(self)
         self.done: list[Done] = []
         self.deferred = Deferred(guard, self._from_file)
-        self._told: set[tuple[str, str]] = set()
+        self._told: dict[tuple[str, str], list[Callable[[], Any]]] = {}
         self._copies: set[Line] = set()
         self.loose: dict[str, tuple[Seen, str]] = {}
 
@@ -191,7 +193,9 @@ class Loads:
                     if state is not None and state.after is not None:
                         state.after(loaded)
                     seen.sentence = loaded.sentence
-                    seen.findings += self.new(with_reason(loaded.findings, call), seen.site)
+                    seen.findings += self.new(
+                        with_reason(loaded.findings, call), seen.site, load.parts.get(load.only or "model")
+                    )
                     seen.findings += self.new(map(not_there, call.load.unset), seen.site)
                     seen.findings += self.new(also_told(call, call.parts, made_by(call, result)), seen.site)
                     seen.facts = facts_of(loaded)
@@ -256,14 +260,18 @@ class Loads:
             raise
         return call.result
 
-    def new(self, findings: Iterable[Finding], of: str) -> list[Finding]:
-        """Those that were not told of this file, or of this line of the program, before."""
+    def new(self, findings: Iterable[Finding], of: str, thing: Any = None) -> list[Finding]:
+        """Those that were not told of this file, or of this line of the program, before.
+
+        ``thing``: what the line has loaded into. Another one beside all those that the same was told of (the second of two
+        optimizers that a loop goes through) is told too; one in the place of what is gone is the loop's next turn.
+        """
         found = []
         for finding in findings:
-            key = (of, f"{finding.code} {finding.message}")
-            if key not in self._told:
-                self._told.add(key)
+            known = self._told.setdefault((of, f"{finding.code} {finding.message}"), [])
+            if not known or (len(known) < TOLD and _beside(known, thing)):
                 found.append(finding)
+                known.append(reference(thing))
         return found
 
     def _known_models(self) -> list[Any]:
@@ -285,6 +293,18 @@ class Loads:
                 )
             )  # fmt: skip
             self.guard.note(seen)
+
+
+def _beside(known: list[Callable[[], Any]], thing: Any) -> bool:
+    """Whether ``thing`` is another object beside all of those."""
+
+    def others() -> bool:
+        return all(other is not None and other is not thing for other in (told() for told in known))
+
+    if thing is None or type(thing) is dict or not others():
+        return False
+    gc.collect()  # an object of the loop's last turn may be gone but for a cycle
+    return others()
 
 
 def line_of(call: Call) -> Line:
@@ -312,12 +332,15 @@ def made_by(call: Call, result: Any) -> dict[str, Any]:
 def with_reason(findings: Iterable[Finding], call: Call) -> Iterator[Finding]:
     """The findings; where values have crossed, with what the framework goes by, as its hook says it: ``load.crossing`` is the
     reason and the remedy."""
+    findings = list(findings)
+    in_part = call.load.skip_mismatch or call.load.by_name
+    anew = in_part and any(f.code == "T203" for f in findings)
     for finding in findings:
         if finding.code == "T231" and call.load.crossing is not None:
             reason, remedy = call.load.crossing
             yield replace(finding, message=f"{finding.message}: {reason}", remedy=remedy)
-        elif finding.code in ("T201", "T203") and (call.load.skip_mismatch or call.load.by_name):
-            yield replace(finding, severity="note")  # as was asked for
+        elif (finding.code in ("T201", "T203") and in_part) or (finding.code == "T225" and anew):
+            yield replace(finding, severity="note")  # as was asked for: what has another size begins anew
         else:
             yield finding
 

@@ -110,7 +110,7 @@ def check_model(catalog: Catalog, live: Catalog) -> None:
         d
         for d in delta.differences
         if (d.code in _CONTRADICTS and d.evidence.get("role") not in _NOT_SAVED)
-        or (d.code == "T218" and d.evidence.get("severity") == "error")
+        or (d.code in ("T218", "T225") and d.evidence.get("severity") == "error")
     ]
     if against or not delta.pairs:
         told: Sequence[str] = [d.message for d in against[:_MOST_TOLD]] or [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import PurePath
 
 from .._core.errors import HoldfastError
 from .._core.fault import Fault
@@ -20,10 +21,22 @@ _MANIFEST = "vault.json"
 
 
 def step_target(store: Store, entries: Iterable[Entry]) -> Target | None:
-    """The step that a folder is, told by the record in it or by the record's copy; ``None`` for another folder."""
+    """The step that a folder is, told by the record in it or by the record's copy; ``None`` for another folder. One whose
+    record may not be read is told by its name: what else lies in it is no checkpoint of its own."""
     names = [e.name for e in entries if not e.is_folder]
     step = format_named("holdfast-step")
-    main = next((name for name in (RECORD, COPY) if name in names and _is_record(store, name)), None)
+    main, denied = None, None
+    for name in (RECORD, COPY):
+        if name not in names:
+            continue
+        found = _is_record(store, name)
+        if found is True:
+            main = name
+            break
+        if isinstance(found, HoldfastError):
+            denied = denied or found
+    if main is None and denied is not None and _STEP.fullmatch(PurePath(store.path).name):
+        return Target(store.path, store, RECORD, step, error=denied)
     if main is None or step is None:
         return None
     parts = (main, *(name for name in names if name != main))
@@ -49,11 +62,12 @@ def unsealed_step(store: LocalFolder) -> Target | None:
     return Target(store.path or ".", store, None, None, faults=(fault,))
 
 
-def _is_record(store: Store, name: str) -> bool:
+def _is_record(store: Store, name: str) -> bool | HoldfastError:
+    """Whether it is one; why that cannot be told, where it may not be read."""
     try:
         source = store.open(name)
-    except HoldfastError:
-        return False
+    except HoldfastError as error:
+        return error if isinstance(error.__cause__, PermissionError) else False
     try:
         found = recognise(source)
     finally:

@@ -51,12 +51,12 @@ def _one_of_a_kind(member: Mapping[str, Any]) -> bool:
 
 
 def _told(evidence: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What evidence says beside its measures."""
+    """What evidence says beside its measures; ``a`` and ``b`` are what the two sides have, numbers too."""
     return tuple(
         [
             (k, _DIGITS.sub("#", v) if isinstance(v, str) else repr(v))
             for k, v in sorted(evidence.items())
-            if isinstance(v, (str, bool, list))
+            if isinstance(v, (str, bool, list)) or k in ("a", "b")
         ]
     )
 

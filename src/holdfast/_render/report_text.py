@@ -215,7 +215,11 @@ def _fit(c: Mapping[str, Any], page: Page, verbose: bool) -> None:
             page.wrapped(str(edit), indent=2, label=(label, "dim"), hang=15)
             label = " "
     runs = about["next_step"] == "the next step will run"
-    unsure = about["next_step"].startswith(("no optimizer", "the next step will run, but"))
+    fails = "the next step will fail" in about["next_step"]
+    unsure = not fails and (
+        not about.get("fits", True)
+        or about["next_step"].startswith(("no optimizer", "the next step will run, but"))
+    )
     style = "good" if runs else "warning" if unsure else "error"
     page.wrapped(about["next_step"], indent=2, label=("next step", style), hang=15)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,13 @@ from .._core.catalog import Catalog
 from .._core.errors import UsageError
 from .._core.fault import Fault
 from .._core.finding import Report
+from .._frameworks.module_specs import walk_layers
 from .._layouts.opening import open_path, the_one
 from .._record.stateful import LARGEST_FILE, capture, stateful
 from .._rules.facts import findings_of
 from .states import different, states_of
 
-__all__ = ["fitted_of", "function_of", "named", "preprocess_faults", "with_preprocessing"]
+__all__ = ["fitted_of", "function_of", "layers_among", "named", "preprocess_faults", "with_preprocessing"]
 
 LOG = logging.getLogger("holdfast.vault")
 _OWN = "preprocess"
@@ -104,14 +105,27 @@ def preprocess_faults(catalog: Catalog, preprocess: Any, path: str) -> list[Faul
     return different(saved, live, path)
 
 
-def with_preprocessing(report: Report, path: Any, preprocess: Any) -> Report:
-    """A report of ``check`` with what preprocessing differs in."""
+def layers_among(model: Any, things: Iterable[Any]) -> list[str]:
+    """Paths of the layers of a Keras model that are among fitted objects too, themselves or within one."""
+    keras = [thing for thing in (model, *things) if hasattr(thing, "_flatten_layers")]
+    if not keras or keras[0] is not model:
+        return []
+    passed = {id(layer) for thing in keras[1:] for _, layer in walk_layers(thing)}
+    return [path for path, layer in walk_layers(model) if id(layer) in passed]
+
+
+def with_preprocessing(report: Report, path: Any, preprocess: Any, model: Any = None) -> Report:
+    """A report of ``check`` with what preprocessing differs in. A vocabulary that is a layer's of ``model`` too is told once,
+    as preprocessing, which a restore puts back."""
     if preprocess is None or not report.checkpoints or report.checkpoints[0].format != "holdfast-step":
         return report
     target = the_one(path)
     with open_path(target.path) as stored:
-        found = findings_of(preprocess_faults(stored, preprocess, target.path), target)
+        found = list(findings_of(preprocess_faults(stored, preprocess, target.path), target))
     first = report.checkpoints[0]
+    told = {f.evidence.get("part") for f in found if f.slug == "preprocessing-vocabulary"}
+    again = layers_among(model, (thing for name, thing in fitted_of(preprocess).items() if name in told))
+    kept = (f for f in first.findings if f.code != "T225" or not {*f.evidence.get("modules", ())} <= {*again})
     looked = "fitted preprocessing against what was saved"
-    first = replace(first, findings=(*first.findings, *found), looked_at=(*first.looked_at, looked))
+    first = replace(first, findings=(*kept, *found), looked_at=(*first.looked_at, looked))
     return replace(report, checkpoints=(first, *report.checkpoints[1:]))

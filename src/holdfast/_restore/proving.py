@@ -125,11 +125,11 @@ def restore_and_prove(
 
 
 def function_differences(stored: Catalog, live: LiveCatalog) -> tuple[Difference, ...]:
-    """``T218`` and ``T219`` between a checkpoint (its ``modules`` are those of its record) and a live model, paired as a
-    restore pairs them."""
+    """``T218``, ``T219`` and ``T225`` between a checkpoint (its ``modules`` are those of its record) and a live model, paired as
+    a restore pairs them."""
     if not stored.modules or not live.modules:
         return ()
-    return tuple(d for d in fit(stored, live).delta.differences if d.code in ("T218", "T219"))
+    return tuple(d for d in fit(stored, live).delta.differences if d.code in ("T218", "T219", "T225"))
 
 
 def what_changed(difference: Difference) -> str:

@@ -54,11 +54,13 @@ def not_writable(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """A live tensor cannot be set, so nothing can be restored into it.
 
     numpy marks arrays read-only that are views of files, of other frameworks' memory, or of immutable values.
-    Tensors of PyTorch's meta device have shapes and no memory.
+    Tensors of PyTorch's meta device have shapes and no memory. Of a tensor that is split over ranks (a DTensor:
+    ``fully_shard``, tensor parallelism) one process holds a part.
 
     Evidence: the tensors' names.
 
-    What to do: pass a copy (``array = array.copy()``); give a meta model memory (``model.to_empty(device="cpu")``).
+    What to do: pass a copy (``array = array.copy()``); give a meta model memory (``model.to_empty(device="cpu")``); restore
+    before ``fully_shard``, or on all ranks with ``set_model_state_dict``.
 
     Example: ``np.load(path, mmap_mode="r")`` or ``np.asarray(jax_array)`` as a leaf of ``model=``; a model made under
     ``torch.device("meta")``.

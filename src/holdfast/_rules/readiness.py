@@ -254,3 +254,24 @@ def option_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Example: the state of Adam loaded into SGD: KeyError: 'momentum' in the next step.
     """
     yield from told(rule, subject)
+
+
+@rule(
+    "O313", "schedule-ended", severity="warning", cause="resume-state", live=True,
+    remedy="To train further, construct the schedule with a larger total_steps (`hyper:scheduler/total_steps=live` keeps it in a "
+    "restore), or make a new one for what is to come; to evaluate, leave scheduler= out.",
+)  # fmt: skip
+def schedule_ended(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """The learning-rate schedule has made all its steps: the next ``scheduler.step()`` raises.
+
+    PyTorch's OneCycleLR knows how many steps it will make and refuses a further one (ValueError: Tried to step 101 times). A run
+    that is resumed to train longer than it was planned meets that after the first batch, when everything has been loaded.
+    The optimizer's own step is not concerned.
+
+    Evidence: the steps made, and how many there are.
+
+    What to do: construct the schedule for the whole length, or make a new one for what is to come.
+
+    Example: ``OneCycleLR(optimizer, 0.1, total_steps=100)``, restored from the checkpoint of its hundredth step.
+    """
+    yield from told(rule, subject)

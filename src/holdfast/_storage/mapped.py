@@ -82,5 +82,7 @@ def _pages(
             part.release()
             view.release()
     finally:
-        with suppress(BufferError):  # an error's traceback still holds a view: the mapping goes when that does
+        with suppress(
+            BufferError
+        ):  # an error's traceback still holds a view: the mapping goes when that does
             piece.close()

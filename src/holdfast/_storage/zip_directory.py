@@ -230,7 +230,9 @@ def _find_end(source: Source, faults: list[Fault]) -> tuple[int, int, int, int]:
             offset=source.size,
             expected="an end-of-central-directory record",
             found=f"none in the last {len(tail)} bytes",
-            remedy="Copy or download it again and compare sizes; if this is the only copy, use the previous checkpoint.",
+            remedy="If it was copied or downloaded, do that again and compare sizes. If it was saved here, the save did not "
+            "finish (the program was killed, or the disk is full): use the previous checkpoint, of which `holdfast doctor` "
+            "on the folder tells whether it is whole.",
         )
     _, disk, _, _, count, size, offset, comment = _END.unpack_from(tail, at)
     end = base + at

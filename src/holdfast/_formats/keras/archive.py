@@ -19,6 +19,7 @@ from ..._storage.zip_archive import ZipArchive
 from ..._storage.zip_directory import looks_like_zip
 from ..hdf5.file import H5File
 from ..registry import Format
+from .assets import Vocabularies, asset_of, vocabularies
 from .catalog import H5Catalog
 from .config import executable, model_attributes, parsed
 from .weights import WeightsReader
@@ -111,8 +112,10 @@ def open_archive(source: Source, store: Store) -> H5Catalog:
     member = archive.open(_H5)
     stored = archive.members[_H5].method == 0
     places = {member.name: (source.name, archive.payload(_H5) if stored else -1)}
+    file = H5File(member)
+    words = vocabularies(others, archive.open, file.groups, config, (8 << 20) + source.size)
     return _catalog(
-        H5File(member), source, places, config, attributes, faults, checks, (source.name,), f"{_H5}:"
+        file, source, places, config, attributes, faults, checks, (source.name,), f"{_H5}:", words
     )
 
 
@@ -139,9 +142,16 @@ def open_folder(source: Source, store: Store) -> H5Catalog | None:
     attributes = attributes_of(metadata, config)
     if config is not None:
         faults.extend(executable(config, store.shown(_CONFIG)))
-    files = (source.name, store.shown(_CONFIG), store.shown(_METADATA))
+    files: tuple[str, ...] = (source.name, store.shown(_CONFIG), store.shown(_METADATA))
     places = {source.name: (source.name, 0)}
-    return _catalog(H5File(source), source, places, config, attributes, faults, [], files, f"{_H5}:")
+    file = H5File(source)
+    words = Vocabularies()
+    if store.is_folder("assets"):
+        paths = (group.removesuffix("/vars") for group in file.groups)
+        kept = [member for path in paths if store.exists(member := asset_of(path))]
+        words = vocabularies(kept, store.open, file.groups, config)
+        files = (*files, *(store.shown(member) for member in kept))
+    return _catalog(file, source, places, config, attributes, faults, [], files, f"{_H5}:", words)
 
 
 def _catalog(
@@ -154,6 +164,7 @@ def _catalog(
     checks: list[Check],
     files: tuple[str, ...],
     prefix: str,
+    words: Vocabularies,
 ) -> H5Catalog:
     node = config if isinstance(config, dict) else None
     compiled = node.get("compile_config") if node else None
@@ -179,7 +190,7 @@ def _catalog(
         optimizers=reader.optimizers,
         faults=[*faults, *reader.faults],
     )
-    catalog.modules = keras_modules(node)
+    catalog.modules, catalog.lookups = keras_modules(node, words.texts), words.lookups
     return catalog
 
 

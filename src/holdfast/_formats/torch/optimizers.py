@@ -236,6 +236,8 @@ def optimizer_spec(optimizer: Optimizer, owners: Ownership, step: int | None) ->
         attributes["defaults"] = optimizer.defaults
     if owners.how:
         attributes["owners_by"] = owners.how
+    if not owners.proved and (recorded := _recorded_names(optimizer)):
+        attributes["recorded_names"] = recorded
     unproved = optimizer.count - len(owners.proved)
     if unproved:
         attributes["owners_unproved"] = unproved
@@ -250,6 +252,14 @@ def optimizer_spec(optimizer: Optimizer, owners: Ownership, step: int | None) ->
         step=step,
         attributes=attributes,
     )
+
+
+def _recorded_names(optimizer: Optimizer) -> tuple[str, ...]:
+    """The names that the groups record, by position; empty where not all of them do."""
+    groups = list(zip(optimizer.members, optimizer.names, strict=True))
+    if any(len(members) != len(names) for members, names in groups):
+        return ()
+    return tuple(name for _, names in groups for name in names)
 
 
 def _values(optimizer: Optimizer) -> dict[str, Any]:

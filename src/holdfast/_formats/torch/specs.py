@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -25,6 +25,11 @@ __all__ = ["SpecBuilder", "names_by_storage", "unfold_nested"]
 _StoredDraft = draft_of(Stored)
 _PLAIN = ("Tensor", "Parameter")  # classes that say nothing
 _HERE = ("cpu", "")  # device tags that say nothing
+_UNFINISHED = (
+    "Where it was saved here, the save ended before it wrote them (an exception, an interrupt) and closed the file: use the "
+    "previous checkpoint, of which `holdfast doctor` on the folder tells whether it is whole. Where the file was fetched "
+    "or put together, do that again from where it was whole."
+)
 
 
 def unfold_nested(leaves: list[Leaf], bank: Bank) -> list[Leaf]:
@@ -260,8 +265,12 @@ class SpecBuilder:
 
     # -- faults ------------------------------------------------------------------------------------------
     def faults(self) -> Iterable[Fault]:
+        gone = {text: names for (slug, text), names in self._trouble.items() if slug == "part-missing"}
+        if len(gone) > 1:
+            yield self._never_written(gone)
         for (slug, text), names in self._trouble.items():
-            yield self._fault(slug, text, names)
+            if slug != "part-missing" or len(gone) == 1:
+                yield self._fault(slug, text, names)
         if self._without:
             yield Fault(
                 "not-stored",
@@ -305,13 +314,23 @@ class SpecBuilder:
                 tensor=names[0],
                 expected=f"storage {text}",
                 tensors=tuple(names),
-                attributes={
-                    "remedy": "The file lacks a part of itself: fetch or copy it again from where it was whole, "
-                    "or use the previous checkpoint."
-                },
+                attributes={"remedy": _UNFINISHED},
             )
         return Fault(
             slug, f"a tensor makes no sense: {text}", file=self.file, tensor=names[0], tensors=tuple(names)
+        )
+
+    def _never_written(self, gone: Mapping[str, Sequence[str]]) -> Fault:
+        """Several storages that are not there have one reason: a save that ended before it came to them."""
+        keys, names = [*gone], [name for every in gone.values() for name in every]
+        return Fault(
+            "part-missing",
+            f"the bytes of {len(keys):,} of {len(self.storages):,} storages are not in the file: the save did not finish",
+            file=self.file,
+            tensor=names[0],
+            expected=f"storages {', '.join(keys[:4])}{' ...' if len(keys) > 4 else ''}",
+            tensors=tuple(names),
+            attributes={"remedy": _UNFINISHED},
         )
 
     def _dragging(self) -> Iterable[Fault]:

@@ -9,6 +9,7 @@ torch/csrc/jit/serialization/export.cpp (``constants.pkl``, ``code/``). Torch 1.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from functools import partial
 from operator import attrgetter
 
 from ..._core.collector import collector_paused
-from ..._core.errors import DamagedCheckpoint, HoldfastError
+from ..._core.errors import HoldfastError, PartMissing
 from ..._core.fault import Check, Fault, Progress
 from ..._storage import Source, Store
 from ..._storage.zip_archive import ZipArchive
@@ -48,6 +49,19 @@ def _root(archive: ZipArchive) -> str | None:
         if name.endswith("/data.pkl") and name.count("/") == 1:
             return name[: -len("data.pkl")]
     return None
+
+
+_OF_THE_WRITER = re.compile(r"version|byteorder|\.data/serialization_id|\.format_version|\.storage_alignment")
+
+
+def _without_pickle(archive: ZipArchive) -> str | None:
+    """The root folder of an archive that PyTorch's writer began and closed without ``data.pkl``: ``torch.save`` raised
+    while it pickled, and what the writer puts beside it at its end is all there is. ``None`` for any other zip."""
+    root, mark, _ = next(iter(archive.members), "").partition("/")
+    if not mark or f"{root}/version" not in archive:
+        return None
+    names = [name.removeprefix(f"{root}/") for name in archive.members]
+    return f"{root}/" if all(map(_OF_THE_WRITER.fullmatch, names)) else None
 
 
 def _first_name(source: Source) -> str:
@@ -84,14 +98,14 @@ def _kind(source: Source) -> str | None:
         script = any(
             n.count("/") == 1 and n.endswith(("/model.json", "/constants.pkl")) for n in archive.members
         )
-        return "script" if script else None
+        return "script" if script else "zip" if _without_pickle(archive) else None
     if root + "constants.pkl" in archive or any(n.startswith(root + "code/") for n in archive.members):
         return "script"
     return "zip"
 
 
 def recognise_zip(source: Source) -> bool:
-    """A zip with ``<root>/data.pkl`` and no code in it."""
+    """A zip with ``<root>/data.pkl`` and no code in it, or one that would have become that."""
     return _kind(source) == "zip"
 
 
@@ -233,13 +247,20 @@ def _attributes(archive: ZipArchive, root: str, faults: list[Fault]) -> tuple[di
 def open_zip(source: Source, store: Store) -> TorchCatalog:
     """A ``torch.save`` zip as a catalog; header, pickle and 30 bytes a storage are read, no data.
 
-    Raises :class:`DamagedCheckpoint` where the directory or the pickle cannot be read.
+    Raises :class:`DamagedCheckpoint` where the directory or the pickle cannot be read, :class:`PartMissing` where the save
+    ended before there was one.
     """
     archive = _archive(source)
     root = _root(archive)
     if root is None:
-        raise DamagedCheckpoint(
-            "the archive has no data.pkl", file=source.name, expected="a member <root>/data.pkl"
+        raise PartMissing(
+            "the save did not finish: the archive was closed before anything that was to be saved was in it",
+            file=source.name,
+            expected=f"a member {_without_pickle(archive) or '<root>/'}data.pkl",
+            found=", ".join(list(archive.members)[:4]),
+            remedy="Nothing can be recovered from this file: torch.save was interrupted, or raised because something could "
+            "not be pickled. Use the previous checkpoint, of which `holdfast doctor` on the folder tells whether it is "
+            "whole; save under a new name and rename it when it is done, so that a failed save costs nothing.",
         )
     faults = list(archive.faults)
     attributes, big = _attributes(archive, root, faults)

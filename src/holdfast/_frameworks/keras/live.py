@@ -22,6 +22,8 @@ from ..._core.spec import OptimizerSpec, TensorSpec
 from ..._facts.keras_layers import kernel_layout, role_of
 from ..live import Held, LiveCatalog, Setting, Variable
 from . import values
+from .derived import compile_anew, derive_anew
+from .lookups import lookups
 from .names import Named, named
 from .objects import Holder, holders, not_built
 from .optimizers import OwnVariable, initial_of, inner_of, optimizer_spec, own_variables, settings
@@ -142,6 +144,7 @@ class _Description:
             finish=self._finish,
             foresee=partial(self._foreseeing, parts) if self.foreseen is None else None,
             compiled=self._compiled(parts),
+            lookups=lambda: lookups(self.models, self.known),
         )
 
     def _compiled(self, parts: Mapping[str, Any]) -> Callable[[], LiveCatalog] | None:
@@ -339,11 +342,13 @@ class _Description:
         return chosen
 
     def _finish(self) -> None:
-        """A compiled training step holds plain hyperparameters as constants: it is traced anew."""
-        if self.settings_changed:
-            for model in self.models.values():
-                if getattr(model, "train_function", None) is not None:
-                    model.train_function = None
+        """What layers make of their variables is made anew; and compiled functions, which hold that as constants, and the
+        training step plain hyperparameters, are traced anew."""
+        for name, model in self.models.items():
+            if derive_anew(self.known[name]):
+                compile_anew(model)
+            elif self.settings_changed:
+                compile_anew(model, ("train_function",))
 
 
 def _live(spec: TensorSpec, variable: Any) -> Variable:

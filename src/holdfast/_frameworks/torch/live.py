@@ -25,9 +25,16 @@ from ..live import LiveCatalog, Setting, Variable
 from .modules import Model, describe_model
 from .optimizers import Optimizer, describe_optimizer, is_optimizer, unwrapped
 from .readiness import readiness
-from .schedulers import describe_scheduler, describe_stateful, is_scheduler, is_stateful, scheduled_options
+from .schedulers import (
+    describe_scheduler,
+    describe_stateful,
+    ending,
+    is_scheduler,
+    is_stateful,
+    scheduled_options,
+)
 from .slots import Slot, fill
-from .tensors import dtype_name, is_split, memory_of, part_here, put, storage_of, to_numpy
+from .tensors import dtype_name, is_split, memory_of, part_here, put, ranks_of, storage_of, to_numpy
 from .values import plain
 
 __all__ = ["describe", "recognises"]
@@ -65,6 +72,7 @@ class _All:
     optimizers: list[Optimizer] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     plain: dict[str, Any] = field(default_factory=dict)
+    ending: list[str] = field(default_factory=list)  # names of schedules that refuse a step beyond their last
     bare: dict[str, str] = field(default_factory=dict)  # bare name of a main model's weight -> its name
 
 
@@ -109,20 +117,36 @@ def describe(parts: Mapping[str, Any], *, here: bool = False) -> LiveCatalog:
         readiness=lambda gradients: readiness(made.models, made.optimizers, gradients),
         result=lambda: dict(made.plain),
         finish=lambda: _finish(made),
+        ending=made.ending,
+        split=None if here else lambda: _split(made.variables),
     )
+
+
+def _behind(variable: Variable) -> Any:
+    """The tensor that a variable is; of a slot that is not made yet, the weight that it will be laid out as."""
+    read: Any = variable.read
+    if isinstance(read, partial) and read.func is to_numpy:
+        return read.args[0]
+    slot = getattr(read or variable.write, "__self__", None)
+    if not isinstance(slot, Slot):
+        return None
+    tensor = slot.get()
+    return slot.param if tensor is None and variable.spec.shape == tuple(slot.param.shape) else tensor
+
+
+def _split(variables: list[Variable]) -> dict[str, int]:
+    """Names of the tensors that are split -> over how many ranks."""
+    behind = ((v.spec.name, _behind(v)) for v in variables)
+    return {name: ranks_of(tensor) for name, tensor in behind if is_split(tensor)}
 
 
 def _here(variable: Variable) -> Variable:
     """The variable of this rank's part, where a tensor is split over ranks."""
-    read: Any = variable.read
-    tensor = read.args[0] if isinstance(read, partial) and read.func is to_numpy else None
-    slot = getattr(read or variable.write, "__self__", None)
-    if isinstance(slot, Slot):
-        tensor = slot.get()
-        if tensor is None and variable.spec.shape == tuple(slot.param.shape) and is_split(slot.param):
-            return replace(variable, spec=replace(variable.spec, shape=tuple(part_here(slot.param).shape)))
+    tensor = _behind(variable)
     if not is_split(tensor):
         return variable
+    if variable.read is None:  # a slot that is not made yet
+        return replace(variable, spec=replace(variable.spec, shape=tuple(part_here(tensor).shape)))
     part = part_here(tensor)
     return Variable(
         replace(variable.spec, shape=tuple(part.shape)), partial(to_numpy, part), partial(put, part)
@@ -231,6 +255,7 @@ def _describe_one(made: _All, part: str, name: str, thing: Any, driven: Mapping[
         settings, variables = describe_any(thing, name, part, order)
         made.settings += settings
         made.variables += variables
+        made.ending += ending(thing, name)
     elif isinstance(thing, _PLAIN):
         made.settings.append(_value(made, name, part, thing))
     else:

@@ -122,6 +122,9 @@ def describe_optimizer(
         "defaults": {k: plain(v) for k, v in getattr(optimizer, "defaults", {}).items()},
         "owners_by": "the same tensor",
     }
+    names = [group.get("param_names") for group in optimizer.param_groups]
+    if not any(group.owners for group in groups) and all(isinstance(found, list) for found in names):
+        attributes["recorded_names"] = tuple(str(name) for found in names for name in found)
     if unknown:
         attributes["slots_unknown"] = True  # nobody can say what the first step makes
     made.spec = OptimizerSpec(

@@ -21,7 +21,14 @@ from ..live import Setting, Variable
 from .tensors import dtype_name, from_numpy, memory_of, put, to_numpy
 from .values import keep_kind, plain
 
-__all__ = ["describe_scheduler", "describe_stateful", "is_scheduler", "is_stateful", "scheduled_options"]
+__all__ = [
+    "describe_scheduler",
+    "describe_stateful",
+    "ending",
+    "is_scheduler",
+    "is_stateful",
+    "scheduled_options",
+]
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "scheduler": (
@@ -79,6 +86,16 @@ def scheduled_options(scheduler: Any) -> frozenset[str]:
     for inner in getattr(scheduler, "_schedulers", ()):
         found |= scheduled_options(inner)
     return found
+
+
+def ending(scheduler: Any, name: str) -> Iterator[str]:
+    """Of schedules that refuse a step beyond their last, the names: those of ``OneCycleLR`` (torch/optim/lr_scheduler.py,
+    ``get_lr``), by itself or in a ``ChainedScheduler``, which steps all of its own each time."""
+    if isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR):
+        yield name
+    elif isinstance(scheduler, torch.optim.lr_scheduler.ChainedScheduler):
+        for number, inner in enumerate(scheduler._schedulers):
+            yield from ending(inner, f"{name}/_schedulers/{number}")
 
 
 def is_stateful(thing: Any) -> bool:
@@ -204,7 +221,15 @@ def _setting(root: Any, name: str, part: str, local: str, path: tuple[Any, ...])
         aliases=_aliases(name, part, local),
         key=local,
         configured=_fetch(root, path) is not None and _is_argument(root, path),
+        made_from=_made_from(name, path),
     )
+
+
+def _made_from(name: str, path: tuple[Any, ...]) -> str | None:
+    """The name of the length that the phases of a ``OneCycleLR`` are computed from."""
+    if "_schedule_phases" not in path:
+        return None
+    return "/".join(map(str, (name, *path[: path.index("_schedule_phases")], "total_steps")))
 
 
 def _is_argument(root: Any, path: tuple[Any, ...]) -> bool:

@@ -19,6 +19,7 @@ from torch.nn.parameter import is_lazy as _has_no_shape
 from ..._core.dtypes import DTYPES, carrier
 from ..._core.errors import NotStored, UsageError
 from ..._core.spec import TensorSpec
+from ..._core.words import plural
 from ..live import Variable, _no_memory
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "memory_of",
     "part_here",
     "put",
+    "ranks_of",
     "storage_of",
     "to_numpy",
     "values_of",
@@ -171,14 +173,18 @@ def part_here(tensor: Any) -> Any:
     return tensor.detach().to_local() if is_split(tensor) else tensor
 
 
+def ranks_of(tensor: Any) -> int:
+    """Over how many ranks a ``DTensor`` is split."""
+    return int(tensor.device_mesh.size())
+
+
 def _of_one_process(tensor: Tensor) -> None:
     """Raise :class:`NotStored` for a ``DTensor`` (FSDP's ``fully_shard``, tensor parallelism): gathering it is a call that all
     ranks must make together (torch/distributed/tensor/_api.py, ``full_tensor``)."""
     if not is_split(tensor):
         return
-    mesh: Any = getattr(tensor, "device_mesh")  # noqa: B009 - a subclass's own
     raise NotStored(
-        f"a tensor is split over {mesh.size()} ranks (a DTensor), and this process holds its own part only",
+        f"a tensor is split over {plural(ranks_of(tensor), 'rank')} (a DTensor), and this process holds its own part only",
         expected="whole tensors, in one process",
         found=f"shape {tuple(tensor.shape)}, placed as {', '.join(map(str, getattr(tensor, 'placements', ())))}",
         remedy="With torch.distributed.checkpoint.state_dict, on all ranks: to save, get_model_state_dict(model, "

@@ -42,9 +42,10 @@ def of_optimizer(call: Call, optimizer: Any, path: str | None, models: Sequence[
     """What an optimizer's ``load_state_dict`` is held against. ``models``: those that were loaded before."""
     groups = getattr(optimizer, "param_groups", [])
     owned = _SCHEDULED if any("initial_lr" in group for group in groups) else frozenset()
-    named = any(
+    names = [
         "param_names" in group for group in call.state.get("param_groups", ()) if isinstance(group, Mapping)
-    )
+    ]
+    named = any(names)
     more: dict[str, Any] = {"only": "optimizer", "path": path, "by_position": not named, "owned": owned}
     name = path or "the state dict"
     model, record, ordered = _record(optimizer, path, models)
@@ -54,7 +55,8 @@ def of_optimizer(call: Call, optimizer: Any, path: str | None, models: Sequence[
             partial(state_catalog, {"optimizer": call.state}, name), call.parts,
             after=lambda loaded: loaded.findings.extend(told), **more,
         )  # fmt: skip
-    crossed = _crossed(optimizer, model, record) if ordered else []
+    told_apart = named and all(names)  # the comparison itself holds these names against the live ones
+    crossed = _crossed(optimizer, model, record) if ordered and not told_apart else []
     root = {"model_state_dict": record, "optimizer": call.state}
 
     def after(loaded: Loaded) -> None:
@@ -132,8 +134,6 @@ def _crossed(optimizer: Any, model: torch.nn.Module, record: Mapping[str, Any]) 
         names.setdefault(id(tensor), own)
     pairs = []
     for group in optimizer.param_groups:
-        if "param_names" in group:
-            continue  # by name, which the comparison itself holds against the file's
         last: dict[tuple[int, ...], tuple[int, str]] = {}
         for param in group["params"]:
             name = names.get(id(param))

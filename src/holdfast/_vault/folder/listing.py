@@ -37,9 +37,9 @@ class Checkpoint:
 
     ``name`` and ``path``: its folder. ``step``, ``created``, ``metrics``. ``sequence``: its place in the order of
     saving; ``lineage`` and ``parent``: which line of the run it is on, and the step that it continues. ``fault``: why
-    its record cannot be used, else ``None``; ``note``: what is wrong with one of its two copies. ``variant``: which
-    structure of the model it holds (:mod:`holdfast._vault.folder.variants`). ``saved``: what its record says besides; ``None``
-    where it cannot be used.
+    its record cannot be used, else ``None``; ``denied``: whether that is because it may not be read; ``note``: what is
+    wrong with one of its two copies. ``variant``: which structure of the model it holds
+    (:mod:`holdfast._vault.folder.variants`). ``saved``: what its record says besides; ``None`` where it cannot be used.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Checkpoint:
     note: str | None = None
     variant: str = ""
     saved: SavedStep | None = field(default=None, repr=False, compare=False)
+    denied: bool = False
 
 
 def newest_of(known: list[Checkpoint]) -> Checkpoint | None:
@@ -86,7 +87,8 @@ def look_at(run: str, name: str, step: StepName, pinned: bool) -> Checkpoint:
         found = found_record(path)
     except (OSError, HoldfastError) as error:
         text = error.message if isinstance(error, HoldfastError) else error.strerror or str(error)
-        return Checkpoint(name, path, step.step, pinned=pinned, fault=f"its record cannot be used: {text}")
+        fault, denied = f"its record cannot be used: {text}", isinstance(error, PermissionError)
+        return Checkpoint(name, path, step.step, pinned=pinned, fault=fault, denied=denied)
     record = found.record
     variant = str((record.lineage or {}).get("variant") or variant_of_record(record))
     saved = saved_of(path, name, step.step, record, variant)

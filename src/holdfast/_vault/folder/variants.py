@@ -2,9 +2,9 @@
 
 A variant is known by a short digest of names, shapes and dtypes of the model's weights and buffers, and of what decides
 its function beside them: classes of layers and the settings that change what they give in inference
-(:mod:`holdfast._facts.module_config`). Dropout rates, the optimizer, what is trainable, and the text of a user's own class
-are no part of it, nor are the numbers that Keras appends to the names that it gives itself (``dense_3``): they count
-the layers of the process.
+(:mod:`holdfast._facts.module_config`). Dropout rates, the optimizer, what is trainable, vocabularies and bins, which are made
+from data, and the text of a user's own class are no part of it, nor are the numbers that Keras appends to the names that it
+gives itself (``dense_3``): they count the layers of the process.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from blake3 import blake3
 
 from ..._core.modules import FRAMEWORKS, ModuleSpec
+from ..._facts.keras_vocabulary import TABLES
 from ..._facts.setting_effects import class_effect, effect_of
 from ..._integrity.architecture import modules_of_record
 from ..._record.canonical import canonical_text, plain
@@ -84,7 +85,9 @@ def _functions(modules: Iterable[ModuleSpec]) -> Iterable[list[Any]]:
         config = plain(dict(module.config))
         assert isinstance(config, Mapping)
         settings = {
-            k: v for k, v in config.items() if effect_of(module.class_name, k, own=own) == "inference"
+            k: v
+            for k, v in config.items()
+            if k not in TABLES and effect_of(module.class_name, k, own=own) == "inference"
         }
         # a class of the user's is no more than its tensors and settings: it may be renamed
         yield [_uncounted(module.path, module.package), "" if own else module.class_name, settings]

@@ -8,6 +8,8 @@ from typing import Any
 
 from ..._core.errors import DamagedCheckpoint, HoldfastError, NothingToRestore, RestoreRefused
 from ..._core.finding import Finding
+from ..._core.plan import Plan
+from ..._core.shell import quote
 from ..._frameworks.accumulating import look_on
 from ..._restore.engine import restore as restore_path
 from ..._restore.outcome import Outcome
@@ -67,8 +69,8 @@ def restore_newest(
 ) -> Outcome:
     """Restore from the newest of ``known`` that verifies and fits. Damaged ones that were passed over are set aside.
 
-    Raises :class:`RestoreRefused` where one is whole and of this model and a decision is needed, or where all whole ones
-    are of other models; :class:`NothingToRestore` where none is whole.
+    Raises :class:`RestoreRefused` where one is whole and of this model and a decision is needed, where one may not be read,
+    or where all whole ones are of other models; :class:`NothingToRestore` where none is whole.
     """
     passed: list[tuple[str, str]] = []
     damaged: list[str] = []
@@ -76,6 +78,8 @@ def restore_newest(
     others: dict[str, Checkpoint] = {}
     unfit: dict[str, str] = {}
     for candidate in reversed(known):
+        if candidate.denied:
+            raise _denied(candidate, known, candidate.fault)
         if candidate.fault is not None:
             passed.append((candidate.name, candidate.fault))
             damaged.append(candidate.name)
@@ -106,6 +110,10 @@ def restore_newest(
             writer.incremental.distrust()
             passed.append((candidate.name, damage.message))
             continue
+        except HoldfastError as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise _denied(candidate, known, error.message) from error
+            raise
         writer.set_aside(damaged)
         return outcome
     if first is not None:
@@ -115,6 +123,26 @@ def restore_newest(
         found="; ".join(f"{name}: {why}" for name, why in passed[:3]),
         remedy=f"`holdfast doctor {writer.path}` says what can be saved of them.",
     )  # fmt: skip
+
+
+def _denied(candidate: Checkpoint, known: list[Checkpoint], why: str | None) -> RestoreRefused:
+    """A step that this process may not read is no damaged one: to go on from an earlier one would undo what was trained."""
+    earlier = newest_of(known[: known.index(candidate)])
+    place = quote(candidate.path)
+    remedy = (
+        f"`ls -ld {place} {place}/*` shows whose it is: ask for the right to read it, or run as its owner."
+    )
+    if earlier is not None:
+        remedy += f" To go on from {earlier.name} all the same, name it: restore(step={earlier.step})."
+    rule = rule_named("unreadable")
+    assert rule is not None
+    finding = rule.finding(
+        f"{candidate.name} may not be read, and nothing says that it is damaged", file=candidate.path, remedy=remedy,
+        seen=why,
+    )  # fmt: skip
+    return RestoreRefused(
+        "nothing was restored: a step may not be read", (finding,), Plan(), file=candidate.path
+    )
 
 
 def restore_step(
@@ -132,6 +160,7 @@ def restore_step(
     with ReadLock(chosen.path):  # retention, also another process's, waits for us
         beside = wanted.begin(chosen.path)
         look_on(given)
+        given = beside.without_its_own(given)
         if prove:
             outcome = restore_and_prove(chosen.path, restored=beside.preprocessing, **given)
         else:
@@ -157,7 +186,7 @@ def restore_step(
         step=chosen.step,
         passed_over=passed,
         **beside.found,
-        findings=(*outcome.findings, *noted),
+        findings=(*beside.without_vocabularies(outcome.findings), *noted),
     )
 
 

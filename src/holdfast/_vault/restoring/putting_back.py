@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..._core.errors import UsageError
 from ..._core.finding import Finding
+from ..._core.pattern import escape
+from ..._core.plan import Edit
 from ..._layouts.opening import open_path, the_one
 from ..._record.stateful import Captured, obstacles, put_back
 from ..._restore.engine import restore
-from ..._restore.fitted import function_of
+from ..._restore.fitted import function_of, layers_among
 from ..._restore.outcome import Outcome
 from ..._restore.proving import restore_and_prove
 from ..._restore.states import PARTS, different, states_of
@@ -96,6 +98,23 @@ class Putting:
     ) -> None:
         self._wanted, self._path, self._record, self._saved, self._noted = wanted, path, record, saved, noted
         self.found: dict[str, Any] = {"extra": extra}
+        self._again: frozenset[str] = frozenset()
+
+    def without_its_own(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a restore of the model is given, where :meth:`preprocessing` puts layers of that model back: their vocabulary
+        does not stand against it (other settings than it had do so at :meth:`Wanted.begin`)."""
+        saved, wanted = self._saved, self._wanted
+        things = (
+            t
+            for name, t in wanted.given.preprocess.items()
+            if wanted.state(saved, "preprocess", name) is not None
+        )
+        self._again = frozenset(path for path in layers_among(given.get("model"), things) if path)
+        edits = [Edit("function", (escape(path),)) for path in sorted(self._again)]
+        if not edits:
+            return dict(given)
+        allowed = given.get("allow") or ()
+        return {**given, "allow": [*([allowed] if isinstance(allowed, str) else allowed), *edits]}
 
     def preprocessing(self) -> None:
         """Put fitted preprocessing back. Raises :class:`UsageError` with what a library said."""
@@ -105,6 +124,12 @@ class Putting:
         """Put the others back; before random generators, as loaders may draw while they are made ready."""
         self._put("data", "data")
         self._put("metrics", "metric_states")
+
+    def without_vocabularies(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Those of the model's restore, without what :meth:`findings` tells of the same layers."""
+        for finding in findings:
+            if finding.code != "T225" or not {*finding.evidence.get("modules", ())} <= self._again:
+                yield finding
 
     def findings(self, given: Mapping[str, Any]) -> tuple[Finding, ...]:
         """What is missing for an exact resume, and preprocessing that had been fitted otherwise. ``given``: live objects."""
@@ -148,6 +173,7 @@ def restore_with_states(
     wanted = Wanted.of(Given.of(data, preprocess, metrics), Given(), given.get("optimizer") is not None, 0)
     path = os.fspath(path)
     beside = wanted.begin(path)
+    given = beside.without_its_own(given)
     if prove:
         given |= {"preprocess": function_of(preprocess), "apply": apply, "restored": beside.preprocessing}
         outcome = restore_and_prove(path, **given)
@@ -155,4 +181,5 @@ def restore_with_states(
         outcome = restore(path, **given)
         beside.preprocessing()
     beside.rest()
-    return replace(outcome, **beside.found, findings=(*outcome.findings, *beside.findings(given)))
+    found = (*beside.without_vocabularies(outcome.findings), *beside.findings(given))
+    return replace(outcome, **beside.found, findings=found)

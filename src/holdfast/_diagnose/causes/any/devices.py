@@ -24,6 +24,14 @@ def told_alone(look: Look) -> list[Guess]:
     return [look.entry.guess(look)] if not look.reading.frames else []
 
 
+def backends(look: Look) -> list[Guess]:
+    """A backend that is not there: JAX logs so at every start on a host without one, and no load is hurt by it."""
+    facts = look.facts()
+    if look.match["sharding"] or (facts.get("backend") and look.around.storing) or look.around.calls:
+        return [look.entry.guess(look)]
+    return [look.entry.guess(look, confidence=0.34)]
+
+
 def types_or_devices(look: Look) -> list[Guess]:
     """Input and weight of different types: of devices, or of numbers."""
     a, b = look.facts().get("a", ""), look.facts().get("b", "")
@@ -132,6 +140,7 @@ ENTRIES = (
             "shardings)."
         ),
         where=storing_or_alone,
+        weigh=backends,
         also=("topology",),
         weight=0.9,
         example="ValueError: SingleDeviceSharding with Device=TFRT_CPU_0 was not found in jax.local_devices().",

@@ -44,7 +44,7 @@ def out_of_memory(look: Look) -> list[Guess]:
         word in reading.lower
         for word in ("[[node", "[[{{node", "conv", "matmul", "gradient", "backward", "forward")
     )
-    return [] if computed else [look.entry.guess(look, confidence=0.5)]
+    return [] if computed else [look.entry.guess(look, confidence=0.8 if look.around.storing else 0.5)]
 
 
 def grown_or_large(look: Look) -> list[Guess]:
@@ -199,10 +199,18 @@ ENTRIES = (
     Entry(
         "zip64",
         "size-limit",
-        ("zip64", "filesize would require zip64", "file size too large", "errno 27", "file too large"),
-        r"(?:requires? ZIP64|would require ZIP64|File too large|\[?Errno 27\]?)",
+        (
+            "zip64",
+            "filesize would require zip64",
+            "file size too large",
+            "errno 27",
+            "file too large",
+            "force_zip64",
+        ),
+        r"(?:requires? ZIP64|would require ZIP64|exceeded ZIP64 limit|try using force_zip64|File too large|\[?Errno 27\]?)",
         why="the file is larger than its format or the file system takes (4 GB on FAT, or a zip without ZIP64)",
         remedy="Save to another file system, or in shards.",
+        where=storing_or_alone,
         weight=0.9,
         also=("storage",),
         example="OSError: [Errno 27] File too large",

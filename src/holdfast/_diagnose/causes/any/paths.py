@@ -171,7 +171,7 @@ ENTRIES = (
         "no-valid-checkpoint",
         "incomplete-save",
         ("o valid", "checkpoint", "heckpoint", "o steps found in"),
-        r"(?P<what>can't find a valid checkpoint at|no valid checkpoint(?:s)? (?:was "
+        r"(?P<what>can't find a valid checkpoint at|does not contain a valid checkpoint|no valid checkpoint(?:s)? (?:was "
         r"|were )?found(?: in)?(?: output directory)?|no new checkpoint|missing checkpoint|no checkpoints? found(?: (?:in|at"
         r"|for))?"
         r"|no steps found in|could not find (?:a )?checkpoint"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ...knowledge import Entry, Guess, Look
+from ...knowledge import Entry, Guess, Look, loading_where
 from ...where import loading_or_alone, storing
 
 _HEADS = (
@@ -115,8 +115,8 @@ ENTRIES = (
     Entry(
         "rng-bytetensor",
         "resume-state",
-        ("rng state must be", "rng_state"),
-        r"RNG state must be a torch\.ByteTensor",
+        ("rng state must be", "rng state is wrong size"),
+        r"RNG state must be a torch\.ByteTensor|RNG state is wrong size",
         why="the random state was mapped to another device or type when it was loaded",
         remedy="Load it with map_location='cpu', and pass `state.cpu()`.",
         also=("device-mismatch",),
@@ -159,8 +159,8 @@ ENTRIES = (
             "0 remaining",
         ),
         r"nothing to resume|restored a checkpoint with current_epoch=(?P<epoch>\d+), but you have set"
-        r" Trainer\(max_epochs=(?P<most>\d+)|Trying to restore (?:training|optimizer"
-        r"|\w+) state but checkpoint contains only the model|training to (?P<epochs>\d+) epochs is finished"
+        r" Trainer\(max_epochs=(?P<most>\d+)|Trying to restore [\w ]{1,40} state but checkpoint contains only the model"
+        r"|training to (?P<epochs>\d+) epochs is finished"
         r"|max_steps has already saved|(?:max_(?:steps|epochs)|global.step|training|number of (?:steps|epochs)|epochs?"
         r"|steps?)\b.{0,40}?"
         r"already (?:reached|finished|completed?|trained)|already (?:trained|reached|finished|completed?) (?:for |all |to "
@@ -211,6 +211,7 @@ ENTRIES = (
         ),
         remedy="Save and load the scaler's state only where it is enabled, with the same optimizer.",
         weight=0.8,
+        weigh=loading_where("no inf checks", "attempted unscale_"),
         also=("optimizer-structure",),
         where=loading_or_alone,
         example=(

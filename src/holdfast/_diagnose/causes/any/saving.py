@@ -160,7 +160,8 @@ ENTRIES = (
             "pending async",
         ),
         (
-            r"metadata is None|(?:previous|another|pending) async\w* (?:save|checkpoint)\w*.{0,80}|(?:async_save"
+            r"(?<!\w)metadata is None|(?:previous|another|pending) async\w* (?:save|checkpoint)\w*.{0,80}"
+            r"|(?:(?<!, in )async_save\b(?!\()"
             r"|AsyncCheckpoint\w*|AsyncStag\w*).{0,160}?(?:Error|fail|raise|exception|timeout|hang)"
         ),
         why="a save in the background was not finished, or failed, when the next step of it (or the next save) came",

@@ -288,7 +288,7 @@ ENTRIES = (
             "failed writing",
         ),
         r"StreamWriter failed (?:opening archive|writing)|write error: wrote (?P<got>\d+) blocks instead of (?P<want>\d+)"
-        r"|(?:failed to write|error writing|could not write|unable to write"
+        r"|(?:failed to write|error writing|could not write|unable to write(?! to file </torch_)"
         r"|failed writing)(?= .{0,120}(?:checkpoint|ckpt|model|weights|file|\.pth?|\.h5|tensor))",
         why=(
             "the operating system did not take the bytes: no room or quota, no permission, no such "

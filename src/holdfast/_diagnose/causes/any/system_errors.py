@@ -48,8 +48,13 @@ _POSIX = {
     74: ("storage", _NETWORK),
     75: ("size-limit", "a length does not fit into the numbers of this call"),
     95: ("storage", _NO_SUCH_CALL),
+    101: ("storage", _NETWORK),
+    103: ("storage", _NETWORK),
     107: ("storage", _NETWORK),
+    108: ("storage", _NETWORK),
+    110: ("storage", _NETWORK),
     112: ("storage", _NETWORK),
+    113: ("storage", _NETWORK),
     116: ("storage", _NETWORK),
     117: ("storage", "the file system itself is damaged"),
     121: ("storage", _NETWORK),
@@ -57,17 +62,26 @@ _POSIX = {
     131: ("storage", _NETWORK),
 }
 _WINDOWS = {
+    2: ("not-found", "there is nothing at that path"),
     3: ("not-found", "a folder of the path does not exist (or the path is over 260 characters long)"),
     5: ("storage", "this user may not write there, or another program holds the file"),
     8: ("memory", _MEMORY),
     14: ("memory", _MEMORY),
     17: ("storage", "a rename does not go from one disk to another"),
+    19: ("storage", "the disk is write-protected"),
+    21: ("storage", "the drive is not ready, or is gone"),
+    23: ("storage", "the disk could not read back what it holds (its checksum is wrong)"),
     33: ("concurrency", "another program has locked a part of the file"),
+    39: ("storage", "the disk is full"),
     53: ("storage", _NETWORK),
+    55: ("storage", _NETWORK),
     59: ("storage", _NETWORK),
     64: ("storage", _NETWORK),
+    67: ("storage", _NETWORK),
+    80: ("storage", "the target is there already"),
     87: ("storage", _NO_SUCH_CALL),
     112: ("storage", "the disk is full"),
+    121: ("storage", _NETWORK),
     123: ("storage", _NAME),
     145: ("concurrency", "the folder is not empty: something else writes into it"),
     183: (
@@ -75,15 +89,23 @@ _WINDOWS = {
         "the target is there already, which Windows does not let a rename replace (`os.replace` does)",
     ),
     206: ("storage", _NAME),
+    225: ("storage", "antivirus took the file for malicious and removed or blocked it"),
     267: ("not-found", "a part of the path is no folder"),
+    362: ("storage", "the cloud drive (OneDrive and the like) that stands behind this folder does not run"),
+    395: ("storage", "the cloud drive (OneDrive and the like) that stands behind this folder refused"),
+    433: ("storage", "the drive is gone"),
+    995: ("storage", _NETWORK),
+    1006: ("storage", "the drive was taken out or changed while the file was open"),
     1117: ("storage", "the disk failed"),
     1224: (
         "storage",
         "the file is still mapped into memory by a reader (often this program, which loaded it)",
     ),
     1314: ("storage", "links need a right that this user does not have on Windows"),
+    1392: ("storage", "the file system itself is damaged (`chkdsk`)"),
     1450: ("memory", _MEMORY),
     1455: ("memory", "the paging file is too small: memory for the whole file could not be promised"),
+    1816: ("storage", "the quota is used up"),
 }
 _MOUNTS = frozenset({19, 37, 38, 95, 107, 112, 116, 121, 1224, 1455})
 """Answers of mounts and mapped files, which quoted alone are no matter of other programs."""
@@ -119,11 +141,16 @@ def by_number(look: Look) -> list[Guess]:
         found = next(((label, why) for words, label, why in _WORDS if re.search(words, said)), None)
     if found is None and not number:
         found = ("storage", _NETWORK)
-    if found is None or not (
-        _of_a_checkpoint(look) or (number in _MOUNTS and look.around.alone and not look.reading.paths)
-    ):
+    if found is None:
         return []
     label, why = found
+    if not (_of_a_checkpoint(look) or (number in _MOUNTS and look.around.alone and not look.reading.paths)):
+        if not look.around.alone or look.reading.paths:
+            return []
+        return [  # by itself no proof of a checkpoint: told with a condition
+            look.entry.guess(look, label, confidence=0.34, why=why),
+            look.entry.guess(look, _SECOND[label], confidence=0.24, why=why),
+        ]
     return [
         look.entry.guess(look, label, confidence=0.8, why=why),
         look.entry.guess(look, _SECOND[label], confidence=0.46, why=why),

@@ -82,6 +82,20 @@ ENTRIES = (
         example="TypeError: no default __reduce__ due to non-trivial __cinit__",
     ),
     Entry(
+        "array-in-a-config",
+        "unserialisable",
+        ("python scalar",),
+        r"can only convert an array of (?:size|length) 1 to a Python scalar"
+        r"|only (?:size-1|length-1|0-dimensional) arrays can be converted to (?:a )?Python scalar",
+        context=("model.save", "to_json", "get_config", "save_model", "json", "to_yaml", "config"),
+        only_in=True,
+        why="an array stands among a layer's settings (the arguments of a Lambda), where a config holds plain values",
+        remedy="Pass `array.tolist()`, or make the array a weight (`add_weight`) or a constant within the function.",
+        where=saving_or_alone,
+        weigh=ranked(("unserialisable", 0.84), ("custom-object", 0.4), ("version-mismatch", 0.38)),
+        example="model.save('m.h5')\nValueError: can only convert an array of size 1 to a Python scalar",
+    ),
+    Entry(
         "recursion",
         "unserialisable",
         ("maximum recursion depth exceeded",),

@@ -212,9 +212,11 @@ ENTRIES = (
         (
             "occurred while downloading",
             "artifact",
+            "run with id=",
+            "invalid model handle",
         ),
         r"(?:failures? occurred while downloading|download_artifacts?|artifacts?\b).{0,300}?(?:No such file or directory|\b404\b"
-        r"|not found|does not exist|NotFound)",
+        r"|not found|does not exist|NotFound)|Path not contained in artifact|Run with id=\S+ not found|Invalid model handle",
         why="the run (or the registry) has no such artifact at this path: another name, version or server",
         remedy="List the run's artifacts, and check which server and store the address leads to.",
         also=("storage", "incomplete-save"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...knowledge import Entry, Guess, Look, ranked
 from ...where import loading_or_alone, storing_or_alone
 
@@ -37,13 +39,19 @@ def by_the_number(look: Look) -> list[Guess]:
 def header_of_another_version(look: Look) -> list[Guess]:
     """A header that is whole and that this version cannot read: newer number types (8 bits), newer fields."""
     first = look.entry.guess(look)
-    if "invalidheaderdeserialization" not in look.reading.lower:
+    lower = look.reading.lower
+    unknown = "header: unknown variant" in lower  # it names the number type that it does not know
+    if not unknown and "invalidheaderdeserialization" not in lower:
         return [first]
     why = "the header is whole, and this safetensors does not know a number type (8-bit floats) or a field in it: it is older"
     return [
-        first,
+        replace(first, confidence=0.6) if unknown else first,
         look.entry.guess(
-            look, "version-mismatch", confidence=0.6, why=why, remedy="Upgrade safetensors, and read again."
+            look,
+            "version-mismatch",
+            confidence=0.94 if unknown else 0.6,
+            why=why,
+            remedy="Upgrade safetensors, and read again.",
         ),
     ]
 

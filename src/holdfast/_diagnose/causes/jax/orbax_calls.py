@@ -14,7 +14,8 @@ _TARGET = "Pass a target of `jax.ShapeDtypeStruct` with shardings of the present
 def random_keys(look: Look) -> list[Guess]:
     """Keys of the new kind: a save cannot write them, a load cannot read what is there as such."""
     first, second = ("dtype-mismatch", "unserialisable")
-    if look.around.saving and not look.around.loading:
+    written = "cannot be converted to a numpy array" in look.reading.lower  # as only a writer does
+    if written or (look.around.saving and not look.around.loading):
         first, second = second, first
     rows = ((first, 0.72), (second, 0.68), ("version-mismatch", 0.62))
     return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
@@ -40,13 +41,17 @@ ENTRIES = (
             "singlereplicaarray",
             "process_count",
             "present in the provided list of processes",
+            "unsafe unless you know the present topology",
+            "compatible with mesh-consistency restore",
+            "distributed system is not available",
         ),
         r"devices are different from the devices used to save|Topology mismatch detected|number of devices passed to"
         r"|must be fully replicated|host local jax\.Array|_deserialize_sharding_from_json|Unable to deserialize sharding"
         r"|sharding passed to deserialization|Sharding of jax\.Array cannot be None|not a NamedSharding"
         r"|sharding info under RestoreArgs|single_host_load_and_broadcast|SingleReplicaArray"
         r"|process_count[^\n]{0,60}(?:mismatch|differ|!=)"
-        r"|present in the provided list of processes",
+        r"|present in the provided list of processes|UNSAFE unless you know the present topology"
+        r"|compatible with mesh-consistency restore|Distributed system is not available",
         why="the arrays are laid out over other devices or hosts than take part now, or the target does not say how",
         remedy=_TARGET,
         weigh=ranked(("topology", 0.84), ("device-mismatch", 0.62), ("version-mismatch", 0.5)),
@@ -202,7 +207,7 @@ ENTRIES = (
         ),
         remedy="Save arrays and plain numbers only; register a type handler, or put other things into a JSON item.",
         where=storing_or_alone,
-        weigh=ranked(("unserialisable", 0.74), ("custom-object", 0.7), ("version-mismatch", 0.5)),
+        weigh=ranked(("unserialisable", 0.8), ("custom-object", 0.7), ("version-mismatch", 0.5)),
         example="ValueError: Unknown type: \"<class 'Schedule'>\". Must register a TypeHandler.",
     ),
     Entry(
@@ -225,10 +230,13 @@ ENTRIES = (
         (
             "was not found in the checkpoint",
             "structure mismatch: target path",
+            "available keys",
+            "requested checkpointables",
             "not found in origin tree",
             "keys in structure path",
         ),
-        r"Item \"?(?P<item>\w+)\"? was not found in the checkpoint|Structure mismatch: Target path (?P<item2>\S+) not found"
+        r"Item \"?(?P<item>\w+)\"? was not found in the checkpoint|Structure mismatch: Target path (?P<item2>.{1,200}?) not found"
+        r"|Unknown key: (?P<item3>\w+)\. Available keys|Requested checkpointables: .{1,200}? were not found"
         r"|not found in origin tree|Missing \d+ keys in structure path",
         why="the checkpoint has no `{item}`",
         remedy="The folders in the step are its items (`ls STEP`); restore those that are there.",
@@ -244,11 +252,12 @@ ENTRIES = (
             "requested directory for restore does not exist",
             "no steps found in",
             "no step path found",
-            "parameter subdirectory not found",
+            "restore strategies failed",
+            "in either local or persistent storage",
         ),
         r"path should be absolute\. Got (?P<path>\S+)|Requested directory for restore does not exist at "
         r"(?P<path2>\S+)|No steps found in"
-        r"|No step path found|parameter subdirectory not found",
+        r"|No step path found|All restore strategies failed for step|in either local or persistent storage",
         why="Orbax finds no checkpoint there (it wants an absolute path, and the folder of a step)",
         remedy="`pathlib.Path(p).resolve()`; look at the steps with `holdfast FOLDER`.",
         weigh=ranked(("not-found", 0.8), ("version-mismatch", 0.56), ("incomplete-save", 0.5)),
@@ -256,10 +265,22 @@ ENTRIES = (
         example="ValueError: Checkpoint path should be absolute. Got runs/5",
     ),
     Entry(
+        "orbax-parameter-folder",
+        "not-found",
+        ("parameter subdirectory not found",),
+        r"parameter subdirectory not found at path: (?P<path>\S+)",
+        why="no parameter lies there ({path}): the folder is another one than the item's own (a step, a manager's), or "
+        "the tree that is asked for names what was not saved",
+        remedy="Give the item's own folder (`5/default`); compare the tree with what is there (`holdfast inspect PATH`).",
+        weigh=ranked(("not-found", 0.8), ("missing-tensor", 0.76), ("incomplete-save", 0.6)),
+        test="path",
+        example="FileNotFoundError: Individual parameter subdirectory not found at path: /ck/5/opt_state.0.mu.",
+    ),
+    Entry(
         "orbax-destination",
         "retention",
         ("destination ",),
-        r"ValueError: Destination (?P<path>\S+) already exists",
+        r"(?:^|ValueError: )Destination (?P<path>\S+) already exists",
         why="a checkpoint of that name is there already (an earlier run's, or the same step saved twice)",
         remedy="`force=True` where it may be overwritten; else a folder of its own for each run.",
         where=saving_or_alone,

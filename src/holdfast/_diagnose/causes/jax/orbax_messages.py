@@ -6,12 +6,23 @@ orbax/checkpoint/experimental/v1; jax/experimental/array_serialization.
 
 from __future__ import annotations
 
-from ...knowledge import Entry, ranked
+from ...knowledge import Entry, Guess, Look, ranked
 
 _ASK = (
     "`ocp.PyTreeCheckpointer().metadata(FOLDER).item_metadata.tree` tells what is stored, and how it is nested (of a "
     "manager's step, FOLDER is `3/default`)."
 )
+
+
+def exported_for(look: Look) -> list[Guess]:
+    """Other devices by their number, by their platform, or another version."""
+    first, second = "version-mismatch", "format-mismatch"
+    if look.facts().get("count"):
+        first, second = "topology", "device-mismatch"
+    elif look.facts().get("platforms"):
+        first, second = "device-mismatch", "version-mismatch"
+    return [look.entry.guess(look, first, confidence=0.86), look.entry.guess(look, second, confidence=0.6)]
+
 
 ENTRIES = (
     Entry(
@@ -80,14 +91,24 @@ ENTRIES = (
             "resolve step metadata of checkpoint path",
             "recognized filenames are",
             "must use the same zarr format",
+            "must use the same ocdbt format",
+            "failed to interpret path",
+            "valid orbax",
+            "subdirectory of an orbax checkpoint",
+            "orbax checkpoint from a root directory",
+            "checkpointable_name either does not exist",
         ),
         r"saved using a non-composite handler|is a composite checkpoint with|is a flat \(direct|has no named checkpointables"
         r"|auto-detect checkpoint layout|No valid PyTree checkpointable|as a SafeTensors checkpoint"
-        r"|resolve step metadata of checkpoint path|Recognized filenames are|must use the same zarr format",
+        r"|resolve step metadata of checkpoint path|Recognized filenames are|must use the same (?:zarr|ocdbt) format"
+        r"|Failed to interpret path \S+ as a (?:V\d )?Orbax|identified as a valid Orbax"
+        r"|recognize the checkpoint at \S+ as a valid Orbax"
+        r"|subdirectory of an Orbax checkpoint|Orbax checkpoint from a root directory"
+        r"|checkpointable_name either does not exist",
         why="what lies at the path has another layout than the call expects: one item, or several; or a level too high",
         remedy="Name the item's own folder (`step/default`, `step/params`), or load the items by name. "
         + _ASK,
-        weigh=ranked(("format-mismatch", 0.8), ("not-found", 0.66), ("version-mismatch", 0.6)),
+        weigh=ranked(("format-mismatch", 0.82), ("not-found", 0.7), ("version-mismatch", 0.6)),
         test="whole",
         example="InvalidLayoutError: Could not auto-detect checkpoint layout at run/3.",
     ),
@@ -134,10 +155,12 @@ ENTRIES = (
             "not to end with",
             "relocation source nor destination",
             "partial save path",
+            "the local checkpoint cannot be restored",
         ),
         r"called before any items were saved|but it is a temporary item"
         r"|Expected (?:final )?[^\n]{1,300}(?:to contain the \"\S*commit\S*\" file|not to end with \"\S*tmp)"
-        r"|relocation source nor destination|Partial save path \S+ does not exist",
+        r"|relocation source nor destination|Partial save path \S+ does not exist"
+        r"|Process metadata folder .{1,300}?The local checkpoint cannot be restored",
         why="the folder was never finished: the mark that the end of a save leaves is not there",
         remedy="Take an older step; copy folders with all that is in them, hidden files too (`cp -a`).",
         weigh=ranked(("incomplete-save", 0.82), ("not-found", 0.66), ("async-save", 0.52)),
@@ -168,10 +191,14 @@ ENTRIES = (
             "different locations on different hosts",
             "file collision on",
             "overall save timeout exceeded",
+            "barriertimeouterror",
+            "unfinished deletion",
+            "is pending deletion and",
         ),
         r"ArrayMetadata Store contains (?:no metadata|different)|waiting for array_metadatas"
         r"|finalization already in progress|Directory path mismatch in multi-process|different locations on different hosts"
-        r"|File collision on \S+ during|Overall save timeout exceeded",
+        r"|File collision on \S+ during|Overall save timeout exceeded|BarrierTimeoutError"
+        r"|has an unfinished deletion|is pending deletion and cannot be read",
         why="the processes do not save together: other paths, other parts, or one has not come yet",
         remedy="All processes call `save` with one path that all can see; `wait_until_finished()` before the next.",
         weigh=ranked(("concurrency", 0.76), ("topology", 0.68), ("storage", 0.58)),
@@ -187,10 +214,11 @@ ENTRIES = (
             "abstract_state must be provided for multi-process",
             "is incompatible with local checkpointing",
             "same number of replicas along",
+            "shardingtypes.",
         ),
         r"not found in deserialized_dict|InvalidShardingError|Non-contiguous domain for index"
         r"|abstract_state must be provided for multi-process|is incompatible with local checkpointing"
-        r"|same number of replicas along",
+        r"|same number of replicas along|Conversion for ShardingTypes\.\w+ has not been",
         why="the arrays were laid out over other devices than these",
         remedy="Give shardings of the present mesh in the target (`jax.ShapeDtypeStruct(..., sharding=…)`).",
         weigh=ranked(("topology", 0.84), ("version-mismatch", 0.54), ("device-mismatch", 0.5)),
@@ -204,8 +232,11 @@ ENTRIES = (
             "unknown leaf type",
             "all leaves must be either none or jax.array",
             "unknown abstractleaf type",
+            "leaf types are not registered",
+            "unsupported abstract leaf type",
+            "unsupported leaf type for",
         ),
-        r"Unsupported leaf type for saving|Unknown (?:Abstract)?Leaf type"
+        r"Unsupported (?:abstract )?leaf type for (?:saving|loading)|Unknown (?:Abstract)?Leaf type|leaf types are not registered"
         r"|all leaves must be either None or jax\.Array",
         why="a leaf of the tree is of a kind that has no way to be written",
         remedy="Save arrays and plain numbers; keep functions and objects out of the state.",
@@ -215,8 +246,15 @@ ENTRIES = (
     Entry(
         "orbax-step-there",
         "retention",
-        ("stepalreadyexistserror", "but you specified `overwrite=", "in a previous partial save"),
-        r"StepAlreadyExistsError|but you specified `overwrite=|in a previous partial save",
+        (
+            "stepalreadyexistserror",
+            "but you specified `overwrite=",
+            "in a previous partial save",
+            "finalized checkpoint already exists",
+            "that is not a previous checkpoint",
+        ),
+        r"StepAlreadyExistsError|but you specified `overwrite=|in a previous partial save"
+        r"|Finalized checkpoint already exists|that is not a previous checkpoint",
         why="this step was saved before, and is not overwritten",
         remedy="Start from the step after the last one, or remove the one that is there (`holdfast PATH` says if it is whole).",
         weigh=ranked(("retention", 0.76), ("concurrency", 0.56), ("resume-state", 0.52)),
@@ -233,6 +271,20 @@ ENTRIES = (
         example="ValueError: Requested more bytes than we reserved space for: 9 > 4",
     ),
     Entry(
+        "orbax-metadata-damaged",
+        "corrupt",
+        ("json parse metadata file",),
+        r"json parse Metadata file: (?P<path>\S+?),",
+        why="the metadata of the checkpoint ({path}) is no JSON: empty or cut off",
+        remedy="Take an older step; the folder was not written to its end.",
+        weigh=ranked(("corrupt", 0.8), ("incomplete-save", 0.72), ("storage", 0.4)),
+        test="whole",
+        example=(
+            "ERROR:absl:Failed to json parse Metadata file: /ck/5/_CHECKPOINT_METADATA, file content: , "
+            "error: Expecting value"
+        ),
+    ),
+    Entry(
         "jax-exported-trees",
         "unserialisable",
         (
@@ -240,10 +292,10 @@ ENTRIES = (
             "nullary constructor",
             "nullary class constructor",
             "only for dictionaries with string keys",
-            "exported being serialized",
+            "serialization of host_callbacks",
         ),
         r"Cannot serialize PyTreeDef|a nullary (?:class )?constructor|only for dictionaries with string keys"
-        r"|Exported being serialized",
+        r"|serialization of host_callbacks is not",
         why="a node of the tree is of a class that has no registered way to be written",
         remedy="Register it (`jax.export.register_pytree_node_serialization`), or save plain dictionaries of arrays.",
         weigh=ranked(("unserialisable", 0.84), ("custom-object", 0.68), ("version-mismatch", 0.5)),
@@ -263,6 +315,22 @@ ENTRIES = (
         remedy="Register the same classes before the load; load with the version of JAX that exported.",
         weigh=ranked(("custom-object", 0.76), ("version-mismatch", 0.74), ("format-mismatch", 0.44)),
         example="ValueError: Cannot deserialize a PyTreeDef containing an unregistered type `A`.",
+    ),
+    Entry(
+        "jax-exported-for-another",
+        "topology",
+        (
+            "was exported for",
+            "export calling convention version",
+            "exported being serialized",
+            "was exported with shardy",
+        ),
+        r"was exported for (?P<count>\d+) devices|was exported for platforms '(?P<platforms>.{1,80}?)' but it is used"
+        r"|export calling convention version (?P<version>\d+)|Exported being serialized must|was exported with shardy",
+        why="the function was exported for other devices, platforms or versions of JAX than run it now",
+        remedy="Export it anew for what runs it (`jax.export.export(f, platforms=[...])`), with the version that reads it.",
+        weigh=exported_for,
+        example="ValueError: Function f was exported for 8 devices and is called in a context with 1 devices",
     ),
     Entry(
         "arrays-of-one-process",

@@ -13,6 +13,9 @@ from ...where import loading, loading_or_alone, storing_or_alone
 
 _COMPARE = "Restore without a target and compare both trees (`holdfast inspect PATH`), then build the target as it was saved."
 
+_ANY_TREES = re.compile(r"(?:dict key|tuple arity|list arity|node type)s? mismatch", re.IGNORECASE)
+"""What `jax.tree.map` says of any two trees: of gradients, of a batch."""
+
 
 def of_the_optimizer(look: Look) -> list[Guess]:
     """Which part of the tree differs: the optimizer's, or the model's."""
@@ -26,10 +29,23 @@ def of_the_optimizer(look: Look) -> list[Guess]:
             look.entry.guess(look, confidence=0.7),
             look.entry.guess(look, "format-mismatch", confidence=0.4, why=why),
         ]
+    if re.search(r"Source: MISSING", told):
+        why = "the checkpoint holds branches that the target lacks (`Target` is what lies on disk)"
+        remedy = "Pass `partial_restore=True` where they are not wanted, or build the target as it was saved."
+        return [
+            look.entry.guess(look, "unexpected-tensor", confidence=0.95, why=why, remedy=remedy),
+            look.entry.guess(look, "optimizer-structure", confidence=0.8, why=why, remedy=remedy),
+            look.entry.guess(look, confidence=0.6),
+        ]
     optimizer = re.search(
         r"optax|opt_state|ScaleBy|EmptyState|\bmu\b|\bnu\b|InjectHyperparams|MultiSteps|TraceState|inner_state",
         told,
     )
+    if not optimizer and look.around.alone and not look.around.storing and _ANY_TREES.match(look.match[0]):
+        return [  # two trees of any program
+            look.entry.guess(look, "missing-tensor", confidence=0.34),
+            look.entry.guess(look, "optimizer-structure", confidence=0.32),
+        ]
     missing = look.entry.guess(look, "missing-tensor", confidence=0.72)
     state = look.entry.guess(look, "optimizer-structure", confidence=0.86 if optimizer else 0.6)
     return (
@@ -92,14 +108,17 @@ ENTRIES = (
             "checkpointmanager",
             "unexpected keyword",
             "metadata' object ",
+            "has no method `structure`",
         ),
         r"Unknown key \"[^\"]+\" in CompositeCheckpointHandler"
         r"|Unable to find registered `Checkpoint\w+`|Expected args of type `?(?:CheckpointArgs"
         r"|Composite)"
         r"|Must provide `args`|could not be restored\. Please provide a `?Checkpoint\w+"
-        r"|'(?:Step|Tree|PyTree|InternalTree|Array|Checkpoint|Composite|Item|Root)\w*Metadata' object (?:is not|has no)"
+        r"|has no method `structure`|'(?:Step|Tree|PyTree|InternalTree|Array|Checkpoint|Composite|Item"
+        r"|Root)\w*Metadata' object (?:is not|has no)"
         r"|'?\w*Checkpoint(?:er|Handler|Manager)\w*'? object has no attribute '\w+'|(?:Checkpoint(?:er"
-        r"|Handler|Manager)\w*|restore|save)\(?\)? got an unexpected keyword argument '(?P<key>\w+)'",
+        r"|Handler|Manager)\w*|restore|save)\(?\)? got an unexpected keyword argument '(?P<key>\w+)'"
+        r"|Checkpoint(?:er|Handler|Manager)\w*\.__init__\(\) missing \d+ required",
         why="the call is in the way of another version of Orbax than is installed (items and handlers, against `args=`)",
         remedy=(
             "Follow Orbax's migration page: `args=ocp.args.StandardSave(...)`, or install the version that the "
@@ -186,7 +205,7 @@ ENTRIES = (
         why="the arrays were saved under other devices or shardings than they are restored to",
         remedy="Pass a target of `jax.ShapeDtypeStruct` with the shardings of the present devices.",
         where=loading,
-        context=("orbax", "jax", "flax"),
+        context=("orbax", "jax", "flax", "jitted computation", "pjit"),
         only_in=True,
         also=("device-mismatch", "version-mismatch"),
         weight=0.7,

@@ -68,7 +68,8 @@ def layout_or_size(look: Look) -> list[Guess]:
 
 def initialiser_shape(look: Look) -> list[Guess]:
     """One axis more at the front: parameters that were kept once for each device (`replicate`, pmap)."""
-    want, got = (re.findall(r"\d+", look.match[side]) for side in ("want", "got"))
+    facts = look.facts()
+    want, got = (re.findall(r"\d+", facts[side]) for side in ("want", "got"))
     replicated = want[1:] == got or got[1:] == want
     rows = (
         ("shape-mismatch", 0.84 if replicated else 0.93),
@@ -273,9 +274,11 @@ ENTRIES = (
     Entry(
         "flax-initialiser-shape",
         "shape-mismatch",
-        ("initializer expected to generate shape",),
+        ("initializer expected to generate shape", "initializer is expected to generate shape"),
         (
-            r"Initializer expected to generate shape (?P<want>\([\d, ]*\)) but got shape (?P<got>\([\d, ]*\))"
+            r"For parameter \"(?P<tensor2>\w+)\" in \"(?P<scope2>[\w/.]+)\", the given initializer is expected to generate"
+            r" shape (?P<want2>\([\d, ]*\)), but the existing parameter it received has shape (?P<got2>\([\d, ]*\))"
+            r"|Initializer expected to generate shape (?P<want>\([\d, ]*\)) but got shape (?P<got>\([\d, ]*\))"
             r" instead for parameter \"(?P<tensor>\w+)\" in \"(?P<scope>[\w/.]+)\""
         ),
         why="`{tensor}` in `{scope}` has shape {got} in the checkpoint and {want} in the module",

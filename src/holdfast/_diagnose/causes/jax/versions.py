@@ -20,6 +20,8 @@ def keys_of_a_tree(look: Look) -> list[Guess]:
         rows = (("missing-tensor", 0.86), ("optimizer-structure", 0.4), ("version-mismatch", 0.5))
     else:
         rows = (("missing-tensor", 0.84), ("renamed", 0.7), ("version-mismatch", 0.56))
+    if "pure_dict" in look.match[0]:  # numbers come back as text, or the code has lost a part
+        rows = (("unexpected-tensor", 0.86), ("renamed", 0.8), ("missing-tensor", 0.7))
     if look.match[0].lower().startswith("unknown field"):
         rows = (("unexpected-tensor", 0.86), ("version-mismatch", 0.66), ("optimizer-structure", 0.5))
     return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
@@ -196,7 +198,7 @@ ENTRIES = (
         why="the restored tree has one level of `params` too many, or too few, for `apply`",
         remedy="Pass `{{'params': restored['params']}}`: the level that the module itself uses.",
         also=("format-mismatch", "missing-tensor"),
-        weight=0.76,
+        weight=0.84,
         example="flax.errors.ApplyScopeInvalidVariablesStructureError: Expect `variables` to be a dict with the structure x",
     ),
     Entry(
@@ -302,7 +304,7 @@ ENTRIES = (
         "optimizer-state-untyped",
         "optimizer-structure",
         ("has no attribute '", "same type structure", "pytreedef"),
-        r"'(?:tuple|list|dict)' object has no attribute '(?P<name>mu|nu|count|inner_states?|hyperparams|trace|momentum)'"
+        r"'(?:tuple|list|dict|str)' object has no attribute '(?P<name>mu|nu|count|inner_states?|hyperparams|trace|momentum)'"
         r"|(?P<kind>TrainState|optax).{0,2000}?must have (?:the )?same type structure"
         r"|must have (?:the )?same type structure.{0,2000}?(?P<kind2>TrainState|optax)",
         why="the optimizer's state came back as plain tuples or other classes than optax' own (its names, `{name}`, are lost)",

@@ -52,6 +52,8 @@ ENTRIES = (
             "decompression bomb",
             "shape bomb",
             "escapes the asset directory",
+            "invalid path in h5 file",
+            "invalid asset path",
             "not allowed: h5 file",
             "not allowed: h5 dataset",
             "malformed hdf5 dataset shape",

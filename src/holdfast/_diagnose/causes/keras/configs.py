@@ -176,8 +176,9 @@ ENTRIES = (
             "lambda` layer",
             "requested the deserialization of a",
             "deserializ",
+            "and thus it is disallowed by default",
         ),
-        r"(?:Requested the deserialization of|deserializ\w+ of) a `?Lambda`?(?: layer)?"
+        r"(?:Requested the deserialization of|deserializ\w+ of) a `?Lambda`?(?: layer)?|and thus it is disallowed by default"
         r"|enable_unsafe_deserialization|safe_mode=False",
         why="the file holds Python byte code (a Lambda layer), which Keras refuses to run unless told so",
         remedy=(

@@ -164,8 +164,9 @@ ENTRIES = (
     Entry(
         "savedmodel-tags",
         "format-mismatch",
-        ("metagraphdef associated with tags",),
-        r"MetaGraphDef associated with tags (?P<tags>.{1,60}?) could not be found",
+        ("metagraphdef associated with tag", "meta graph def matching supplied tags"),
+        r"MetaGraphDef associated with tag(?:s|-set) (?P<tags>.{1,60}?) could not be found"
+        r"|Could not find meta graph def matching supplied tags: (?P<tags2>\{[^}]*\})",
         why="the SavedModel has no graph for the tags {tags}",
         remedy="`saved_model_cli show --dir DIR` lists them.",
         weight=0.9,

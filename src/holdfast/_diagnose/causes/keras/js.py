@@ -71,6 +71,18 @@ ENTRIES = (
         example="Error: Shape mismatch: [384] vs. [2,384]",
     ),
     Entry(
+        "tfjs-no-manifest",
+        "format-mismatch",
+        ("contains neither model topology", "does not contain weightsmanifest"),
+        r"(?:from|at) ?(?:HTTP )?(?:path )?(?P<path>\S+) contains neither model topology|contains neither model topology"
+        r"|does not contain weightsManifest",
+        why="`{path}` is some JSON, and none that TensorFlow.js wrote of a model (`modelTopology`, `weightsManifest`)",
+        remedy="Give the `model.json` of `tensorflowjs_converter` (what Keras' `to_json()` gives is another thing), with "
+        "its shards.",
+        weigh=ranked(("format-mismatch", 0.88), ("not-found", 0.56), ("version-mismatch", 0.4)),
+        example="Error: The JSON from HTTP path ./model.json contains neither model topology or manifest for weights.",
+    ),
+    Entry(
         "tfjs-request-failed",
         "not-found",
         ("failed with status code", "failed to parse model json"),

@@ -157,6 +157,7 @@ ENTRIES = (
         "version-mismatch",
         (
             "improper config format",
+            "improperly formatted model config",
             "could not interpret serialized",
             "is not a valid keras configuration",
             "could not parse config",

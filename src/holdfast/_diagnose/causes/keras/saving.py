@@ -119,6 +119,7 @@ ENTRIES = (
             "untracked resource",
             "which is unsupported or not reachable",
             "to be a trackable object",
+            "expecting a checkpointable object",
             "was expecting a trackable",
             "expecting a trackable object",
             "list element was replaced",

@@ -56,6 +56,12 @@ def flat_sizes(look: Look) -> list[Guess]:
     ]
 
 
+def of_the_background(look: Look) -> list[Guess]:
+    """Every save of Orbax ends in a wait: a traceback that goes through it tells that it failed, and the message tells why."""
+    only_waited = look.match[0] == "wait_until_finished" and look.reading.frames
+    return [look.entry.guess(look, confidence=0.5)] if only_waited else [look.entry.guess(look)]
+
+
 ENTRIES = (
     Entry(
         "megatron-argument",
@@ -280,6 +286,7 @@ ENTRIES = (
         r"|dead|died|timed? ?out|hang|before|not (?:finished|impl|support|available|allowed))",
         why="the save in the background failed, or was not finished when it had to be",
         remedy="Wait for it before the next save and before the program ends, and look at what it raised; one save at a time.",
+        weigh=of_the_background,
         also=("incomplete-save", "concurrency", "storage"),
         weight=0.84,
         example="RuntimeError: Checkpoint background process is dead. Exit code: -9",

@@ -35,6 +35,19 @@ def assertion_of_shapes(look: Look) -> list[Guess]:
     ]
 
 
+def of_the_header(look: Look) -> list[Guess]:
+    """A header of another version says so; one that cannot be read is cut off or damaged."""
+    order = (
+        ("corrupt", "version-mismatch")
+        if re.search("failed to read|duplicated", look.match[0], re.I)
+        else ("version-mismatch", "format-mismatch")
+    )
+    return [
+        look.entry.guess(look, order[0], confidence=0.88),
+        look.entry.guess(look, order[1], confidence=0.6),
+    ]
+
+
 def unknown_name(look: Look) -> list[Guess]:
     """A tensor for which the engine has no parameter: of a quantiser, of a wrapper, or of another model."""
     key = look.facts().get("key", "")
@@ -244,5 +257,80 @@ ENTRIES = (
         weigh=ranked(("topology", 0.7), ("shape-mismatch", 0.66), ("incomplete-save", 0.62)),
         test="names",
         example="line 9, in slice_lora_a\nIndexError: too many indices for tensor of dimension 1",
+    ),
+    Entry(
+        "gguf-parts",
+        "incomplete-save",
+        ("tensors expected but", "failed to load gguf split", "illegal split file idx", "invalid split file"),
+        r"corrupted model: (?P<want>\d+) tensors expected but (?P<got>\d+) found|failed to load GGUF split"
+        r"|illegal split file idx|invalid split file",
+        why="the model is split over several files: one of them is not there, or a later one was named instead of the first",
+        remedy=(
+            "Bring all parts into one folder and name the first (`-00001-of-`); `llama-gguf-split --merge` makes one file of "
+            "them."
+        ),
+        weigh=ranked(
+            ("incomplete-save", 0.82), ("not-found", 0.6), ("corrupt", 0.56), ("format-mismatch", 0.44)
+        ),
+        test="whole",
+        example="llama_model_load: error loading model: corrupted model: 480 tensors expected but 323 found",
+    ),
+    Entry(
+        "gguf-header-of-another-version",
+        "version-mismatch",
+        (
+            "ggufv1 is no longer supported",
+            "this gguf file is version",
+            "failed to read key-value pairs",
+            "failed to read tensor info",
+            "has wrong array",
+            "' is duplicated",
+        ),
+        r"GGUFv1 is no longer supported|this GGUF file is version (?P<then>\d+)|failed to read (?:key-value pairs|tensor info)"
+        r"|has wrong array (?:element type|length)|invalid model: tensor '[^']+' is duplicated",
+        why="the file's header is of a version that this program does not read, or it is cut off within it",
+        remedy="Upgrade the program, or convert the model again; compare the file's size with its source.",
+        weigh=of_the_header,
+        test="whole",
+        example="gguf_init_from_file: GGUFv1 is no longer supported. please use a more up-to-date version",
+    ),
+    Entry(
+        "gguf-not-opened",
+        "not-found",
+        ("gguf_init_from_file",),
+        r"gguf_init_from_file\w*: failed to open (?:GGUF file )?'(?P<path>[^']+)'",
+        why="there is no file at that path ({path}), or it may not be read",
+        remedy="Give the path of the `.gguf` itself, as the program (or its container) sees it.",
+        weigh=ranked(("not-found", 0.92), ("storage", 0.6)),
+        test="path",
+        example="gguf_init_from_file: failed to open 'model.gguf': 'No such file or directory'",
+    ),
+    Entry(
+        "gguf-no-room",
+        "memory",
+        ("buffer", "cudamalloc failed"),
+        r"(?:error loading model|llama_model_load)[^\n]{0,80}?unable to allocate \w+ buffer|unable to allocate (?:CUDA"
+        r"|Metal|Vulkan)\w* buffer"
+        r"|allocating [\d.]+ MiB on device \d+: cudaMalloc failed",
+        why="the weights do not fit into the device's memory",
+        remedy="Put fewer layers on it (`-ngl`), take a smaller quantisation, or a shorter context (`-c`).",
+        weigh=ranked(("memory", 0.9), ("device-mismatch", 0.5)),
+        example="llama_model_load: error loading model: unable to allocate CUDA0 buffer",
+    ),
+    Entry(
+        "converter-does-not-know",
+        "version-mismatch",
+        ("could not find any of:", "hf-to-gguf", "convert_hf_to_gguf", "is not supported"),
+        r"could not find any of: \[[^\]]{1,200}\]|(?:hf-to-gguf|convert_hf_to_gguf)[^\n]{0,80}?is not supported"
+        r"|Model \"?\w+For\w+\"? is not supported",
+        why="the converter does not know this architecture, or names of its tensors and settings: it is older than the model",
+        remedy=(
+            "Use the converter of the newest llama.cpp (`convert_hf_to_gguf.py`); an adapter or a partial model is merged "
+            "first."
+        ),
+        weigh=ranked(
+            ("version-mismatch", 0.84), ("missing-tensor", 0.5), ("format-mismatch", 0.48), ("renamed", 0.44)
+        ),
+        example="KeyError: \"could not find any of: ['hidden_size', 'n_embd']\"",
     ),
 )

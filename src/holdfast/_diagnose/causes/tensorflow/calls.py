@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...knowledge import Entry
+from ...knowledge import Entry, ranked
 
 ENTRIES = (
     Entry(
@@ -17,6 +17,24 @@ ENTRIES = (
         also=("async-save",),
         weight=0.97,
         example="AttributeError: module 'tensorflow._api.v2.train.experimental' has no attribute 'async_checkpoint'",
+    ),
+    Entry(
+        "tf-async-not-taken",
+        "async-save",
+        (
+            "switching to regular sync checkpoint",
+            "asynccheckpointhelper",
+            "asynccheckpoint support",
+            "_copy_trackable_to_cpu",
+            "waiting for the async save thread",
+            "most recent error from the async thread",
+        ),
+        "",
+        why="the checkpoint was to be written in the background, and something of it cannot be, or failed there",
+        remedy="`checkpoint.sync()` before the file is used or the program ends, and look at the error it raises; save such "
+        "objects without `experimental_enable_async_checkpoint`.",
+        weigh=ranked(("async-save", 0.9), ("incomplete-save", 0.46), ("unserialisable", 0.44)),
+        example="WARNING:absl:Timeout waiting for the async save thread; terminating the thread instead.",
     ),
     Entry(
         "keras-callback-suffix",

@@ -14,6 +14,13 @@ _ROOM = (
 )
 
 
+_A_FOLDER = re.compile(
+    r"; Is a directory|: Access is denied|Failed to Create/Open|Unable to open table file [^;]{1,300}?: Failed precondition:"
+)
+"""A folder in place of an index: EISDIR is FAILED_PRECONDITION (tsl/platform/default/posix_file_system.cc, IOError), and Windows
+denies access to folders that are opened as files."""
+
+
 def table_file(look: Look) -> list[Guess]:
     """An index that is none: what path was given?"""
     path = look.facts().get("path", "")
@@ -77,11 +84,11 @@ def table_file(look: Look) -> list[Guess]:
             look.entry.guess(look, "not-found", confidence=0.6),
             look.entry.guess(look, "corrupt", confidence=0.4),
         ]
-    if re.search(r"(?:; Is a directory|: Access is denied|Failed to Create/Open)", look.reading.flat):
-        why = "the path is a folder, and a checkpoint's prefix is wanted"
-        remedy = "Give the prefix in that folder (`tf.train.latest_checkpoint(folder)`)."
+    if _A_FOLDER.search(look.reading.flat):
+        why = "the path is a folder (perhaps one that an archive's tool made of the name), and a checkpoint's prefix is wanted"
+        remedy = "Give the prefix in that folder (`tf.train.latest_checkpoint(folder)`), or move the files in it up beside it."
         return [
-            look.entry.guess(look, "not-found", confidence=0.88, why=why, remedy=remedy),
+            look.entry.guess(look, "not-found", confidence=0.98, why=why, remedy=remedy),
             look.entry.guess(look, "format-mismatch", confidence=0.6),
             look.entry.guess(look, "storage", confidence=0.5, why="or this user may not read it"),
         ]

@@ -11,6 +11,14 @@ def devices_or_tasks(look: Look) -> list[Guess]:
     """A device of this machine, or a task of a cluster."""
     if not re.search(r"/job:(?:ps|worker|chief|master)", look.reading.text):
         return [look.entry.guess(look)]
+    if "device:tpu" in look.reading.lower and re.search(
+        r"available devices are \[ ?/job:localhost", look.reading.flat
+    ):
+        why = "the graph was saved for TPUs, and this process has none"
+        return [
+            look.entry.guess(look, why=why),
+            look.entry.guess(look, "topology", confidence=0.7, why="and names tasks of a cluster"),
+        ]
     why = "the graph names tasks of a cluster (`/job:ps`, `/job:worker`) that this process is not part of"
     return [
         look.entry.guess(look, "topology", confidence=0.87, why=why),

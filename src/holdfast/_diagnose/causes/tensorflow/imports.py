@@ -107,11 +107,13 @@ ENTRIES = (
             "producer ",
             "graphdef",
             "checkpoint version",
+            "_output_shapes attribute inconsistent",
         ),
         r"No attr named '(?P<attr>\w+)' in NodeDef|NodeDef missing attrs? '(?P<attr2>\w+)'"
         r"|(?:NodeDef )?expected inputs '[^']*' do not match \d+ inputs specified"
         r"|(?:GraphDef|MetaGraphDef|checkpoint|producer) (?:producer )?version \d+ (?:is )?(?:above|below|too)"
-        r"|GraphDef.{0,60}min_consumer|GraphDef-interpreting binary is up to date",
+        r"|GraphDef.{0,60}min_consumer|GraphDef-interpreting binary is up to date"
+        r"|_output_shapes attribute inconsistent with the GraphDef",
         why="an operation of the saved graph has other arguments than in this version of TensorFlow ({attr}): one of "
         "them is newer",
         remedy=(
@@ -122,6 +124,18 @@ ENTRIES = (
         weight=0.9,
         also=("custom-object", "format-mismatch"),
         example="NotFoundError: No attr named 'dilations' in NodeDef: [[Node: c = Conv2D[T=DT_FLOAT](x, w)]]",
+    ),
+    Entry(
+        "tf-operation-of-tpu",
+        "device-mismatch",
+        ("'tpu", "'_tpu", "configuredistributedtpu", "infeed", "outfeed"),
+        r"(?:registered to support Op|Op type not registered|KeyError:?) u?'(?P<op>_?(?:TPU|ConfigureDistributedTPU)\w+"
+        r"|\w*(?:Infeed|Outfeed)\w+)'",
+        why="the graph was exported for TPUs (`{op}`), and this process has none",
+        remedy="Export it for the CPU (`export_to_tpu=False`, tags `serve` alone), or restore the checkpoint into the graph "
+        "of a plain Estimator (`use_tpu=False`).",
+        weigh=ranked(("device-mismatch", 0.96), ("version-mismatch", 0.66), ("custom-object", 0.4)),
+        example="InvalidArgumentError: No OpKernel was registered to support Op 'TPUReplicateMetadata'",
     ),
     Entry(
         "tf-no-kernel-here",

@@ -12,14 +12,15 @@ _INSPECT = "`holdfast inspect PREFIX` lists what the checkpoint holds."
 
 _NUMBERED = re.compile(r"_\d+(?:/|$)")
 _AUTOMATIC = re.compile(
-    r"^(?!layer_|block_|cell_|stage_|hidden_|unit_|group_|fc_|tower_)[^/]+_\d+(?:/|$)|_\d+$"
+    r"^(?!layer_|block_|cell_|stage_|hidden_|unit_|group_|fc_|tower_)[^/]+_[1-9]\d*(?:/|$)|_[1-9]\d*$"
     r"|(?:^|/)(?:dense|conv|conv\dd|conv\dd_transpose|separable_conv\dd|depthwise_conv\dd|batch_?norm(?:alization)?"
     r"|layer_norm\w*|"
     r"lstm|gru|rnn|bidirectional|embedding|fully_connected|dropout|prelu|Variable|basic_lstm_cell|lstm_cell|gru_cell|"
-    r"sequential|model|functional|attention|convolution\w*)_\d+(?:/|$)",
+    r"sequential|model|functional|attention|convolution\w*)_[1-9]\d*(?:/|$)",
     re.IGNORECASE,
 )
-"""Numbers of automatic naming: of a layer or variable that the program did not name, or of a whole scope that is there twice."""
+"""Numbers of automatic naming, which begin at 1: of a layer or variable that the program did not name, or of a whole scope that
+is there twice."""
 _TWIN = re.compile(r"/(?:kernel|weights?|bias|biases|gamma|beta|moving_mean|moving_variance|[wWbB])_\d+$")
 """A second variable of one name in one scope."""
 _RANDOM = re.compile(

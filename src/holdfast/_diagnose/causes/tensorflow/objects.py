@@ -23,6 +23,8 @@ ENTRIES = (
         "graph-lifecycle",
         (
             "checkpoint.save() from a function",
+            "checkpoint.restore() from a function",
+            "modifies saving metadata in ways not supported",
             "in graph mode without a default session",
             "saved_model.save` is not supported inside a traced",
             "saved_model.save is not supported inside a traced",
@@ -154,18 +156,34 @@ ENTRIES = (
     Entry(
         "tf-name-of-child-taken",
         "renamed",
-        ("_track_trackable() with name='", "append-only data structure"),
-        r"_track_trackable\(\) with name='(?!save_counter)(?P<name>[^']+)', but|append-only data structure"
-        r"",
+        (
+            "_track_trackable() with name='",
+            "_track_checkpointable() with name='",
+            "append-only data structure",
+            "with keyword argument",
+        ),
+        r"_track_(?:track|checkpoint)able\(\) with name='(?!save_counter)(?P<name>[^']+)', but|append-only data structure"
+        r"|Cannot create a Checkpoint with keyword argument (?P<name2>\w+) if",
         why="two objects are tracked under one name (`{name}`), so that the checkpoint could hold one of them",
         remedy="Give each its own attribute name, and set it once.",
         where=storing_or_alone,
         also=("graph-lifecycle", "custom-object"),
-        weight=0.7,
+        weight=0.78,
         example=(
             "ValueError: Called Trackable._track_trackable() with name='head', but a Trackable with this name is already "
             "declared as a dependency."
         ),
+    ),
+    Entry(
+        "tf-containers-of-children",
+        "unserialisable",
+        ("mapping accepts only string keys", "list only supports append"),
+        r"Mapping accepts only string keys, but got a key (?P<name>\S+)|List only supports append, multiplying",
+        why="the objects in a tracked list or dictionary are saved by their place and name, which this change would move",
+        remedy="Only append, and use text for keys; keep what changes outside of the tracked object (`NoDependency`).",
+        where=storing_or_alone,
+        weigh=ranked(("unserialisable", 0.74), ("renamed", 0.6), ("version-mismatch", 0.34)),
+        example="TypeError: Mapping accepts only string keys, but got a key 7.",
     ),
     Entry(
         "tf-module-has-no-values",

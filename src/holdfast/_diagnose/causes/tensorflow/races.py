@@ -52,7 +52,7 @@ ENTRIES = (
         "concurrency",
         ("mergev2checkpoints", "_temp/part-"),
         r"(?P<prefix>\S+)_temp/part-\S+ (?:did not exist|not found)|MergeV2Checkpoints.{0,160}? (?P<prefix2>\S+)_temp/part-\S+;? "
-        r"No such file",
+        r"No such file|(?P<prefix3>[^\s;]+)_temp/part-[^\s;]+; No such file.{0,60}Op:MergeV2Checkpoints",
         why="the parts of this save (below {prefix}_temp) were taken away before they were put together: another save of the "
         "same name, by a thread or another process, has merged or deleted them",
         remedy="One writer for a name: save from one thread and one process. With several workers: all must see the same disk.",

@@ -10,7 +10,7 @@ import re
 
 from ...concerning import concerns
 from ...knowledge import Entry, Guess, Look
-from ...where import loading_or_alone
+from ...where import loading_or_alone, storing
 
 _DATA = re.compile(
     r"\.(?:tfrecords?|tf_record|csv|jpe?g|png|txt)\b|tfevents|input_pipeline|IteratorGetNext|dataset",
@@ -23,11 +23,12 @@ def of_a_store(look: Look) -> list[Guess]:
     """Refused, gone, or out of reach."""
     flat = look.reading.flat
     kept = concerns(look) or re.search(
-        r"checkpoint|ckpt|save/|saver|model_?dir|logdir|MakeDirs|\.index|Op:\w*(?:Save|Restore|Merge)V2",
+        r"checkpoint|ckpt|save/|saver|saved_model|model_?dir|logdir|MakeDirs|\.index|Op:\w*(?:Save|Restore|Merge)V2",
         flat,
         re.IGNORECASE,
     )
-    if not kept or (_DATA.search(flat) and not re.search(r"ckpt|checkpoint|save/", flat)):
+    alone = look.around.alone and "executing an http request" in look.reading.lower
+    if not (kept or alone) or (_DATA.search(flat) and not re.search(r"ckpt|checkpoint|save/", flat)):
         return []
     bucket = _BUCKET.search(flat)
     facts = {"path": bucket["path"]} if bucket is not None else {}
@@ -65,11 +66,13 @@ ENTRIES = (
         r"|retry attempts failed|(?:initiating|resuming|when)(?: an)? upload(?:ing)?(?: to)? gs://"
         r"|when composing to gs://|Upload to gs://"
         r"|unable to connect to endpoint|Couldn't parse error response",
-        why="the object store refused the request or could not be reached (credentials, permission, project, network, quota)",
+        why="the object store refused the request or could not be reached (credentials, permission, project, "
+        "network, quota)",
         remedy=(
             "Who asks needs the right to read and write the bucket: `gcloud auth application-default login`, or the "
             "service account "
-            "of the TPU or job (Storage Object Admin); for a moment's failure save again, or save to a local disk and copy."
+            "of the TPU or job (Storage Object Admin); for a moment's failure save again, or save to a local disk "
+            "and copy."
         ),
         also=("incomplete-save",),
         weight=0.9,
@@ -81,10 +84,35 @@ ENTRIES = (
         ),
     ),
     Entry(
+        "tf-store-path-gone",
+        "not-found",
+        ("the specified bucket", "the specified path", "the specified object"),
+        r"The specified (?:bucket|path|object) (?P<path>(?:gs|s3)://\S+) was not found",
+        why="the store has nothing under `{path}`",
+        remedy="List what is there (`gsutil ls`); check the bucket's name and its project.",
+        also=("storage", "retention"),
+        weight=0.86,
+        where=loading_or_alone,
+        example="NotFoundError: The specified bucket gs://no-such-bucket was not found.",
+    ),
+    Entry(
+        "tf-store-clock",
+        "storage",
+        ("difference between the request time",),
+        "",
+        why="the store refuses requests whose time is not its own: this machine's clock is wrong",
+        remedy="Set the clock (`timedatectl set-ntp true`; a container's or WSL's after sleep), and ask again.",
+        weight=0.9,
+        where=storing,
+        example="checkpoint.save(prefix)\nInternalError: The difference between the request time and the current "
+        "time is too large.",
+    ),
+    Entry(
         "tf-hadoop-not-there",
         "storage",
         ("libhdfs.so", "hadoop_hdfs_home", "libjvm.so", "hdfsbuilderconnect", "class_path", "libhdfs"),
-        r"libhdfs\.so: cannot open shared object|HADOOP_HDFS_HOME not set|libjvm\.so: cannot open shared|hdfsBuilderConnect"
+        r"libhdfs\.so: cannot open shared object|HADOOP_HDFS_HOME not set|libjvm\.so: cannot open shared"
+        r"|hdfsBuilderConnect"
         r"|libhdfs could not",
         why="TensorFlow reaches HDFS through Hadoop's own library, which is not found in this process",
         remedy=(
@@ -99,10 +127,13 @@ ENTRIES = (
         "tf-remote-listing-refused",
         "storage",
         ("failed to get matching files on",),
-        r"Failed to get matching files on (?P<path>\S+?):? (?P<what>Permission denied|Unauthenticated|Unavailable|UNIMPLEMENTED"
+        r"Failed to get matching files on (?P<path>\S+?):? (?P<what>Permission denied|Unauthenticated|Unavailable"
+        r"|UNIMPLEMENTED"
         r"|Unimplemented|PERMISSION_DENIED|UNAVAILABLE|UNAUTHENTICATED)",
-        why="the folder of `{path}` could not be listed ({what}): it is on a file system that the reading process may not use",
-        remedy="Give that process (the TPU's service account) the right to read it, or put the checkpoint where it can.",
+        why="the folder of `{path}` could not be listed ({what}): it is on a file system that the reading process "
+        "may not use",
+        remedy="Give that process (the TPU's service account) the right to read it, or put the checkpoint where it "
+        "can.",
         also=("not-found",),
         where=loading_or_alone,
         weight=0.98,

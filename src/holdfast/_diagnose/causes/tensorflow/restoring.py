@@ -41,6 +41,8 @@ ENTRIES = (
             "no model checkpoint found",
             "save_path cannot be empty",
             "checkpoint path is none",
+            "a checkpoint_dir must be passed",
+            "empty `backup_dir` argument",
         ),
         "",
         why="there is no checkpoint where it is looked for: `latest_checkpoint` found none, or the folder is another",
@@ -201,7 +203,8 @@ ENTRIES = (
             "streaming restore not supported",
             "restoring an object-based checkpoint using a name-based",
         ),
-        "",
+        r"not an object-based checkpoint|does not appear to be object-based|Streaming restore not supported"
+        r"|from an object-based checkpoint(?!, but found that)|Restoring an object-based checkpoint using a name-based",
         why=(
             "a name-based checkpoint (tf.train.Saver) is read as an object-based one "
             "(tf.train.Checkpoint, Keras), or the other way"
@@ -231,7 +234,7 @@ ENTRIES = (
         "tf-unused-attributes",
         "lazy-build",
         (
-            "unused attributes in these objects",
+            "unused attributes in ",
             "exist in the checkpoint but were not restored",
             "nothing to load. no dependencies",
         ),
@@ -257,6 +260,7 @@ ENTRIES = (
             "objects with the same shared_name",
             "will be restored with two names",
             "with the same checkpoint key",
+            "adding duplicate key: ",
             "multiple children with the same name",
             "inconsistent references when",
         ),

@@ -103,8 +103,13 @@ ENTRIES = (
     Entry(
         "tf-table-not-initialised",
         "graph-lifecycle",
-        ("table not initialized", "table already initialized", "table is not initialized"),
-        r"Table (?:is )?not initialized|Table already initialized",
+        (
+            "table not initialized",
+            "table already initialized",
+            "table is not initialized",
+            "table was already initialized",
+        ),
+        r"Table (?:is )?not initialized|Table (?:was )?already initialized",
         why="tables are no variables: a Saver does not hold them, and after a restore nothing has filled them",
         remedy="Run `tf.compat.v1.tables_initializer()` after the restore (in a SavedModel: give it as the main operation).",
         where=storing_or_alone,
@@ -149,8 +154,10 @@ ENTRIES = (
             "could not find trained model in model_dir",
             "running initialization to predict",
             "running initialization to evaluate",
+            "estimator is not trained yet",
         ),
-        r"Could not find trained model in model_dir: (?P<path>\S+?),|running initialization to (?:predict|evaluate)",
+        r"Could not find trained model in model_dir: (?P<path>\S+?),|running initialization to (?:predict|evaluate)"
+        r"|Estimator is not trained yet",
         why="there is no checkpoint in the model's folder ({path}): what follows runs on values just initialised",
         remedy="Give the Estimator the folder of the training (model_dir), or `checkpoint_path=` to predict and evaluate.",
         weigh=ranked(("not-found", 0.9), ("missing-tensor", 0.5), ("retention", 0.46)),

@@ -55,6 +55,18 @@ def variable_lost(look: Look) -> list[Guess]:
 
 ENTRIES = (
     Entry(
+        "savedmodel-fingerprint",
+        "incomplete-save",
+        ("savedmodel fingerprint error",),
+        r"SavedModel Fingerprint Error: (?P<what>[^\n]{1,120})",
+        why="`fingerprint.pb` of the saved model is not there, or cannot be read: not all of its files were copied, or a "
+        "TensorFlow before 2.12 wrote it",
+        remedy="Copy the whole folder again; a model without a fingerprint loads all the same (`tf.saved_model.load`).",
+        weigh=ranked(("incomplete-save", 0.76), ("corrupt", 0.72), ("version-mismatch", 0.6)),
+        test="whole",
+        example="FileNotFoundError: SavedModel Fingerprint Error: could not find fingerprint.pb",
+    ),
+    Entry(
         "savedmodel-no-matching-function",
         "version-mismatch",
         (
@@ -141,6 +153,7 @@ ENTRIES = (
             "protobuf parsing failed",
             "error parsing text-format",
             "truncated message",
+            "unexpected end-group tag",
             "parsing the model failed",
             "invalid protobuf",
         ),

@@ -11,6 +11,23 @@ from ...where import loading_or_alone, storing_or_alone
 
 ENTRIES = (
     Entry(
+        "savedmodel-name-of-signature",
+        "format-mismatch",
+        (
+            "is missing from meta graph",
+            "could not find signature",
+            "when using a signature, either output_key",
+        ),
+        r"Signature '?(?P<name>\w+)'? is missing from meta graph|Could not find signature \"?(?P<name2>\w+)\"?"
+        r"|When using a signature, either output_key",
+        why="the saved model is called by a signature (`{name}`) that it does not have, or that gives something else than "
+        "is taken",
+        remedy="`saved_model_cli show --all --dir DIR` lists them (in Python `model.signatures`); name one of "
+        "these, and its output.",
+        weigh=ranked(("format-mismatch", 0.86), ("version-mismatch", 0.6), ("missing-tensor", 0.3)),
+        example="ValueError: Signature 'default' is missing from meta graph.",
+    ),
+    Entry(
         "savedmodel-untracked",
         "unserialisable",
         (
@@ -20,6 +37,7 @@ ENTRIES = (
             "unsupported or not reachable from root",
             "found an untracked dependency",
             "one or more dependency cycle",
+            "cycle in the deserialization",
         ),
         "",
         why="a function that is exported uses a variable, table or dataset that no attribute of the saved object leads "
@@ -54,6 +72,8 @@ ENTRIES = (
             "this is a reserved attribute used to store savedmodel signatures",
             "which has an attribute named 'signatures'",
             "unable to export savedmodel with object",
+            "invalid resource type. expected a keras",
+            "expected all elements in `variables` to be",
             "from non-whitelisted namespaces",
             "from untrusted custom ops namespaces",
             "from non-allowed namespaces",

@@ -34,6 +34,9 @@ ENTRIES = (
             "merge_call called while defining",
             "is not available outside tpu context",
             "the variablepolicy of the argument",
+            "preemptioncheckpointhandler does not support",
+            "`savesliceinfo` should not be set",
+            "does not supportusage with",
         ),
         "",
         why="this save or restore is not made for variables that are spread over replicas or servers, or stands inside "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ...first_bytes import AGAIN, FIRST_BYTES
+from ...first_bytes import AGAIN, FIRST_BYTES, READERS
 from ...knowledge import Entry, Guess, Look, loading_where, ranked
 from ...where import loading_or_alone
 
@@ -28,6 +28,11 @@ def first_byte(look: Look) -> list[Guess]:
         key, ("corrupt", f"the file does not begin as a pickle does (its first byte is {key!r})", AGAIN)
     )
     sure = 0.92 if key in FIRST_BYTES and key != "h" else 0.7
+    named = next((kind for kind in READERS if kind in look.reading.lower), None)
+    if named is not None and key not in "v<":
+        label, sure = "format-mismatch", 0.86
+        why = f"a `{named}` file is no pickle, and it was given to a reader of pickles (its first byte is {key!r})"
+        remedy = READERS[named]
     guesses = [look.entry.guess(look, label, why=why, remedy=remedy, confidence=sure)]
     other = "corrupt" if label == "format-mismatch" else "format-mismatch"
     guesses.append(
@@ -52,10 +57,20 @@ def legacy_tar(look: Look) -> list[Guess]:
             look.entry.guess(look, "version-mismatch", confidence=0.92, why=why, remedy=remedy),
             replace(first, confidence=0.7),
         ]
+    refused = "weights_only=true" in lower
     if "legacy .tar" not in lower:
-        return [first]
+        return [first, look.entry.guess(look, "unsafe-pickle", confidence=0.6)] if refused else [first]
     why = "a file that begins with zeros (reserved and never written) is taken for an old tar container"
-    return [first, look.entry.guess(look, "corrupt", confidence=0.7, why=why, remedy=AGAIN)]
+    damaged = look.entry.guess(look, "corrupt", confidence=0.7, why=why, remedy=AGAIN)
+    if not refused:
+        return [first, damaged]
+    why = "the file is a tar of PyTorch 0.1 (as early torchvision weights are), which weights_only refuses"
+    remedy = "`holdfast FILE` lists what is in it; where you trust it, load it once with weights_only=False, and save it again."
+    return [
+        look.entry.guess(look, "unsafe-pickle", confidence=0.92, why=why, remedy=remedy),
+        replace(first, confidence=0.8),
+        replace(damaged, confidence=0.66),
+    ]
 
 
 def while_opening_the_archive(look: Look) -> list[Guess]:
@@ -178,7 +193,8 @@ ENTRIES = (
         "torch-zip-record",
         "corrupt",
         ("pytorchstreamreader failed", "failed reading file", "pytorchstreamreader", "file not found: "),
-        r"PytorchStreamReader (?:failed )?(?:reading file|locating file|failed locating) ?(?P<record>[\w./]+)?"
+        r"PytorchStreamReader (?:failed )?(?:reading file|locating file|failed locating|closing reader"
+        r"|getting \w+)(?: for archive:?)? ?(?P<record>[\w./]+)?"
         r"|file not found: (?P<record2>[\w.\-]+/(?:constants\.pkl|version|data\.pkl|code/[\w./]+))",
         why="a record of the archive ({record}) cannot be read: the file is damaged, or is no file of torch.save",
         remedy=AGAIN,
@@ -232,9 +248,10 @@ ENTRIES = (
     Entry(
         "torch-unpickling",
         "corrupt",
-        ("unpicklingerror", "unpickling"),
-        r"UnpicklingError: (?P<what>(?:A load persistent id|unpickling stack underflow|invalid opcode"
-        r"|could not find MARK|STACK_GLOBAL|pickle exhausted|bad )[^.]{0,80})",
+        ("unpicklingerror", "unpickling", "a load persistent id instruction", "could not find mark"),
+        r"UnpicklingError: (?P<what>(?:A load persistent id|unpickling stack underflow|invalid opcode|could not find MARK"
+        r"|STACK_GLOBAL|pickle exhausted|bad )[^.]{0,80})"
+        r"|(?P<what2>A load persistent id instruction|unpickling stack underflow|could not find MARK)",
         why="the file is no pickle of torch.save, or its bytes are damaged ({what})",
         remedy=AGAIN,
         also=("format-mismatch",),

@@ -23,6 +23,7 @@ from ...key_lists import (
     one_more_level,
     one_to_one,
     prefix_between,
+    reparametrised,
     sizes_in,
 )
 from ...key_names import ADAPTER, ADDED_BESIDE, COUNTED, NOT_SAVED_NOW, PACKED, WHOLE, WRAPPER
@@ -131,6 +132,18 @@ def _wrapped_inside(lists: _Lists) -> list[_Row]:
     )
     remedy = f"Take `{word}.` out of all names on both sides, or wrap the same part of the model."
     return [("renamed", 0.93, why, remedy)]
+
+
+def _reparametrised(lists: _Lists) -> list[_Row]:
+    name = reparametrised(lists.missing, lists.unexpected) if lists.missing and lists.unexpected else None
+    if name is None:
+        return []
+    why = (
+        f"one side norms the weight by `torch.nn.utils.parametrizations` (`{name}`), the other by the older "
+        "function of that name"
+    )
+    remedy = "Norm it as the file does (the newer function reads the older names), or take the norm off before saving."
+    return [("renamed", 0.92, why, remedy), ("version-mismatch", 0.7, _VERSION, _BUILD)]
 
 
 def _stripped_blindly(lists: _Lists) -> list[_Row]:
@@ -343,8 +356,8 @@ def _both(lists: _Lists) -> list[_Row]:
 
 
 _ASKED: tuple[Callable[[_Lists], list[_Row]], ...] = (
-    _prefixed, _wrapped_inside, _stripped_blindly, _profiled, _quantised, _no_longer_saved, _whole_checkpoint, _mapped,
-    _one_level_deeper, _surplus_prefix, _only_missing, _only_unexpected, _both,
+    _prefixed, _wrapped_inside, _reparametrised, _stripped_blindly, _profiled, _quantised, _no_longer_saved,
+    _whole_checkpoint, _mapped, _one_level_deeper, _surplus_prefix, _only_missing, _only_unexpected, _both,
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...key_names import NOT_SAVED_NOW, WRAPPER
 from ...key_sizes import CONFIRM
 from ...knowledge import Entry, Guess, Look, ranked
-from ...where import in_prose
+from ...where import in_prose, loading_or_alone
 
 _LOOK = "`holdfast check CKPT module:factory` holds both lists against each other and proposes renames."
 
@@ -88,5 +88,19 @@ ENTRIES = (
         test="names",
         weigh=one_key,
         example="KeyError: 'unexpected key \"module.conv1.weight\" in state_dict'",
+    ),
+    Entry(
+        "copied-by-hand",
+        "shape-mismatch",
+        ("copy_(", "must match the size of tensor b"),
+        r"(?:own_state|self_state|model_dict|state_dict|\bsd)\[\w+\]\.(?:data\.)?copy_\("
+        r"|must match the size of tensor b[^\n]{0,80}"
+        r"(?:own_state|model_dict)",
+        why="tensors are copied one by one into those of the model, and this one has another shape there",
+        remedy="`holdfast check CKPT module:factory` lists all that differ in shape; build the model as it was saved.",
+        where=loading_or_alone,
+        types=("RuntimeError",),
+        weigh=ranked(("shape-mismatch", 0.84), ("renamed", 0.4), ("missing-tensor", 0.36)),
+        example="RuntimeError: The size of tensor a (10) must match the size of tensor b (21)\n    own_state[name].copy_(param)",
     ),
 )

@@ -32,6 +32,21 @@ _STATE = (
 
 ENTRIES = (
     Entry(
+        "slot-of-another-dtype",
+        "dtype-mismatch",
+        ("expected dtype ",),
+        r"expected dtype (?:torch\.)?(?P<want>\w+) for `?(?:end|weight)`?,? but got dtype (?:torch\.|c10::)?(?P<got>\w+)",
+        why="the optimizer's restored state is {want} and the gradients are {got}: it was saved in another precision",
+        remedy=(
+            "`optimizer.load_state_dict` casts to each parameter's dtype: restore after the model has its own "
+            "(`model.to(torch.bfloat16)` first), or cast the slots; `holdfast check CKPT module:factory` lists them."
+        ),
+        context=("resum", "restor", "checkpoint", "load_state", "reload", "/optim/"),
+        only_in=True,
+        weigh=ranked(("dtype-mismatch", 0.86), ("resume-state", 0.5), ("optimizer-structure", 0.44)),
+        example="after resuming from the checkpoint: RuntimeError: expected dtype float for `end` but got dtype c10::BFloat16",
+    ),
+    Entry(
         "optimizer-parameter-key",
         "optimizer-structure",
         ("keyerror: parameter containing", "keyerror: parameter("),
@@ -98,11 +113,12 @@ ENTRIES = (
         (
             "'initial_lr' is not specified",
             "the specified number of total steps is",
+            "the specified number of steps is",
             "when resuming scheduler",
             "when resuming an optimizer",
         ),
         r"'initial_lr' is not specified in param_groups|Tried to step (?P<got>\d+) times\. The "
-        r"specified number of total steps is (?P<want>\d+)"
+        r"specified number of (?:total )?steps is (?P<want>\d+)"
         r"|when resuming scheduler",
         why=(
             "the schedule goes on from a state that was not restored with it (the optimizer is new, or "
@@ -232,5 +248,49 @@ ENTRIES = (
         remedy="Call `accelerator.prepare(...)` first, then `load_state`.",
         weigh=ranked(("resume-state", 0.8), ("lazy-build", 0.5)),
         example="load_state() runs before accelerator.prepare, so nothing is restored",
+    ),
+    Entry(
+        "scheduler-of-other-groups",
+        "optimizer-structure",
+        (
+            "lr_lambdas, but got",
+            "min_lrs, got",
+            "same length as optimizer.param_groups",
+            "number of param groups in the `optimizer`",
+        ),
+        r"Expected (?P<want>\d+) lr_lambdas, but got (?P<got>\d+)|expected (?P<want2>\d+) min_lrs, got (?P<got2>\d+)"
+        r"|must have the same length as optimizer\.param_groups|number of param groups in the `optimizer` \(\d+\) differs",
+        why="the schedule has values for another number of parameter groups than the optimizer has",
+        remedy="Make the groups as they were when it was saved, before the schedule is made; `holdfast inspect CKPT` lists them.",
+        weigh=ranked(
+            ("optimizer-structure", 0.84), ("optimizer-hyperparameters", 0.52), ("resume-state", 0.5)
+        ),
+        example="ValueError: Expected 2 lr_lambdas, but got 1",
+    ),
+    Entry(
+        "capturable-on-the-host",
+        "device-mismatch",
+        ("if capturable=true",),
+        r"If capturable=True, [\w, ]+ must be (?:CUDA tensors|on supported devices)",
+        why="the restored groups say `capturable=True`, and parameters or step counters are on the host",
+        remedy=(
+            "Load with `map_location` of the device that trains, after `model.to(device)`; or `group['capturable'] = False` "
+            "for each."
+        ),
+        weigh=ranked(
+            ("device-mismatch", 0.84), ("version-mismatch", 0.6), ("optimizer-hyperparameters", 0.5)
+        ),
+        example="AssertionError: If capturable=True, params and state_steps must be CUDA tensors.",
+    ),
+    Entry(
+        "schedule-before-the-first-step",
+        "optimizer-hyperparameters",
+        ("detected call of `lr_scheduler.step()` before",),
+        "",
+        why="the schedule was moved on before the optimizer made a step, as after a restore that replays `scheduler.step()`",
+        remedy="Restore the schedule by `scheduler.load_state_dict`, after the optimizer's; step it behind `optimizer.step()`.",
+        where=lambda around: around.loading,
+        weigh=ranked(("optimizer-hyperparameters", 0.84), ("resume-state", 0.74), ("version-mismatch", 0.4)),
+        example="resuming from checkpoint\nUserWarning: Detected call of `lr_scheduler.step()` before `optimizer.step()`.",
     ),
 )

@@ -172,11 +172,108 @@ ENTRIES = (
         r"module 'torch\._C' has no attribute '_(?:cuda|xpu|mps|npu|hpu)_?\w*'"
         r"|module 'torch\.(?:mps|xpu|npu|hpu|mlu)' has no attribute 'current_device'"
         r"|map_location\(storage, location\).{0,300}?'(?:list|tuple|int|NoneType)' object is not callable",
-        why="the tensors were saved on a device that this PyTorch or this call cannot map to (a build without CUDA, a list as "
-        "`map_location`)",
+        why=(
+            "the tensors were saved on a device that this PyTorch or this call cannot map to (a build without CUDA, a "
+            "list as `map_location`)"
+        ),
         remedy="`torch.load(path, map_location='cpu')`: a string, a device, a dict or a function; then move the model.",
         weigh=ranked(("device-mismatch", 0.86), ("version-mismatch", 0.5), ("format-mismatch", 0.3)),
         where=loading_or_alone,
         example="AttributeError: module 'torch._C' has no attribute '_cuda_setDevice'",
+    ),
+    Entry(
+        "agent-parameters-of-another",
+        "missing-tensor",
+        ("exact match of `params` requested", "names of parameters "),
+        r"Exact match of `params` requested but got keys|Names of parameters (?:or state-dicts )?do not match",
+        why=(
+            "the agent's file has other parts (policy, critic, optimizers) than this algorithm: another one, or version, "
+            "saved it"
+        ),
+        remedy="Load it with the algorithm that saved; `set_parameters(..., exact_match=False)` takes what is there.",
+        weigh=ranked(
+            ("missing-tensor", 0.84),
+            ("unexpected-tensor", 0.6),
+            ("optimizer-structure", 0.58),
+            ("format-mismatch", 0.5),
+        ),
+        test="entries",
+        example="ValueError: Exact match of `params` requested but got keys: expected {'policy'} , got {'policy', 'critic'}",
+    ),
+    Entry(
+        "agent-of-other-spaces",
+        "shape-mismatch",
+        ("observation space", "action space", "number of envs to be loaded"),
+        r"(?:Observation|Action) spaces? do(?:es)? not match|number of envs to be loaded",
+        why="the environment that is given has other spaces (or another number of copies) than the one the agent was trained in",
+        remedy="Make the environment as in training, wrappers included; without `env=` the agent loads with its own spaces.",
+        weigh=ranked(("shape-mismatch", 0.86), ("preprocessing", 0.5), ("topology", 0.48)),
+        example="ValueError: Observation spaces do not match: Box(24,) != Box(25,)",
+    ),
+    Entry(
+        "agent-file-is-no-zip",
+        "format-mismatch",
+        ("wasn't a zip-file", "loading from a file with old format"),
+        "",
+        why="the agent's file is no zip of Stable-Baselines3: the first Stable-Baselines wrote pickles, or it is damaged",
+        remedy="Load it with the library that saved (`holdfast FILE` says what it is), and save it again there.",
+        weigh=ranked(("format-mismatch", 0.86), ("version-mismatch", 0.66), ("corrupt", 0.58)),
+        test="whole",
+        example="ValueError: Error: the file model.zip wasn't a zip-file",
+    ),
+    Entry(
+        "toolkit-wants-its-classes",
+        "custom-object",
+        ("is not in ultralytics requirements", "registry'", " registry"),
+        r"appears to require '(?P<what>[\w.]+)', which is not in Ultralytics requirements"
+        r"|(?P<what2>\w+) is not in the [\w:\- ]{1,40} registry",
+        why="the file or its config names `{what}`, which was not registered or imported before the load",
+        remedy=(
+            "Import the module that registers `{what}` first (`custom_imports` in a config); do not let it be installed by "
+            "name."
+        ),
+        weigh=ranked(("custom-object", 0.86), ("version-mismatch", 0.8), ("not-found", 0.3)),
+        test="pickle",
+        example="KeyError: 'FooHead is not in the models registry'",
+    ),
+    Entry(
+        "toolkit-name-without-weights",
+        "not-found",
+        (
+            "no pretrained weights exist",
+            "open-mmlab://",
+            "invalid pretrained tag",
+            "dictionary not found",
+            "no file with name: ",
+        ),
+        r"No pretrained weights exist for|open-mmlab://\S+ is not|Invalid pretrained tag|Dictionary not found: (?P<path>\S+)"
+        r"|No file with name: (?P<path2>\S+) found in",
+        why="there are no weights (or no dictionary) under that name, in this version of the toolkit or at that place",
+        remedy="`timm.list_pretrained('name*')` and the like say what there is; a path of your own goes by the load call.",
+        weigh=ranked(
+            ("not-found", 0.84), ("version-mismatch", 0.56), ("missing-tensor", 0.5), ("preprocessing", 0.4)
+        ),
+        example="RuntimeError: No pretrained weights exist for resnet51. Use `pretrained=False`.",
+    ),
+    Entry(
+        "no-part-of-that-prefix",
+        "missing-tensor",
+        ("is not in the pretrained model",),
+        r"(?P<prefix>[\w.]+\.) is not in the pretrained model",
+        why="no tensor of the file begins with `{prefix}`, the part that the config wants of it",
+        remedy="`holdfast inspect FILE` shows the names; set `prefix` in `init_cfg` to what they begin with, or leave it out.",
+        weigh=ranked(("missing-tensor", 0.84), ("renamed", 0.72), ("format-mismatch", 0.6)),
+        test="names",
+        example="AssertionError: backbone. is not in the pretrained model",
+    ),
+    Entry(
+        "loader-keeps-no-place",
+        "resume-state",
+        ("find a save_state for the train_iterator",),
+        "",
+        why="the data iterator has no state to save, so that a resumed run would read its data from the beginning",
+        remedy="Use a loader that keeps its place (`torchdata`'s StatefulDataLoader, Energon), or count samples and skip them.",
+        weigh=ranked(("resume-state", 0.84), ("unserialisable", 0.6)),
+        example="RuntimeError: Could not find a save_state for the train_iterator of type <class 'iterator'>",
     ),
 )

@@ -204,4 +204,36 @@ ENTRIES = (
         "Save sharded to a disk that all see, and load through the library's own resharding.",
         "The checkpoint was saved on 8 GPUs and I load it on a different number of GPUs",
     ),
+    told(
+        "told-weights-only",
+        (("unsafe-pickle", 0.8), ("version-mismatch", 0.6), ("custom-object", 0.4)),
+        "weights_only",
+        r"(?:torch|pytorch)\W{0,3}(?:version )?v?2\.(?:[6-9]|\d\d)\b.{0,120}?weights_only"
+        r"|weights_only.{0,120}?(?:torch|pytorch)\W{0,3}v?2\.(?:[6-9]|\d\d)\b",
+        "torch 2.6 and later read with weights_only=True by default, and the file holds more than tensors and plain values",
+        "`holdfast FILE` lists what it would import, without running it; allow those names, or save a state dict alone.",
+        "Loading the checkpoint errors for torch v2.6.0 since weights_only=True is the default",
+    ),
+    told(
+        "told-one-nodes-disk",
+        (("topology", 0.8), ("storage", 0.6), ("not-found", 0.56)),
+        "node|rank|worker|host|machine",
+        r"\b(?:checkpoint|model|weights?|file|state)s?\b.{0,60}?\b(?:only|just) (?:\w+ )?(?:on|by|in|from) (?:the )?"
+        r"(?:(?:node|rank|worker|host|machine)[ -]?(?:0|zero|one)|(?:first|master|head|chief|main) "
+        r"(?:node|rank|worker|host|machine))"
+        r"\b.{0,120}?\b(?:(?:node|rank|worker|host|machine)[ -]?[1-9]|(?:an)?other (?:node|rank|worker|host|machine))",
+        "one machine wrote the checkpoint to its own disk, and another one, which does not see that disk, loads it",
+        "Save to a folder that all machines see, or copy the checkpoint to each before it is loaded.",
+        "The checkpoint is stored only on node 0, and loading it on node 1 fails as there is none",
+    ),
+    told(
+        "told-not-atomic",
+        (("incomplete-save", 0.8), ("corrupt", 0.56), ("concurrency", 0.4)),
+        "atomic|partial|half",
+        r"\b(?:checkpoint|model|weights?|sav(?:e|ing)|file)s?\b.{0,80}?(?:\b(?:not|n't|non)[ -]?(?:\w+ )?atomic"
+        r"|\b(?:partially|half)[ -]written\b)|\b(?:partially|half)[ -]written\b.{0,40}?\b(?:checkpoint|model|file)",
+        "the file is written in place: whoever reads it meanwhile, or a run that is killed, leaves a part of it",
+        "Write aside, fsync, rename (`holdfast run --protect train.py` does so for an unchanged script; `holdfast.Vault` does).",
+        "Checkpoint saving is not atomic, so a partially written file may be left when the job is killed",
+    ),
 )

@@ -1,0 +1,68 @@
+"""One word in a message that makes another cause the first, and the same message without it."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast._diagnose.diagnose import diagnose
+
+TABLE = "DataLossError: Unable to open table file runs/ssd.ckpt: {}"
+KEY = "NotFoundError: Key {} not found in checkpoint\n\t [[Node: save_1/RestoreV2 = RestoreV2[dtypes=[DT_FLOAT]]]]"
+UNPICKLING = (
+    "{}\nTraceback (most recent call last):\n  File 'convert.py', line 8\n    torch.load(path)\n"
+    "UnpicklingError: invalid load key, '\\xce'."
+)
+DENIED = "Unknown: NewRandomAccessFile failed to Create/Open: runs/ssd.ckpt : Access is denied.\n; Input/output error"
+ROWS = [
+    (
+        TABLE.format("Failed precondition: runs/ssd.ckpt: perhaps your file is in a different file format"),
+        "not-found",
+    ),
+    (TABLE.format(DENIED), "not-found"),
+    (TABLE.format("Data loss: not an sstable (bad magic number)"), "format-mismatch"),
+    (KEY.format("encoder/dense_2/kernel"), "graph-lifecycle"),
+    (KEY.format("encoder/Attention_0/bias"), "missing-tensor"),
+    (UNPICKLING.format("With the .safetensors file it stops:"), "format-mismatch"),
+    (UNPICKLING.format("It stops:"), "corrupt"),
+    (
+        "leaves = jnp.save('key.npy', jax.random.key(0))\n"
+        "TypeError: JAX array with PRNGKey dtype cannot be converted to a NumPy array.",
+        "unserialisable",
+    ),
+    ("TypeError: Cannot interpret 'key<fry>' as a data type", "dtype-mismatch"),
+    (
+        "model.save('m.h5')\nValueError: can only convert an array of size 1 to a Python scalar",
+        "unserialisable",
+    ),
+    (
+        "It resumes from the checkpoint and stops at the first step:\n"
+        "RuntimeError: expected dtype float for `end` but got dtype c10::BFloat16",
+        "dtype-mismatch",
+    ),
+    ("Our loader errors since torch 2.6, because of weights_only=True; it is False now", "unsafe-pickle"),
+    (
+        "The checkpoint is there only on the master node, and the other nodes stop when they load it",
+        "topology",
+    ),
+    ("Saving a checkpoint is not atomic: a partially written file is left when the job is killed", "incomplete-save"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "label"), ROWS)
+def test_the_first_cause(text: str, label: str) -> None:
+    found = diagnose(text)
+    assert found.is_checkpoint_failure
+    assert [cause.label for cause in found.causes][:1] == [label]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = np.zeros(3)\nfloat(a)\nValueError: can only convert an array of size 1 to a Python scalar",
+        "y = torch.lerp(x.half(), z, 0.5)\nRuntimeError: expected dtype c10::Half for `end` but got dtype float",
+        "The counter is not atomic, so that two threads may both see the old value",
+        "The licence server runs only on the first node, and other nodes ask it",
+    ],
+)
+def test_what_has_nothing_to_do_with_checkpoints(text: str) -> None:
+    assert not diagnose(text).is_checkpoint_failure
