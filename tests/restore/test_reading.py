@@ -26,7 +26,7 @@ from holdfast._core.errors import (
 from holdfast._core.spec import TensorSpec
 from holdfast._frameworks.live import Variable
 from holdfast._integrity.digest import LEAF
-from holdfast._restore import reading, stream
+from holdfast._restore import reading
 from holdfast._restore.reading import Transfer, live_checksum, transfer
 from holdfast._restore.warmth import is_cold
 from holdfast._storage import LocalFile
@@ -47,11 +47,10 @@ CHECKED = {
 }
 
 
-@pytest.fixture(params=["cached", "mapped", "cold"])
+@pytest.fixture(params=["cached", "cold"])
 def warmth(request, monkeypatch):
-    """Each way of reading, whatever the page cache holds and however small the file is."""
+    """Both ways of reading, whatever the page cache holds."""
     monkeypatch.setattr(reading, "is_cold", lambda ranges: request.param == "cold")
-    monkeypatch.setattr(stream, "_WORTH_MAPPING", 1 if request.param == "mapped" else 1 << 60)
     return request.param
 
 
@@ -583,7 +582,7 @@ def test_extra_memory_is_bounded(way, form, tmp_path):
     }
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < (96 + 8 * 16) << 20, f"{int(done.stdout) >> 20} MiB beyond the bound"
+    assert int(done.stdout) < 128 << 20, f"{int(done.stdout) >> 20} MiB beyond the bound"
 
 
 def test_a_direct_restore_does_not_map_the_file(tmp_path):

@@ -11,7 +11,6 @@ import pytest
 from holdfast._core.errors import ChecksumMismatch
 from holdfast._integrity.digest import LEAF
 from holdfast._integrity.workers import Shared
-from holdfast._restore import stream
 from holdfast._restore.runs import Claims, Run
 from holdfast._restore.stream import bring, survey
 from holdfast._storage import LocalFile
@@ -147,30 +146,3 @@ def test_what_a_framework_raises_comes_out_and_ends_the_threads(file: LocalFile,
         bring(runs, jobs=2, shared=Shared(), cold=False, lend=lend, begin=lambda run: None, arrive=arrive)
     assert not [t for t in threading.enumerate() if t.name.startswith("holdfast-")]
     assert len(calls) == 7
-
-
-@pytest.mark.parametrize("worth", [1 << 20, 1 << 60], ids=["mapped", "read"])
-def test_tensors_with_something_between_them_arrive(file: LocalFile, worth: int, monkeypatch) -> None:
-    """A little (alignment) is mapped with them, much is not; what is mapped at once ends where the next file begins."""
-    monkeypatch.setattr(stream, "_WORTH_MAPPING", worth)
-    other = LocalFile(file.path)
-    runs, at = [], 7
-    for n in range(40):
-        length = (LEAF, 3 * MIB + 1, 100, LEAF + 8)[n % 4]
-        source = other if n % 11 == 10 else file
-        runs.append(Run(n, f"t{n}", source, at, length, memoryview(bytearray(length))))
-        at += length + (0, 60, 1 << 16, 1 << 17)[n % 3]
-    begun = []
-    bring(
-        runs,
-        jobs=2,
-        shared=Shared(None),
-        cold=False,
-        lend=lambda run: pytest.fail("all have memory"),
-        begin=lambda run: begun.append(run.tensor),
-        arrive=lambda run: pytest.fail("nothing is handed over"),
-    )
-    other.close()
-    assert sorted(begun) == sorted(run.tensor for run in runs)
-    for run in runs:
-        assert bytes(run.buffer) == file.read(run.offset, run.length), run.tensor

@@ -104,8 +104,7 @@ def transfer(
     Raises :class:`ChecksumMismatch` (tensor, file, offset) or :class:`Truncated` at the first disagreement; then
     nothing further is written, and exactly the tensors that ``before`` was told of may have changed. Raises
     :class:`PlanError` where values do not fit the live tensor, before anything changes unless ``convert`` made them.
-    Extra memory: the largest tensor (twice, where ``convert`` makes another of it), about 96 MiB, and 16 MiB of mapped file a
-    thread.
+    Extra memory: the largest tensor (twice, where ``convert`` makes another of it) and about 96 MiB.
     """
     work = _Work(catalog, target, transfers, jobs, progress, before)
     try:

@@ -24,9 +24,6 @@ __all__ = ["Claims", "Part", "Run"]
 _PIECE = 512 << 10
 """Bytes that are read and then summed: small enough that the core's own cache still holds them (10 % less time than 256 KiB
 and than 1 MiB on an EPYC with 1 MiB a core)."""
-_COPIED = 1 << 20
-"""Bytes of a mapped file that are summed and then copied: so many that ``memcpy`` writes them past the caches, without reading
-what they replace (glibc's non-temporal threshold, 3/4 of a core's share of the last cache; 256 KiB take 1.4 times as long)."""
 
 
 class Claims(NamedTuple):
@@ -167,11 +164,6 @@ class Part(NamedTuple):
         """Its bytes."""
         return min(LEAF, self.run.length - self.number * LEAF)
 
-    @property
-    def offset(self) -> int:
-        """Where they begin in the file."""
-        return self.run.offset + self.number * LEAF
-
     def place(self, window: memoryview | None) -> memoryview | None:
         """Where its bytes go: ``None`` where they only pass through ``window``."""
         if window is not None:
@@ -184,12 +176,11 @@ class Part(NamedTuple):
         """Read it."""
         place = self.place(None)
         assert place is not None
-        self.run.source.readinto(self.offset, place)
+        self.run.source.readinto(self.run.offset + self.number * LEAF, place)
 
-    def work(self, window: memoryview | None, *, read: bool, stored: memoryview | None = None) -> bool:
+    def work(self, window: memoryview | None, *, read: bool) -> bool:
         """Read (where it was not filled yet) and sum it, piece by piece, so that what is summed lies in the processor's
-        cache; with ``window`` the bytes go nowhere else. ``stored``: its bytes in the mapped file, which are summed there and
-        copied. Whether it was the run's last part."""
+        cache; with ``window`` the bytes go nowhere else. Whether it was the run's last part."""
         run, place = self.run, self.place(window)
         at, end = self.number * LEAF, self.number * LEAF + self.length
         functions = [crc_function(kind) for kind, _ in run.claims.crcs]
@@ -197,17 +188,14 @@ class Part(NamedTuple):
         checksum = xxh3_128() if run.summed or run.claims.checksums is not None else None
         digest = blake3() if run.claims.leaves is not None else None
         finite = None if run.claims.finite else run.finite
-        step = _PIECE if stored is None else _COPIED
-        for start in range(at, end, step):
-            size = min(step, end - start)
-            if stored is not None:
-                piece = stored[start - at : start - at + size]
-            elif place is None:
+        for start in range(at, end, _PIECE):
+            size = min(_PIECE, end - start)
+            if place is None:
                 assert window is not None
                 piece = window[:size]
             else:
                 piece = place[start - at : start - at + size]
-            if read and stored is None:
+            if read:
                 run.source.readinto(run.offset + start, piece)
             for hasher in (checksum, digest):
                 if hasher is not None:
@@ -216,11 +204,6 @@ class Part(NamedTuple):
                 run.nonfinite = True
             for n, function in enumerate(functions):
                 sums[n] = function(piece, sums[n])
-            if stored is not None and place is not None:
-                np.copyto(
-                    np.frombuffer(place[start - at : start - at + size], np.uint8),
-                    np.frombuffer(piece, np.uint8),
-                )
         last = run.put(
             self.number,
             "" if checksum is None else checksum.hexdigest(),

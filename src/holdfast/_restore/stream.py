@@ -1,11 +1,10 @@
 """Reads runs to their places in one pass: by several threads from the page cache, by one reader with the hashing
 beside it from a disk.
 
-Measured on 1 to 2 GB (two processors): from the cache, two threads that map the file, sum it MiB by MiB and copy what they
-summed take 0.5 times a raw read by one, where reading and then summing takes 0.65 times; from a disk, a single sequential
-reader beside a hashing thread keeps up with a raw read, where two readers take 1.6 times as long. The disk is kept busy by
-asking for what comes (:class:`_Ahead`): on a busy machine that halves the time of a raw read, which asks for the next bytes
-when it needs them.
+Measured on 2 GB (two processors): from the cache, two threads that each read and hash MiB by MiB take 1.3-1.5 times a
+raw read; from a disk, a single sequential reader beside a hashing thread keeps up with a raw read, where two readers
+take 1.6 times as long. The disk is kept busy by asking for what comes (:class:`_Ahead`): on a busy machine that halves
+the time of a raw read, which asks for the next bytes when it needs them.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 
 from .._integrity.workers import WINDOW, Shared, Stopped
 from .._storage import LocalFile
-from .._storage.mapped import mapped
 from .runs import Part, Run
 
 __all__ = ["bring", "survey"]
@@ -27,9 +25,6 @@ __all__ = ["bring", "survey"]
 _AHEAD = 16  # leaves that the sequential reader may be ahead of the hashing: 64 MiB
 _ASKED = 64 << 20  # bytes that the disk is asked for ahead of the reader
 _AT_ONCE = 2 << 20  # and of these in one call
-_TOGETHER = 16 << 20  # bytes of a file that are mapped at once: 4 MiB take a sixth longer, 64 MiB no less
-_WORTH_MAPPING = 1 << 20
-_GAP = 1 << 16  # bytes between two tensors that may be mapped with them
 _FEW = 6  # parts: with so few left, what has arrived is handed over, and memory lent for more
 
 
@@ -151,40 +146,21 @@ class _Line:
             self._closed = True
             self._change.notify_all()
 
-    def take(self, stopped: Callable[[], bool], takers: int = 0) -> list[Part]:
-        """The next one; waits for it, and gives none where all were taken, or once ``stopped()``. Where there are many for each
-        of the ``takers``, with those that follow it in the file, up to :data:`_TOGETHER`."""
+    def take(self, stopped: Callable[[], bool]) -> Part | None:
+        """The next one; waits for it, and gives ``None`` where all were taken, or once ``stopped()``."""
         with self._change:
             while not stopped():
                 if self._parts:
-                    taken = self._pop(takers)
+                    part = self._parts.popleft()
+                    if len(self._parts) == _FEW:
+                        self.low()
                     if self._ahead is not None:
-                        for part in taken:
-                            self._ahead.taken(part)
-                    return taken
+                        self._ahead.taken(part)
+                    return part
                 if self._closed:
-                    return []
+                    return None
                 self._change.wait(0.2)
-        return []
-
-    def _pop(self, takers: int) -> list[Part]:
-        before = len(self._parts)
-        most = before // (2 * takers) if takers else 1
-        taken = [self._parts.popleft()]
-        end = taken[0].offset + taken[0].length
-        while self._parts and len(taken) < most:
-            part = self._parts[0]
-            if (
-                part.run.source is not taken[0].run.source
-                or not end <= part.offset <= end + _GAP
-                or part.offset + part.length - taken[0].offset > _TOGETHER
-            ):
-                break
-            end = part.offset + part.length
-            taken.append(self._parts.popleft())
-        if len(self._parts) <= _FEW < before:
-            self.low()
-        return taken
+        return None
 
 
 class _Crew:
@@ -272,20 +248,14 @@ class _Crew:
         finally:
             self._landed.put(False)
 
+    def _take(self) -> Part | None:
+        return self._line.take(self._shared.stop.is_set)
+
     def _both(self) -> None:
         window = memoryview(bytearray(WINDOW)) if self._dry else None
-        stopped = self._shared.stop.is_set
-        while parts := self._line.take(stopped, self._jobs):
-            first, last = parts[0], parts[-1]
-            length = last.offset + last.length - first.offset
-            with mapped(first.run.source, first.offset, length if length >= _WORTH_MAPPING else 0) as view:
-                for part in parts:
-                    if stopped():
-                        return
-                    at = part.offset - first.offset
-                    self._start(part)
-                    with view[at : at + part.length] if view is not None else nullcontext() as stored:
-                        self._finish(part, part.work(window, read=True, stored=stored))
+        while (part := self._take()) is not None:
+            self._start(part)
+            self._finish(part, part.work(window, read=True))
 
     def _finish(self, part: Part, last: bool) -> None:
         self._shared.tell(part.length)
@@ -294,8 +264,7 @@ class _Crew:
 
     def _read(self, hashers: int) -> None:
         try:
-            while parts := self._line.take(self._shared.stop.is_set):
-                (part,) = parts
+            while (part := self._take()) is not None:
                 self._start(part)
                 part.fill()
                 if not self._offer(part):

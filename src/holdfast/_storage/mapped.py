@@ -16,7 +16,7 @@ import ctypes
 import mmap
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -82,7 +82,4 @@ def _pages(
             part.release()
             view.release()
     finally:
-        with suppress(
-            BufferError
-        ):  # an error's traceback still holds a view: the mapping goes when that does
-            piece.close()
+        piece.close()
