@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import importlib.util
 import subprocess
 import sys
@@ -118,17 +119,21 @@ def test_ddp(tmp_path):
         "gloo", store=torch.distributed.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1
     )
     try:
-        model = nn.parallel.DistributedDataParallel(mlp())
-        optimizer = torch.optim.Adam(model.parameters())
-        train(model, optimizer, 1)
-        live = described(model=model, optimizer=optimizer)
-        assert (
-            live["optimizer/state/0/exp_avg"].owner == "0.weight"
-            and live["0.weight"].key == "module.0.weight"
-        )
-        assert live.readiness() == []
+        _described_in_ddp()
     finally:
+        # The group must outlive the model: where a reducer is the last to hold it, torch waits in its destructor, with the
+        # interpreter's lock, for a thread of gloo's that waits for that lock.
+        gc.collect()
         torch.distributed.destroy_process_group()
+
+
+def _described_in_ddp():
+    model = nn.parallel.DistributedDataParallel(mlp())
+    optimizer = torch.optim.Adam(model.parameters())
+    train(model, optimizer, 1)
+    live = described(model=model, optimizer=optimizer)
+    assert live["optimizer/state/0/exp_avg"].owner == "0.weight" and live["0.weight"].key == "module.0.weight"
+    assert live.readiness() == []
 
 
 def test_an_averaged_copy():
