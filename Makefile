@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN = $(VENV)/bin
+# A test that waits in C, where no signal is heard, ends its worker, which says where it stood.
+HANGING = -o faulthandler_timeout=330 -o faulthandler_exit_on_timeout=true
 STAMP = $(VENV)/.installed-test
 DEMO_STAMP = $(DEMO_VENV)/.installed-demo
 
@@ -19,7 +21,7 @@ demo: $(DEMO_STAMP)
 ## test          every test but the long sweeps, with the real frameworks
 test: $(STAMP)
 	$(BIN)/python -m compileall -q src # for the hundreds of processes that tests start, also where Python may write none
-	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadscope --max-worker-restart=0 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadscope --max-worker-restart=0 $(HANGING) $(PYTEST_ARGS)
 
 ## test-long     fuzzing and the long sweeps
 test-long: $(STAMP)
