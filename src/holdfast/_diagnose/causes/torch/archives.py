@@ -25,13 +25,13 @@ def first_byte(look: Look) -> list[Guess]:
     """What the byte at which unpickling failed says."""
     key = look.match["key"]
     label, why, remedy = FIRST_BYTES.get(
-        key, ("corrupt", f"the file does not begin as a pickle does (its first byte is {key!r})", AGAIN)
+        key, ("corrupt", f"the file does not begin as a pickle does (its first byte is '{key}')", AGAIN)
     )
     sure = 0.92 if key in FIRST_BYTES and key != "h" else 0.7
     named = next((kind for kind in READERS if kind in look.reading.lower), None)
     if named is not None and key not in "v<":
         label, sure = "format-mismatch", 0.86
-        why = f"a `{named}` file is no pickle, and it was given to a reader of pickles (its first byte is {key!r})"
+        why = f"a `{named}` file is no pickle, and it was given to a reader of pickles (its first byte is '{key}')"
         remedy = READERS[named]
     guesses = [look.entry.guess(look, label, why=why, remedy=remedy, confidence=sure)]
     other = "corrupt" if label == "format-mismatch" else "format-mismatch"
