@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from holdfast._frameworks import code_text
 from holdfast._frameworks.code import callable_digest, code_digest, is_user_code
 from holdfast._frameworks.code_text import canonical_text
 
@@ -286,3 +287,18 @@ def test_it_is_cheap(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(parses)
     assert [code_digest(cls) for cls in classes] == digests
     assert len(parses) == before
+
+
+def test_two_threads_that_parse_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Python 3.11 raises a ``SystemError`` there, about once in some hundred times; the race stands here by itself."""
+    source = tmp_path / "layer.py"
+    source.write_text("class Layer:\n    def call(self, x):\n        return x\n")
+    parse, tries = ast.parse, iter([True, True])
+
+    def raced(text: str) -> ast.Module:
+        if next(tries, False):
+            raise SystemError("AST constructor recursion depth mismatch (before=174, after=83)")
+        return parse(text)
+
+    monkeypatch.setattr(code_text.ast, "parse", raced)
+    assert [name for name, _ in code_text.definitions(str(source))] == ["Layer", "Layer.call"]

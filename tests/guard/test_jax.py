@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import subprocess
 import sys
 import textwrap
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +32,7 @@ from flax.training import checkpoints
 from flax.training.train_state import TrainState
 from jax import numpy as jnp
 
+from holdfast._frameworks.jax import orbax_hooks
 from holdfast._guard.guard import Guard
 from holdfast._guard.seen import Seen
 
@@ -229,6 +232,37 @@ def test_version_1(tmp_path: Path, watched: Watched) -> None:
 
 
 # -- wrong: told ------------------------------------------------------------------------------------------------------
+def test_a_background_save_whose_error_the_program_has_taken(
+    tmp_path: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orbax gives the error of its thread once, here to a ``close`` in a ``try``, before the guard asks for it."""
+    taken = threading.Event()
+    wait = orbax_hooks._wait
+
+    def later(*args: Any) -> None:
+        taken.wait()
+        wait(*args)
+
+    monkeypatch.setattr(orbax_hooks, "_wait", later)
+    path = (tmp_path / "one").resolve()
+    saver = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)  # it stands for a disk that is full
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        saver.save(path, args=ocp.args.StandardSave({"w": jnp.asarray(np.random.rand(256, 512))}))
+        with pytest.raises(ValueError, match="File too large"):
+            saver.wait_until_finished()
+        saver.check_for_errors()  # silent now
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        taken.set()
+    watched.guard.close(0)
+    assert watched.codes() == ["S146"] and "File too large" in watched.of("S146")
+    saver.save(path, args=ocp.args.StandardSave({"w": jnp.zeros(2)}))
+    saver.wait_until_finished()
+    saver.close()
+
+
 def test_a_target_that_is_taken_for_its_structure_alone(tmp_path: Path, watched: Watched) -> None:
     path = saved(tmp_path, state(1))
     found = ocp.PyTreeCheckpointer().restore(path, item=state(2, width=3))

@@ -15,7 +15,9 @@ import pytest
 
 from guard.saving import codes, state, unpicklable
 from holdfast._frameworks.events import Call, watched
+from holdfast._guard.background import Background
 from holdfast._guard.guard import Guard, Options
+from holdfast._guard.judging import Save
 from holdfast._guard.seen import Seen
 
 torch = pytest.importorskip("torch")
@@ -99,7 +101,7 @@ def test_a_future_that_is_never_asked_though_the_pool_saves_on(guard: Guard, tmp
         pool.submit(torch.save, state(), tmp_path / "b.pt")
     guard.close(0)
     told = [f.message for s in guard.seen for f in s.findings if f.code == "S146"]
-    assert len(told) == 1 and "was left where nobody asked" in told[0]
+    assert len(told) == 1 and "left where nobody asked" in told[0]
 
 
 def test_a_pool_that_tries_the_same_path_again(guard: Guard, tmp_path: Path) -> None:
@@ -202,6 +204,63 @@ def test_a_background_save_that_fails_unseen(guard: Guard, tmp_path: Path) -> No
     time.sleep(0.2)
     guard.close(0)
     assert codes(guard) == ["S146"] and "No space left" in guard.seen[-1].findings[0].message
+
+
+def test_a_background_save_that_fails_while_its_call_returns(guard: Guard, tmp_path: Path) -> None:
+    """The call that began it is no new try that went well."""
+    call = Call("torch", "dcp.async_save", "save", str(tmp_path / "a.pt"))
+
+    def failed() -> None:
+        raise OSError(28, "No space left on device")
+
+    def run(path: str | None) -> None:
+        call.finished = failed
+
+    goes_on = guard.saves._goes_on
+
+    def told_first(save: Save) -> None:
+        goes_on(save)
+        for task in guard.saves._background:
+            task._thread.join()
+
+    guard.saves._goes_on = told_first  # type: ignore[method-assign]  # the thread that trains is slow here
+    watched(guard, call, run)
+    guard.close(0)
+    assert codes(guard) == ["S146"]
+
+
+def test_an_earlier_save_that_ends_later_is_no_new_try(guard: Guard, tmp_path: Path) -> None:
+    """Of one line, and of one path."""
+    go_on = threading.Event()
+    for gate, fails in ((go_on, False), (None, True)):
+        begin(guard, tmp_path / "a.pt", gate, fails=fails)
+    guard.saves._background[-1]._thread.join()
+    go_on.set()
+    guard.close(0)
+    assert codes(guard).count("S146") == 1
+
+
+def test_another_try_in_the_background_settles_it_once_it_went_well(guard: Guard, tmp_path: Path) -> None:
+    go_on = threading.Event()
+    for gate, fails in ((None, True), (go_on, False)):
+        begin(guard, tmp_path / "a.pt", gate, fails=fails)
+        if fails:
+            guard.saves._background[-1]._thread.join()
+    go_on.set()
+    guard.close(0)
+    assert "S146" not in codes(guard)
+
+
+def test_a_save_is_over_when_it_was_looked_at() -> None:
+    go_on = threading.Event()
+    task = Background(lambda: None, lambda error: go_on.wait() and None, None)
+    until = time.monotonic() + 30
+    while not task.done and time.monotonic() < until:
+        time.sleep(0.01)
+    assert task.done and not task.over
+    go_on.set()
+    task.at_end(lambda *_: None)
+    assert task.over
 
 
 def test_a_background_save_that_the_interpreter_waits_for(guard: Guard, tmp_path: Path) -> None:

@@ -98,11 +98,22 @@ def _last_name(node: ast.expr) -> str | None:
 
 
 # -- finding -----------------------------------------------------------------------------------------------
+def _tree(text: str) -> ast.Module:
+    """Two threads that parse at once may make Python 3.11 and 3.12 count wrongly (``SystemError: AST constructor recursion depth
+    mismatch``, cpython#106905): another try then. :raises SyntaxError: and the other errors of :func:`ast.parse`."""
+    for _ in range(9):
+        try:
+            return ast.parse(text)
+        except SystemError:
+            continue
+    return ast.parse(text)
+
+
 @lru_cache(maxsize=64)
 def _parsed(text: str) -> tuple[tuple[str, Definition], ...]:
     """Every definition of a source with its qualified name, in the order of the source."""
     found: list[tuple[str, Definition]] = []
-    stack: list[tuple[ast.AST, str]] = [(ast.parse(text), "")]
+    stack: list[tuple[ast.AST, str]] = [(_tree(text), "")]
     while stack:
         node, prefix = stack.pop()
         inner = prefix

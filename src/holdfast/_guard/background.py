@@ -30,6 +30,11 @@ class Background:
         self._thread = threading.Thread(target=self._wait, name="holdfast-watches-a-save", daemon=True)
         self._thread.start()
 
+    @property
+    def over(self) -> bool:
+        """Whether the save is done, and ``ended`` has returned."""
+        return not self._thread.is_alive()
+
     def _wait(self) -> None:
         error: BaseException | None = None
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ _GRAPH = ".meta"
 class Save:
     """One save on its way. ``place``: the real path; ``None`` where that is no local file. ``before``: size of the file that was
     there; ``others``: beside it, checkpoints of the same kind. ``needed``, ``free``: bytes. ``lost``: why it could not be put in
-    its place at all."""
+    its place at all. ``begun``: when (:func:`time.monotonic`, seconds)."""
 
     call: Call
     seen: Seen
@@ -52,6 +53,7 @@ class Save:
     needed: int = 0
     free: int | None = None
     handled: list[Failed] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
 
 
 class Judging:

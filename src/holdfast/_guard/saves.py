@@ -66,9 +66,8 @@ class Saves:
             raise
         with self.guard.looking(save.seen):
             self._after(save)
-        line = save.seen.site if call.site is not None and call.site.of_program else None
-        for failed in self.swallowed.settle(save.handled, save.place or call.path, line):
-            self._tell_swallowed(failed)
+        if call.finished is None:  # what goes on in the background has not gone well yet
+            self._settle(save)
         if save.lost is not None:
             assert save.aside is not None
             put_right(save.lost, save.aside.path, str(call.path))
@@ -305,7 +304,7 @@ class Saves:
         save.seen.sentence = "it goes on in the background"
         if self.guard.options.framework_log:
             opened()
-        self._background = [task for task in self._background if not task.done]
+        self._background = [task for task in self._background if not task.over]
         self._background.append(Background(finished, lambda error: self._ended_behind(save, error), save))
 
     def _ended_behind(self, save: Save, error: BaseException | None) -> None:
@@ -337,6 +336,8 @@ class Saves:
             self._writers_told(replace(save, seen=later))
         if save.aside is not None:
             save.aside.discard()
+        if error is None:
+            self._settle(save)
         if self.guard.options.framework_log:
             shut()
         self.guard.note(later, raising=False)
@@ -360,17 +361,24 @@ class Saves:
         self.guard.note(later, raising=False)
 
     # -- saves that failed unseen ------------------------------------------------------------------------------------------
+    def _settle(self, save: Save) -> None:
+        """This one went well: it may have been another try of one that failed before it."""
+        call = save.call
+        line = save.seen.site if call.site is not None and call.site.of_program else None
+        for failed in self.swallowed.settle(save.handled, save.place or call.path, line, save.begun):
+            self._tell_swallowed(failed)
+
     def _died(self, failed: Failed) -> None:
         self._tell_swallowed(failed)
 
     def _tell_swallowed(self, failed: Failed) -> None:
         seen = Seen(failed.api, LATER, failed.site, failed.shown)
-        how = "was left where nobody asked" if failed.behind else "was caught"
-        how = f"died in the thread {failed.thread!r}" if failed.thread else how
+        how = "was caught, or left where nobody asked," if failed.behind else "was caught,"
+        how = f"died in the thread {failed.thread!r}," if failed.thread else how
         seen.findings.append(
             told_by(
                 "save-failed",
-                f"this save failed ({failed.error}), its error {how}, and the program went on",
+                f"this save failed ({failed.error}), its error {how} and the program went on",
                 file=failed.path,
             )
         )

@@ -19,7 +19,8 @@ from .seen import first_line
 
 __all__ = ["Failed", "Swallowed"]
 
-_LONGEST = 160
+_HEAD, _TAIL = 90, 70
+"""Characters of a long error that are shown: its last words name the reason of the system."""
 _MARKS = "_holdfast_saves"
 _SOON = 120.0
 """Seconds within which a save of the same path counts as a new try."""
@@ -58,7 +59,8 @@ class Failed:
         marks = error.__dict__.setdefault(_MARKS, [])
         marks.append(mark)
         words = f"{type(error).__name__}: {first_line(error)}"
-        words = words if len(words) <= _LONGEST else f"{words[:_LONGEST].rstrip()} …"
+        if len(words) > _HEAD + _TAIL:
+            words = f"{words[:_HEAD].rstrip()} … {words[-_TAIL:].lstrip()}"
         return cls(api, site, path, shown, words, time.monotonic(), mark, behind=behind)
 
     def is_in(self, other: BaseException | None) -> bool:
@@ -94,12 +96,14 @@ class Swallowed:
         with self._lock:
             return [failed for failed in self._open if failed.is_in(current)]
 
-    def settle(self, handled: list[Failed], path: str | None, line: str | None) -> list[Failed]:
-        """After a save of ``path`` that went well: those that nobody can have seen. ``handled``: what :meth:`retried` gave.
-        ``line``: the program's own line that made it, ``None`` where a thread of a library's did. Each is given once."""
+    def settle(self, handled: list[Failed], path: str | None, line: str | None, begun: float) -> list[Failed]:
+        """After a save of ``path`` that went well: those before it that nobody can have seen. ``handled``: what :meth:`retried`
+        gave. ``line``: the program's own line that made it, ``None`` where a thread of a library's did. ``begun``: when it began
+        (:func:`time.monotonic`, seconds); it is no new try of one that failed later, in the background. Each is given once."""
         now, shown = time.monotonic(), _shown()
         with self._lock:
-            found, self._open = self._open, []
+            found = [failed for failed in self._open if failed.at <= begun]
+            self._open = [failed for failed in self._open if failed.at > begun]
         return [
             failed for failed in found
             if failed not in handled

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -87,21 +88,50 @@ def _checkpointers(orbax: Any, watcher: Watcher, patches: Patches) -> None:
 def behind(call: Call, run: Callable[[], Any], checkpointer: Any) -> Any:
     """Run a save; where it goes on in a thread, ``call.finished`` waits for that."""
     before = set(threading.enumerate())
-    result = run()
+    errors: list[BaseException] = []
+    with _errors_into(errors, getattr(checkpointer, "_async_manager", None)):
+        result = run()
     threads = [t for t in threading.enumerate() if t not in before and t.name == _THREAD]
     if threads:
-        call.finished = partial(_wait, checkpointer, threads)
+        call.finished = partial(_wait, threads, errors)
     return result
 
 
-def _wait(checkpointer: Any, threads: list[threading.Thread]) -> None:
-    """Wait for the threads that write. The program's own ``wait_until_finished`` is not called: it gives an error once, and
-    that is the program's."""
+@contextmanager
+def _errors_into(errors: list[BaseException], manager: Any) -> Iterator[None]:
+    """Collect what the thread that is started within raises.
+
+    It leaves its error in ``_exception``, and the first who asks takes it from there: the program's ``wait_until_finished`` or
+    ``close``. So it is copied in that thread, before anybody can have waited for it (``async_checkpointer.py``,
+    ``_AsyncManager._thread_func`` and ``check_for_errors``)."""
+    inner = getattr(manager, "_thread_func", None)
+    if inner is None:
+        yield
+        return
+
+    def thread(*args: Any, **kwargs: Any) -> None:
+        inner(*args, **kwargs)
+        if isinstance(error := getattr(manager, "_exception", None), BaseException):
+            errors.append(error)
+
+    outer = vars(manager).get("_thread_func")  # flax's save is around Orbax's
+    manager._thread_func = thread  # the thread holds it from its start
+    try:
+        yield
+    finally:
+        if outer is None:
+            del manager._thread_func
+        else:
+            manager._thread_func = outer
+
+
+def _wait(threads: list[threading.Thread], errors: list[BaseException]) -> None:
+    """Wait for the threads that write, and raise the error of one. The program's own ``wait_until_finished`` is not called: it
+    gives an error once, and that is the program's."""
     for thread in threads:
         thread.join()
-    error = getattr(getattr(checkpointer, "_async_manager", None), "_exception", None)
-    if isinstance(error, Exception):
-        raise error
+    if errors:
+        raise errors[0]
 
 
 def _api(thing: Any, word: str) -> str:
