@@ -12,7 +12,8 @@ import pytest
 import holdfast
 from holdfast._compare.optimizer_pairs import pair_optimizers
 from holdfast._core.plan import Plan
-from holdfast._examine.fit import Fit, as_plan, fit
+from holdfast._examine.fit import as_plan, fit
+from holdfast._examine.fitted import Fit
 from holdfast._frameworks import live_catalog
 
 pytest.importorskip("torch")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import holdfast
-from holdfast._examine.fit import Fit, as_plan, fit
+from holdfast._examine.fit import as_plan, fit
+from holdfast._examine.fitted import Fit
 from holdfast._frameworks import live_catalog
 
 pytest.importorskip("torch")

@@ -14,7 +14,8 @@ from .._core.catalog import Catalog
 from .._core.errors import HoldfastError
 from .._core.plan import Plan
 from .._core.spec import TensorSpec
-from .._examine.fit import Fit, fit
+from .._examine.fit import fit
+from .._examine.fitted import Fit
 from .._frameworks import LiveCatalog
 from .report import Cause
 

@@ -20,7 +20,8 @@ from .._layouts.opening import the_one, try_open
 from .._layouts.target import Target
 from .._rules.registry import Subject, rule_named
 from .examine import examine_target, run_rules
-from .fit import Fit, as_plan, fit
+from .fit import as_plan, fit
+from .fitted import Fit
 from .schedule_end import ended, ended_after
 
 __all__ = ["check", "examine_live", "next_step", "readiness_findings"]

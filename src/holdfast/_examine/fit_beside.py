@@ -13,8 +13,8 @@ from .._core.difference_kinds import DIFFERENCES
 from .._core.finding import Finding, Place
 from .._core.pattern import escape
 from .._core.words import plural
-from .fit import Fit, uncovered
 from .fit_making import framework_does, of_kind, ruled
+from .fitted import Fit, uncovered
 from .settings import Decision, shown
 from .told import names_text
 

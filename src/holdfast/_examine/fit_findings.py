@@ -11,7 +11,6 @@ from .._core.difference import Difference
 from .._core.finding import Finding
 from .._core.pattern import covered
 from .._core.plan import Edit, Plan
-from .fit import Fit, differences_for_restore
 from .fit_beside import (
     container,
     hyperparameters,
@@ -35,6 +34,7 @@ from .fit_roots import (
     without_followers,
 )
 from .fit_words import TELLERS, Teller, plainly, spelt
+from .fitted import Fit, differences_for_restore
 from .told import Told
 
 __all__ = ["fit_findings"]

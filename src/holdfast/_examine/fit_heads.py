@@ -8,7 +8,7 @@ from dataclasses import replace
 from .._core.difference import Difference
 from .._core.pattern import escape
 from .._core.plan import Edit
-from .fit import Fit
+from .fitted import Fit
 
 __all__ = ["new_heads", "outputs_of"]
 

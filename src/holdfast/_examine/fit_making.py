@@ -9,7 +9,7 @@ from .._core.difference import Difference
 from .._core.difference_kinds import DIFFERENCES
 from .._core.finding import Finding, Place
 from .._rules.registry import rule_named
-from .fit import Fit
+from .fitted import Fit
 from .told import Told, shape_text
 
 __all__ = ["finding_of", "framework_does", "of_kind", "ruled"]

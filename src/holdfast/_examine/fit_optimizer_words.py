@@ -6,7 +6,7 @@ from __future__ import annotations
 from .._compare.draft import draft
 from .._core.difference import Difference
 from .._core.pattern import escape
-from .fit import Fit
+from .fitted import Fit
 from .told import Told, names_text
 
 __all__ = ["groups", "no_optimizer", "optimizer_not_wanted", "order", "other_class", "other_slots"]

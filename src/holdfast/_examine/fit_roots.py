@@ -11,8 +11,8 @@ from .._core.finding import Finding
 from .._core.pattern import escape
 from .._core.plan import Edit
 from .._rules.registry import rule_named
-from .fit import Fit
 from .fit_making import ruled
+from .fitted import Fit
 from .told import names_text
 
 __all__ = [

@@ -16,9 +16,9 @@ from .._core.errors import HoldfastError
 from .._core.pattern import escape, matches
 from .._core.plan import Edit
 from .._facts.keras_layers import MODELS
-from .fit import Fit
 from .fit_heads import outputs_of
 from .fit_optimizer_words import groups, no_optimizer, optimizer_not_wanted, order, other_class, other_slots
+from .fitted import Fit
 from .told import Told, is_or_are, many, names_text, shape_text
 
 __all__ = ["TELLERS", "Teller", "plainly", "spelt"]

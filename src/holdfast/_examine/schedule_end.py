@@ -7,8 +7,8 @@ from typing import Any
 
 from .._core.finding import Finding
 from .._frameworks import LiveCatalog
-from .fit import Fit
 from .fit_making import ruled
+from .fitted import Fit
 
 __all__ = ["ended", "ended_after"]
 

@@ -22,7 +22,8 @@ from .._core.finding import Finding
 from .._core.spec import TensorSpec
 from .._core.words import plural
 from .._examine.check import next_step, readiness_findings
-from .._examine.fit import Fit, fit, tied
+from .._examine.fit import fit
+from .._examine.fitted import Fit, tied
 from .._frameworks import LiveCatalog, live_catalog
 from .loaded import Loaded
 from .outcome import by_program, findings_of, without_edits

@@ -13,7 +13,7 @@ from .._core.difference_kinds import DIFFERENCES
 from .._core.errors import HoldfastError
 from .._core.finding import CheckpointReport, Finding, Place
 from .._diagnose.explaining import explained
-from .._examine.fit import modules_within
+from .._examine.fit_names import modules_within
 from .._frameworks.events import Call, Site
 from .._integrity.architecture import called_by, modules_of
 from .._integrity.seal import find_seal

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._compare.hyperparameters import same_setting
 from .._core.dtypes import carrier
-from .._examine.fit import Fit
+from .._examine.fitted import Fit
 from .journal import Journal
 
 __all__ = ["reset_state", "set_values"]

@@ -14,7 +14,8 @@ from .._core.pattern import escape, matches
 from .._core.plan import Edit, Plan
 from .._examine.check import next_step, readiness_findings
 from .._examine.examine import examine_target, run_rules
-from .._examine.fit import Fit, as_plan, fit
+from .._examine.fit import as_plan, fit
+from .._examine.fitted import Fit
 from .._examine.scan import scan_catalog
 from .._frameworks import LiveCatalog, live_catalog
 from .._frameworks.keeping import structure

@@ -11,7 +11,7 @@ from .._compare.steps import joined
 from .._core.dtypes import carrier
 from .._core.errors import UsageError
 from .._core.spec import TensorSpec
-from .._examine.fit import Fit
+from .._examine.fitted import Fit
 from .._frameworks import Variable
 from .journal import Journal
 from .reading import Transfer
