@@ -9,7 +9,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -246,24 +245,6 @@ def test_output_that_the_encoding_lacks_is_escaped(sound: Path) -> None:
     assert done.returncode == 0
     assert done.stdout.isascii()
     assert "sound" in done.stdout
-
-
-def test_starting_up_takes_no_longer_than_it_must(tmp_path: Path) -> None:
-    """``--version`` within 1.5 of an empty interpreter: the best of several runs each, taken in turn.
-
-    Run as the installed script runs it (packaging.python.org, "Entry points specification": import the
-    function, call it).
-    """
-    script = "import sys; from holdfast.__main__ import main; sys.argv[1:] = ['--version']; sys.exit(main())"
-    settled = environment(PYTHONPYCACHEPREFIX=str(tmp_path))
-    settled.pop("PYTHONDONTWRITEBYTECODE", None)
-    best = {"pass": 9.0, script: 9.0}
-    for _ in range(15):
-        for code in best:
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, env=settled, check=True)
-            best[code] = min(best[code], time.perf_counter() - start)
-    assert best[script] <= 1.5 * best["pass"], best
 
 
 def test_diff_writes_its_plan_and_takes_codes(sound: Path, tmp_path: Path) -> None:

@@ -323,7 +323,7 @@ def in_background(folder: Path, *, staged: bool, waits: bool) -> bool:
         """Writes once the program has got further."""
 
         def write_data(self, *args: Any, **kwargs: Any) -> Any:
-            assert go.wait(20)
+            assert go.wait(60)
             return super().write_data(*args, **kwargs)
 
     model = Stepping()

@@ -13,15 +13,15 @@ def meet(*shared):
 
     def one(number, what):
         with calls.call(what, None) as mine:
-            gate.wait(10)
+            gate.wait(60)
             rows[number] = mine
-            gate.wait(10)
+            gate.wait(60)
 
     threads = [threading.Thread(target=one, args=row) for row in enumerate(shared)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     return [rows[number] for number in range(len(shared))]
 
 

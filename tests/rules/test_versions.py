@@ -164,6 +164,7 @@ READINESS = {
     "frozen-in-optimizer": "note",
     "optimizer-order": "warning",
     "not-built": "warning",
+    "stale-constants": "warning",
 }
 
 

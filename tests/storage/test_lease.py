@@ -42,7 +42,7 @@ def test_a_writer_waits_until_the_lease_is_given_up(source: LocalFile) -> None:
         assert Path(source.path).stat().st_size == 256 * 4096
         with source.lease.held() as joined:
             assert not joined, "a lease that somebody waits for was joined"
-    thread.join(10)
+    thread.join(60)
     assert done.is_set()
     assert Path(source.path).stat().st_size == 10
 
@@ -72,5 +72,5 @@ def test_the_kernels_word_ends_nobody(source: LocalFile) -> None:
         with source.lease.held():
             thread = threading.Thread(target=lambda: Path(source.path).open("r+b").close())
             thread.start()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()

@@ -28,7 +28,7 @@ class Gate(LocalSink):
 
     def call(self, kind: str, name: str, call: Callable[[], Result]) -> Result:
         if kind == "open" and "/" in name:  # a step's own file
-            assert self.open.wait(20)
+            assert self.open.wait(60)
         return super().call(kind, name, call)
 
 

@@ -114,7 +114,7 @@ def test_pt_126_a_save_that_hangs_is_named_and_the_next_one_goes_on(tmp_path: Pa
     sink.release.set()
     for thread in threading.enumerate():
         if thread.name == "holdfast-write":
-            thread.join(5)
+            thread.join(60)
     vault.save(3, model=state(3), blocking=True)
     assert [c.step for c in vault] == [0, 3]
     vault.close()
@@ -135,9 +135,9 @@ class Rank(Coordinator):
 
     def gather(self, word: Any) -> list[Any]:
         self.table.words[self.rank] = word
-        self.table.barrier.wait(timeout=20)
+        self.table.barrier.wait(timeout=120)
         words = list(self.table.words)
-        self.table.barrier.wait(timeout=20)
+        self.table.barrier.wait(timeout=120)
         return words
 
 

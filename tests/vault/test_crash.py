@@ -178,14 +178,14 @@ def test_a_write_that_hangs_hangs_only_its_save(tmp_path: Path) -> None:
         vault.save(1, model=state(1), blocking=True)
     vault = Vault(tmp_path, sink=sink, when_busy="skip")
     handle = vault.save(2, model=state(2))
-    assert sink.hanging.wait(5)
+    assert sink.hanging.wait(60)
     assert not handle.done
     with pytest.raises(TimeoutError, match="step 2 is still being written"):
         handle.wait(0.05)
     assert vault.save(3, model=state(3)).skipped
     assert tag_of(Vault(tmp_path)) == 1, "reading does not wait for a writer of another vault object"
     sink.release.set()
-    handle.wait(10)
+    handle.wait(60)
     vault.close()
     assert tag_of(Vault(tmp_path)) == 2
 

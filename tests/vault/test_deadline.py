@@ -19,7 +19,7 @@ from holdfast._storage.local_sink import LocalSink
 from holdfast.testing import FaultySink
 from vault.crashing import state, tag_of
 
-DEADLINE = 0.5
+DEADLINE = 1.0
 """Seconds: no sound operation on a busy machine takes as long."""
 
 
@@ -42,7 +42,7 @@ def _ended(sink: FaultySink) -> None:
     sink.release.set()
     for thread in threading.enumerate():
         if thread.name == "holdfast-write":
-            thread.join(5)
+            thread.join(60)
             assert not thread.is_alive()
 
 
@@ -52,9 +52,9 @@ def test_a_write_that_hangs_is_named_and_never_becomes_visible(run: Path, kind: 
     sink = FaultySink(run, at=1, kinds={kind}, action="hang")
     vault = Vault(run, sink=sink, deadline=DEADLINE)
     began = time.monotonic()
-    with pytest.raises(SaveFailed, match=f"saving hangs: {kind} has not returned for 0") as failed:
+    with pytest.raises(SaveFailed, match=rf"saving hangs: {kind} has not returned for \d") as failed:
         vault.save(2, model=state(2), blocking=blocking).wait()
-    assert DEADLINE <= time.monotonic() - began < 10
+    assert DEADLINE <= time.monotonic() - began < 60
     assert failed.value.number == errno.ETIMEDOUT
     assert failed.value.remedy
     assert "step-00000002" in str(failed.value.file), "it names the file"

@@ -252,7 +252,7 @@ def test_a_writer_that_stops_is_waited_for(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     threading.Timer(0.12, stop.set).start()
     with Vault(tmp_path / "run", proof="content") as vault:
         path = vault.save(1, model=model, blocking=True).wait()

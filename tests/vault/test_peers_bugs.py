@@ -176,13 +176,13 @@ def test_latest_is_the_previous_one_until_then(tmp_path: Path, kind: str) -> Non
     sink = FaultySink(tmp_path, at=1, action="hang", kinds={kind}, forever=True)
     with Vault(tmp_path, sink=sink) as vault:
         handle = vault.save(2, model=state(2))
-        assert sink.hanging.wait(5)
+        assert sink.hanging.wait(60)
         latest = Vault(tmp_path).latest
         assert latest is not None
         assert latest.step == 1
         assert tag_of(Vault(tmp_path)) == 1
         sink.release.set()
-        handle.wait(10)
+        handle.wait(60)
         assert tag_of(vault) == 2
 
 
@@ -284,7 +284,7 @@ def test_a_fork_while_a_save_is_in_flight(tmp_path: Path) -> None:
     if pid == 0:
         words = []
         try:
-            for ask in (lambda: handle.wait(5), lambda: vault.save(2, model=state(2), blocking=True)):
+            for ask in (lambda: handle.wait(60), lambda: vault.save(2, model=state(2), blocking=True)):
                 try:
                     ask()
                     words.append("done")
@@ -302,7 +302,7 @@ def test_a_fork_while_a_save_is_in_flight(tmp_path: Path) -> None:
     assert not handle.done
     assert list(tmp_path.glob(".partial-step*")), "the child swept nothing away"
     sink.open.set()
-    handle.wait(10)
+    handle.wait(60)
     assert tag_of(vault) == 1
     vault.close()
     Vault(tmp_path).save(3, model=state(3), blocking=True)
@@ -319,13 +319,13 @@ def test_a_fork_while_another_thread_is_inside_save(tmp_path: Path) -> None:
         def call(self, kind: str, name: str, call: Callable[[], Result]) -> Result:
             if kind == "open" and "/" in name:
                 inside.set()
-                assert go.wait(20)
+                assert go.wait(60)
             return super().call(kind, name, call)
 
     vault = Vault(tmp_path, sink=Slow(tmp_path))
     thread = threading.Thread(target=lambda: vault.save(1, model=state(1), blocking=True))
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -334,7 +334,7 @@ def test_a_fork_while_another_thread_is_inside_save(tmp_path: Path) -> None:
         except VaultLocked:
             code = 7
         os._exit(code)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     status = None
     while status is None and time.monotonic() < end:
         done, found = os.waitpid(pid, os.WNOHANG)

@@ -110,7 +110,7 @@ def test_a_step_that_is_moved_away_while_its_reader_waits(tmp_path: Path) -> Non
         time.sleep(0.05)
         assert thread.is_alive(), "it waits for whoever has the step alone"
         step.rename(tmp_path / ".partial-gone")
-    thread.join(5)
+    thread.join(60)
     assert len(told) == 1
     assert isinstance(told[0], CheckpointNotFound)
     with pytest.raises(StepGone):

@@ -155,7 +155,7 @@ def test_a_skipped_save_and_a_step_passed_over(tmp_path: Path) -> None:
     (tmp_path / "vault.json").write_text("{}")
     with Vault(tmp_path, on_event=events.append, sink=sink, when_busy="skip") as vault:
         vault.save(1, model=state(1))
-        assert sink.hanging.wait(5)
+        assert sink.hanging.wait(60)
         vault.save(2, model=state(2))
         assert Skipped(2) in events
         sink.release.set()
@@ -174,7 +174,7 @@ def test_a_save_that_may_not_begin_does_not_end_the_one_in_flight(tmp_path: Path
     sink = FaultySink(tmp_path, at=1, action="hang", kinds={"fsync"})
     with Vault(tmp_path, on_event=events.append, sink=sink, when_busy="raise") as vault:
         handle = vault.save(1, model=state(1))
-        assert sink.hanging.wait(5)
+        assert sink.hanging.wait(60)
         with pytest.raises(SaveFailed, match="still being written"):
             vault.save(2, model=state(2))
         with pytest.raises(UsageError):
@@ -208,12 +208,12 @@ def test_a_save_that_hung_too_long_is_told_once_and_never_as_committed(tmp_path:
     sink = FaultySink(tmp_path, at=1, action="hang", kinds={"fsync"})
     with Vault(tmp_path, deadline=2, on_event=events.append, sink=sink) as vault:
         with pytest.raises(SaveFailed, match="saving hangs: fsync"):
-            vault.save(1, model=state(1)).wait(20)
+            vault.save(1, model=state(1)).wait(60)
         assert sum(isinstance(e, Failed) for e in events) == 1
         sink.release.set()
         for thread in threading.enumerate():
             if thread.name == "holdfast-write":
-                thread.join(20)
+                thread.join(60)
     assert sum(isinstance(e, Failed) for e in events) == 1
     assert not any(isinstance(e, (Written, Committed)) for e in events)
 
@@ -326,7 +326,7 @@ def test_a_stuck_save_can_be_seen_where_it_stands(tmp_path: Path, caplog: pytest
     (tmp_path / "vault.json").write_text("{}")
     with caplog.at_level(logging.DEBUG, "holdfast.vault"), Vault(tmp_path, sink=sink) as vault:
         vault.save(5, model=state(1))
-        assert sink.hanging.wait(5)
+        assert sink.hanging.wait(60)
         last = [r.getMessage() for r in caplog.records if r.getMessage().startswith("step 5")][-1]
         sink.release.set()
     assert last.startswith("step 5 +0.") and "fsync .partial-step-00000005-" in last

@@ -230,17 +230,17 @@ def test_threads_spread_over_the_files(tmp_path: Path, way: str) -> None:
         target=lambda: done.update(write_tensors(sink, {"x": items_of(values), "y": items_of(values)}))
     )
     thread.start()
-    assert sink.hanging.wait(10)
+    assert sink.hanging.wait(60)
 
     def written() -> int:
         return max(sink.operations.count(("write", name)) for name in ("x", "y"))
 
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while written() < 5 and time.monotonic() < end:
         time.sleep(0.005)
     assert written() >= 5
     sink.release.set()
-    thread.join(10)
+    thread.join(60)
     for name in ("x", "y"):
         is_right(tmp_path / name, values, done[name])
 
@@ -309,14 +309,14 @@ def test_one_thread_goes_on_while_another_waits_for_the_disk(tmp_path: Path, way
     done: list[Written] = []
     thread = threading.Thread(target=lambda: done.append(write_one(sink, items_of(values))))
     thread.start()
-    assert sink.hanging.wait(10)
-    end = time.monotonic() + 10
+    assert sink.hanging.wait(60)
+    end = time.monotonic() + 60
     while sink.operations.count(("write", "x")) < 3 and time.monotonic() < end:
         time.sleep(0.005)
     assert sink.operations.count(("write", "x")) >= 3
     assert len(sink.in_flight()) >= 1
     sink.release.set()
-    thread.join(10)
+    thread.join(60)
     is_right(tmp_path / "x", values, done[0])
     assert not sink.in_flight()
 
