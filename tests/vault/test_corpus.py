@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 
 import holdfast
-from holdfast import Coordinator, Keep, SaveFailed, Vault
+from holdfast import Keep, SaveFailed, Vault
 from holdfast._storage.local_sink import LocalSink
 from holdfast.testing import FaultySink, Killed
 from vault.crashing import state, tag_of
+from vault.ranks import together
 
 torch = pytest.importorskip("torch")
 
@@ -121,49 +122,6 @@ def test_pt_126_a_save_that_hangs_is_named_and_the_next_one_goes_on(tmp_path: Pa
 
 
 # -- several ranks -----------------------------------------------------------------------------------------------------
-class Table:
-    """Where ranks that are threads meet."""
-
-    def __init__(self, size: int) -> None:
-        self.words: list[Any] = [None] * size
-        self.barrier = threading.Barrier(size)
-
-
-class Rank(Coordinator):
-    def __init__(self, rank: int, table: Table) -> None:
-        self.rank, self.size, self.table = rank, len(table.words), table
-
-    def gather(self, word: Any) -> list[Any]:
-        self.table.words[self.rank] = word
-        self.table.barrier.wait(timeout=120)
-        words = list(self.table.words)
-        self.table.barrier.wait(timeout=120)
-        return words
-
-
-def together(
-    path: Path, work: Callable[[Vault, int], Any], sinks: dict[int, LocalSink] | None = None, **given: Any
-) -> list[Any]:
-    """What ``work`` gives or raises on each of two ranks."""
-    table = Table(2)
-    found: list[Any] = [None, None]
-
-    def run(rank: int) -> None:
-        try:
-            with Vault(path, coordinator=Rank(rank, table), sink=(sinks or {}).get(rank), **given) as vault:
-                found[rank] = work(vault, rank)
-        except BaseException as error:  # noqa: BLE001 - given to the test
-            found[rank] = error
-
-    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive()
-    return found
-
-
 def normalised(rank: int, *, synchronised: bool) -> torch.nn.Module:
     """A model whose weights are the same on all ranks, and whose statistics are those of the rank's own data."""
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))

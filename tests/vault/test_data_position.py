@@ -13,6 +13,7 @@ import pytest
 
 from holdfast import UsageError, Vault
 from holdfast._vault.folder.listing import record_of
+from vault.ranks import together
 
 
 def codes(outcome: Any) -> list[str]:
@@ -289,8 +290,6 @@ def test_the_position_lies_in_the_step_where_others_can_read_it(tmp_path: Path) 
 
 
 def test_each_rank_has_a_position_of_its_own(tmp_path: Path) -> None:
-    from vault.test_seams import _together
-
     def work(vault: Vault, rank: int) -> Any:
         live = {f"w{rank}": np.ones(3, "f4")}
         vault.save(
@@ -300,6 +299,6 @@ def test_each_rank_has_a_position_of_its_own(tmp_path: Path) -> None:
         assert outcome is not None
         return outcome.data["train"]
 
-    found = _together(tmp_path / "run", work)
+    found = together(tmp_path / "run", work)
     assert [state["seen"] for state in found] == [10, 11]
     assert found[1]["order"].tolist() == list(range(99))

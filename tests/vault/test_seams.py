@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +22,7 @@ from holdfast._vault.folder.names import StepName
 from holdfast._vault.saving.commit import commit
 from holdfast.testing import FaultySink
 from vault.crashing import state, tag_of
-
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "vault.md"
-
-
-def _example(title: str) -> dict[str, Any]:
-    """The first block of Python below a heading of the page, carried out."""
-    text = DOCS.read_text(encoding="utf-8").split(f"### {title}\n", 1)[1]
-    found = re.search(r"```python\n(.*?)```", text, re.S)
-    assert found is not None
-    names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(found[1], f"docs/vault.md, {title}", "exec"), names)
-    return names
+from vault.ranks import RANKS, documented, together
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +33,7 @@ def _quiet() -> Iterator[None]:
 
 
 # -- a sink in memory ------------------------------------------------------------------------------------------------
-SINK = _example("A sink of your own")
+SINK = documented("A sink of your own")
 
 
 def _payload(model: dict[str, Any]) -> Payload:
@@ -104,35 +91,6 @@ def test_a_name_that_is_taken_and_failures_leave_nothing(monkeypatch: pytest.Mon
 
 
 # -- ranks -----------------------------------------------------------------------------------------------------------
-RANKS = _example("A coordinator of your own")
-Outcome = Any
-
-
-def _together(
-    path: Path, work: Callable[[Vault, int], Any], *, sinks: dict[int, LocalSink] | None = None, **given: Any
-) -> list[Outcome]:
-    """What ``work`` gives or raises on each of two ranks."""
-    table = RANKS["Table"](2)
-    found: list[Outcome] = [None, None]
-
-    def run(rank: int) -> None:
-        try:
-            with Vault(
-                path, coordinator=RANKS["ThreadRank"](rank, table), sink=(sinks or {}).get(rank), **given
-            ) as vault:
-                found[rank] = work(vault, rank)
-        except BaseException as error:  # noqa: BLE001 - given to the test
-            found[rank] = error
-
-    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive(), "a rank waits for one that is gone"
-    return found
-
-
 def _half(tag: int, rank: int) -> dict[str, np.ndarray]:
     return {name: value for n, (name, value) in enumerate(sorted(state(tag).items())) if n % 2 == rank}
 
@@ -145,7 +103,7 @@ def test_two_ranks_save_one_step(tmp_path: Path, blocking: bool) -> None:
             handles.append(vault.save(tag, model=_half(tag, rank), blocking=blocking))
         return [handle.wait() for handle in handles]
 
-    first, second = _together(tmp_path, work, keep=Keep(last=2))
+    first, second = together(tmp_path, work, keep=Keep(last=2))
     assert first == second == [str(tmp_path / f"step-{n:08d}") for n in (1, 2, 3)]
     with Vault(tmp_path) as vault:
         assert [(c.step, c.sequence) for c in vault] == [(2, 2), (3, 3)]
@@ -174,12 +132,12 @@ def test_where_one_rank_fails_nothing_is_committed_and_both_raise(
 ) -> None:
     if rank == 0 and "rename" in fault["kinds"]:
         counting = FaultySink(tmp_path / "count")
-        _together(tmp_path / "count", _save_half, sinks={0: counting})
+        together(tmp_path / "count", _save_half, sinks={0: counting})
         renames = [name for kind, name in counting.operations if kind == "rename"]
         fault = fault | {"at": renames.index("step-00000001") + 1}
     if rank == 0 and "mkdir" in fault["kinds"]:
         counting = FaultySink(tmp_path / "count")
-        _together(tmp_path / "count", _save_half, sinks={0: counting})
+        together(tmp_path / "count", _save_half, sinks={0: counting})
         made = [name for kind, name in counting.operations if kind == "mkdir"]
         (at,) = [n for n, name in enumerate(made, 1) if "partial-step" in name]
         fault = fault | {"at": at}
@@ -189,7 +147,7 @@ def test_where_one_rank_fails_nothing_is_committed_and_both_raise(
 
     run = tmp_path / "run"
     faulty = FaultySink(run, error=errno.EIO, **fault)
-    found = _together(run, work, sinks={rank: faulty})
+    found = together(run, work, sinks={rank: faulty})
     assert faulty.struck
     assert isinstance(found[rank], SaveFailed)
     assert "the disk reports an error" in found[rank].message
@@ -199,7 +157,7 @@ def test_where_one_rank_fails_nothing_is_committed_and_both_raise(
     assert "the disk reports an error" in other.message
     assert not list(run.glob("step-*"))
     assert not list(run.glob(".partial-*"))
-    assert all(isinstance(text, str) for text in _together(run, _save_half)), "both save on"
+    assert all(isinstance(text, str) for text in together(run, _save_half)), "both save on"
     assert tag_of(Vault(run)) == 1
 
 
@@ -219,7 +177,7 @@ def test_a_rank_that_fails_before_it_writes_is_heard(tmp_path: Path, rank: int) 
             failed = error
         return failed, vault.save(2, model=_half(2, here), blocking=True).wait()
 
-    found = _together(tmp_path, work)
+    found = together(tmp_path, work)
     assert isinstance(found[rank][0], UsageError)
     assert isinstance(found[1 - rank][0], SaveFailed)
     assert f"rank {rank} failed at starting" in str(found[1 - rank][0])
@@ -234,7 +192,7 @@ def test_a_rank_that_never_comes_fails_the_save(tmp_path: Path) -> None:
             return None
         return vault.save(1, model=_half(1, rank), blocking=True).wait()
 
-    first, _ = _together(tmp_path, work)
+    first, _ = together(tmp_path, work)
     assert isinstance(first, SaveFailed)
     assert "the ranks lost each other at starting" in first.message
     assert not list(tmp_path.glob("step-*"))
@@ -244,13 +202,13 @@ def test_replicas_must_agree(tmp_path: Path) -> None:
     def same(vault: Vault, rank: int) -> str:
         return vault.save(1, model=state(1), blocking=True).wait()
 
-    assert all(isinstance(text, str) for text in _together(tmp_path, same))
+    assert all(isinstance(text, str) for text in together(tmp_path, same))
     assert tag_of(Vault(tmp_path)) == 1
 
     def other(vault: Vault, rank: int) -> str:
         return vault.save(2, model=state(2 + rank), blocking=True).wait()
 
-    for found in _together(tmp_path, other):
+    for found in together(tmp_path, other):
         assert isinstance(found, SaveFailed)
         assert "two ranks saved different values under one name" in found.message
     assert [c.step for c in Vault(tmp_path)] == [1]
