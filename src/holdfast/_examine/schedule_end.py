@@ -37,7 +37,7 @@ def _ended(names: Sequence[str], value: Callable[[str], Any]) -> Iterator[Findin
         if isinstance(made, int) and isinstance(total, int) and 0 < total <= made:
             yield ruled(
                 "schedule-ended",
-                f"`{name}` has made all its {total:,} steps: the next scheduler.step() raises",
+                f"`{name}` has made all its {total:,} steps, and one more call of scheduler.step() raises",
                 tensor=name,
                 seen=made,
                 expected=f"less than {total:,}",

@@ -25,10 +25,16 @@ class Background:
         self, finished: Callable[[], None], ended: Callable[[BaseException | None], None], what: Any
     ) -> None:
         self._finished, self._ended, self._what = finished, ended, what
-        self.done = False
         self.failed = False
+        self._done = threading.Event()
+        self._done_at = 0.0
         self._thread = threading.Thread(target=self._wait, name="holdfast-watches-a-save", daemon=True)
         self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether the save has ended, well or not."""
+        return self._done.is_set()
 
     @property
     def over(self) -> bool:
@@ -42,7 +48,8 @@ class Background:
         except BaseException as raised:  # noqa: BLE001 - handed on, whatever it is
             error = raised
         self.failed = error is not None
-        self.done = True
+        self._done_at = time.monotonic()
+        self._done.set()
         self._ended(error)
 
     def at_end(self, late: Callable[[Any, bool, bool], None]) -> None:
@@ -52,12 +59,13 @@ class Background:
             self._thread.join()
             return
         begun = time.monotonic()
-        self._thread.join(_MOMENT)  # it may have ended, and we have not been told yet
-        if self.done and time.monotonic() - begun < _MOMENT / 5:
+        self._done.wait(_MOMENT)  # it may have ended, and we have not been told yet
+        if self.done and self._done_at - begun < _MOMENT / 5:
+            self._thread.join()
             return
         until = begun + _LONGEST
         while not self.done and time.monotonic() < until and _waits():
-            self._thread.join(0.05)
+            self._done.wait(0.05)
         if self.done:
             self._thread.join()
         late(self._what, self.done, self.failed)
