@@ -83,10 +83,10 @@ def test_every_field_of_every_document_is_described(tmp_path: Path) -> None:
 
 def test_every_format_is_on_its_page() -> None:
     from holdfast._formats.registry import formats
-    from holdfast._layouts.folders import DCP, DEEPSPEED, MEGATRON, ORBAX
+    from holdfast._layouts.folders import DCP, DEEPSPEED, MEGATRON, ORBAX, UNPACKED
 
     text = (DOCS / "formats.md").read_text(encoding="utf-8")
-    names = [f.name for f in (*formats(), DCP, DEEPSPEED, MEGATRON, ORBAX)]
+    names = [f.name for f in (*formats(), DCP, DEEPSPEED, MEGATRON, ORBAX, UNPACKED)]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 

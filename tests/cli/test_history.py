@@ -153,6 +153,10 @@ def test_a_vault_of_one_step_and_an_empty_one(tmp_path: Path) -> None:
 def test_what_is_no_vault(tmp_path: Path) -> None:
     assert "no such folder" in call(str(tmp_path / "nowhere"), code=2).output
     assert "no vault" in call(str(tmp_path), code=2).output
+    file = tmp_path / "best model.pt"
+    file.write_bytes(b"")
+    told = " ".join(call(str(file), code=2).output.split())
+    assert "this is a file" in told and f"`holdfast '{file}'` looks at it" in told
 
 
 # -- one step --------------------------------------------------------------------------------------------------------

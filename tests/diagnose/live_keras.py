@@ -38,6 +38,24 @@ def _load_weights(model: Callable[[], keras.Model]) -> Callable[[Path], object]:
     return lambda folder: model().load_weights(folder / "m.weights.h5")
 
 
+def _together(optimizer: Callable[[], Any]) -> tf.train.Checkpoint:
+    model, steps = net(), optimizer()
+    steps.build(model.trainable_variables)
+    return tf.train.Checkpoint(model=model, optimizer=steps)
+
+
+def _trained(optimizer: Callable[[], Any]) -> Callable[[Path], Path]:
+    return lambda folder: Path(_together(optimizer).write(str(folder / "ck")))
+
+
+def _resumed(optimizer: Callable[[], Any]) -> Callable[[Path], object]:
+    return lambda folder: _together(optimizer).read(str(folder / "ck"))
+
+
+def _momentum() -> Any:
+    return keras.optimizers.SGD(momentum=0.9, name="sgd_1")  # as Keras calls the second one of a program
+
+
 def _cut(make: Callable[[Path], Path], share: float = 0.5) -> Callable[[Path], Path]:
     def cut(folder: Path) -> Path:
         path = make(folder)
@@ -251,6 +269,9 @@ SCENES = (
     ),
     Scene("tf other objects", "missing-tensor", _prefix, _all_bound),
     Scene("tf other shape", "shape-mismatch", _prefix, _read(w=lambda: tf.Variable(np.zeros((5, 2), "f4")))),
+    Scene(
+        "tf another optimizer", "optimizer-structure", _trained(keras.optimizers.Adam), _resumed(_momentum)
+    ),
     Scene("orbax nothing there", "not-found", _none, _orbax_restore("nothing")),
     Scene(
         "orbax other tree", "missing-tensor", _orbax, _orbax_restore("o", {"a": np.ones(3), "c": np.zeros(2)})

@@ -5,5 +5,5 @@ NAMES = [
     "keras archive cut", "LFS pointer for h5", "no such weights", "weights only loaded as a model", "unknown layer",
     "wrong ending", "SavedModel folder", "no config", "set_weights before build", "tf prefix that is not there",
     "tf index cut", "tf data cut", "tf data of another save", "tf name that is not there", "tf checkpoint state file",
-    "tf other objects", "tf other shape", "orbax nothing there", "orbax other tree", "flax msgpack cut",
+    "tf other objects", "tf other shape", "tf another optimizer", "orbax nothing there", "orbax other tree", "flax msgpack cut",
 ]  # fmt: skip

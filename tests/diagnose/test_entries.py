@@ -70,3 +70,9 @@ def _of(parsed: Iterable[Any], most: int) -> list[str]:
 def test_the_literal_words_of_an_entry_let_all_that_its_pattern_matches_through(entry: Entry) -> None:
     lost = [text for text in samples(entry.pattern) if not any(word in text.lower() for word in entry.has)]
     assert lost == []
+
+
+@pytest.mark.parametrize("entry", entries("jax"), ids=lambda entry: entry.slug)
+def test_no_remedy_opens_what_has_no_reader(entry: Entry) -> None:
+    """Folders of Orbax and files of flax are recognised only: their tensors cannot be listed or verified here."""
+    assert not re.search(r"`holdfast (?:inspect|verify|diff)", entry.remedy)

@@ -58,7 +58,7 @@ FIRST = (
     ("memory", "llama_model_load: error loading model: unable to allocate CUDA0 buffer"),
     ("not-found", "RuntimeError: Cannot find callable resnet999 in hubconf"),
     ("not-found", "gguf_init_from_file: failed to open 'a.gguf': 'No such file or directory'"),
-    ("optimizer-structure", "ValueError: Expected 2 lr_lambdas, but got 1"),
+    ("optimizer-structure", "resuming the run: ValueError: Expected 2 lr_lambdas, but got 1"),
     ("optimizer-structure", "RuntimeError: The state of a.weight is empty. This should happen when use_orig_params=True."),
     ("optimizer-hyperparameters", "AssertionError: OptimizerParamScheduler: class input value 0.1 and checkpointvalue 0.2 for "
      "learning rate do not match"),

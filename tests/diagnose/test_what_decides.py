@@ -66,3 +66,75 @@ def test_the_first_cause(text: str, label: str) -> None:
 )
 def test_what_has_nothing_to_do_with_checkpoints(text: str) -> None:
     assert not diagnose(text).is_checkpoint_failure
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "remedy"),
+    [
+        (
+            "_pickle.UnpicklingError: Trying to load unsupported GLOBAL os.system whose module os is blocked.",
+            "unsafe-pickle",
+            "Do not load it",
+        ),
+        (
+            "_pickle.UnpicklingError: Trying to instantiate for unrecognized class <class 'net.Head'>",
+            "unsafe-pickle",
+            "add_safe_globals",
+        ),
+        (
+            "ValueError: The instantiator 'pkg.build' from the checkpoint is not in the allowlist of trusted instantiators "
+            "and was blocked to prevent arbitrary code execution.",
+            "unsafe-pickle",
+            "_ALLOWED_INSTANTIATORS",
+        ),
+        (
+            "ValueError: The class 'pkg.Net' requested by the checkpoint does not resolve to an already imported subclass of "
+            "LightningModule and was blocked to prevent arbitrary code execution.",
+            "unsafe-pickle",
+            "`pkg.Net`",
+        ),
+        (
+            "`ModelCheckpoint(save_last='link')` is only supported for local file paths, got `dirpath=gs://b/run`.",
+            "storage",
+            "save_last=True",
+        ),
+        (
+            "RuntimeError: Can not safely load weights when explicit pickle_module is specified",
+            "unsafe-pickle",
+            "out",
+        ),
+        ("Exception: Untrusted repository.", "unsafe-pickle", "trust_repo=True"),
+        ("ValueError: pickle protocol must be <= 4", "version-mismatch", "protocol=4"),
+        ("pickle.load(f)\nModuleNotFoundError: No module named 'copy_reg'", "version-mismatch", "copyreg"),
+        (
+            "pickle.load(f)\nAttributeError: Can't get attribute '_create_code' on <module 'dill._dill' from 'x'>",
+            "version-mismatch",
+            "pip install dill==",
+        ),
+        (
+            "RuntimeError: Serialized schema version 5.3 does not match our current schema version 8.9.",
+            "version-mismatch",
+            "torch_version",
+        ),
+        (
+            "nnx.merge(graphdef, ckptr.restore(checkpoint))\n"
+            "ValueError: Incorrect number of leaves: expected 12 leaves in the state, got 10",
+            "missing-tensor",
+            "nnx.state(model)",
+        ),
+        (
+            "OSError: Can't read data (can't open directory: /usr/lib/hdf5/plugin)",
+            "version-mismatch",
+            "hdf5plugin",
+        ),
+    ],
+)
+def test_what_is_to_be_done_follows_the_message(text: str, label: str, remedy: str) -> None:
+    first = diagnose(text, files=False).causes[0]
+    assert first.label == label and remedy in first.remedy
+
+
+def test_causes_told_by_one_sentence_are_told_by_their_titles_further_down() -> None:
+    causes = diagnose("RuntimeError: Malformed Flatbuffer module", files=False).causes
+    assert len(causes) > 2
+    assert len({cause.why for cause in causes}) == len(causes)

@@ -237,6 +237,20 @@ def test_a_run_that_was_killed_before_its_first_save_begins_anew_and_that_is_rig
     assert (where.how, where.step) == ("weights", 0)
 
 
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_save_in_the_background_counts_once_it_is_committed(committed: bool) -> None:
+    before: list[dict[str, Any]] = []
+    for event in events(0, KILLED, stop=False):
+        before.append({**event, "step": event["k"], "whole": False} if event["e"] == "save" else event)
+        if event["e"] == "saved" and committed and event["k"] == SAVES[0]:
+            before.append({"e": "committed", "k": KILLED, "path": before[-2]["path"], "step": SAVES[0]})
+    run = run_of(before)
+    assert [save["k"] for save in run.saved] == [3, 6]
+    assert [save["k"] for save in run.whole] == [3][:committed]
+    where = align(run_of(events(0, STEPS)), run, run_of(events(0, STEPS)))
+    assert (where.how, where.step) == ("anew" if committed else "weights", 0)
+
+
 def test_only_what_both_saw_is_compared() -> None:
     one, other = record(1), record(1)
     del other["scaler"]

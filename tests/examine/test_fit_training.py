@@ -385,3 +385,40 @@ def test_state_that_was_never_made_is_restored_as_none(tmp_path: Path) -> None:
     outcome = holdfast.restore(path, model=model, optimizer=adamw(model))
     assert not outcome.reset
     assert "restored all" in outcome.summary
+
+
+def test_state_by_position_that_fits_nowhere_is_one_finding_with_an_edit_that_settles_it(
+    tmp_path: Path,
+) -> None:
+    net = Net(classes=3)
+    backwards = torch.optim.AdamW(list(net.parameters())[::-1], lr=0.1)
+    path = saved(tmp_path, model=net, optimizer=stepped(net, backwards))
+    live = Net(seed=1)
+    mine = adamw(live)
+    found = fitted(path, model=live, optimizer=mine)
+    (error,) = found.errors
+    assert error.code == "O209" and {f.code for f in error.related} <= {"O204", "O205"}
+    assert [str(e) for e in found.proposal] == ["reset-slots:*"]
+    assert not fitted(path, ["reset-slots:*"], model=live, optimizer=mine).errors
+    holdfast.restore(path, model=live, optimizer=mine, allow=["reset-slots:*"])
+    assert same(net, live) and not mine.state
+
+
+def test_weights_are_restored_beside_state_of_another_shape(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Embedding(16, 4), nn.Linear(4, 3))
+    optimizer = adamw(net)
+    net(torch.arange(16)).sum().backward()
+    optimizer.step()
+    # as nanoGPT's crop_block_size leaves it
+    cut = {k: v[:8] if k == "0.weight" else v for k, v in net.state_dict().items()}
+    path = saved(tmp_path, model=cut, optimizer=optimizer)
+    live = nn.Sequential(nn.Embedding(8, 4), nn.Linear(4, 3))
+    with pytest.raises(holdfast.RestoreRefused) as refused:
+        holdfast.restore(path, model=live, optimizer=adamw(live))
+    assert "O209" in {f.code for f in refused.value.findings}
+    mine = adamw(live)
+    holdfast.restore(path, model=live, optimizer=mine, allow=["reset-slots:*"])
+    assert torch.equal(live[0].weight, cut["0.weight"]) and not mine.state
+    live = nn.Sequential(nn.Embedding(8, 4), nn.Linear(4, 3))
+    holdfast.restore(path, model=live)
+    assert torch.equal(live[0].weight, cut["0.weight"])

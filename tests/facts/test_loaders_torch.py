@@ -347,6 +347,7 @@ CLASSES: dict[str, Callable[[Any], Any]] = {
     "RMSprop": lambda p: torch.optim.RMSprop(p, 0.1),
     "Adagrad": lambda p: torch.optim.Adagrad(p, 0.1),
     "Adamax": lambda p: torch.optim.Adamax(p, 0.1),
+    "ASGD": lambda p: torch.optim.ASGD(p, 0.1),
     **{n: (lambda p, n=n: getattr(torch.optim, n)(p, lr=0.1)) for n in ("Adam", "AdamW", "NAdam", "RAdam")},
 }
 

@@ -384,6 +384,34 @@ def test_flax_checks_no_shape_and_no_dtype(watched: Watched) -> None:
     assert watched.seen[-1].error.startswith("ValueError: Unpack failed")
 
 
+def test_state_of_another_optimizer_is_not_called_missing(watched: Watched) -> None:
+    data = serialization.to_bytes(state(1))
+    chained = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+    for tx, told in ((optax.sgd(0.1, momentum=0.9), "O203"), (chained, "O204")):
+        with pytest.raises(ValueError, match="do not match"):
+            serialization.from_bytes(state(2, tx), data)
+        assert watched.codes() == [told]
+        assert "None" not in watched.of(told)
+        watched.seen.clear()
+    without = serialization.to_bytes({"params": weights(1), "opt_state": {}, "step": 1})
+    with pytest.raises(ValueError, match="do not match"):
+        serialization.from_bytes(state(2), without)
+    assert watched.codes() == ["O201"]
+
+
+def test_a_save_that_fails_is_not_explained_by_what_it_did_not_write(
+    watched: Watched, tmp_path: Path
+) -> None:
+    with ocp.CheckpointManager(tmp_path / "run") as manager:
+        manager.save(1, args=ocp.args.PyTreeSave(state(1)))
+        manager.wait_until_finished()
+        with pytest.raises(ValueError, match="registered handler"):
+            manager.save(2, args=ocp.args.StandardSave(state(2)))
+    assert list((tmp_path / "run").glob("2.orbax-checkpoint-tmp*"))
+    failed = [s for s in watched.seen if s.error]
+    assert failed and not any("not-found" in s.facts.get("diagnosis", ()) for s in failed)
+
+
 def test_copies_in_memory_are_not_told(watched: Watched) -> None:
     found = state(1)
     for _ in range(3):

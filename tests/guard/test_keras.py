@@ -373,3 +373,40 @@ def test_a_head_of_another_shape_kept_its_initial_value(tmp_path: Path, seen: li
         warnings.simplefilter("ignore")
         nets.plain(8, 5).load_weights(path, skip_mismatch=True)
     assert "kept their initial value" in seen[-1].sentence and "other values" not in seen[-1].sentence
+
+
+def normalising(around: float) -> Any:
+    layer = keras.layers.Normalization(name="norm")
+    layer.adapt(np.random.default_rng(0).normal(around, 1.0 + around, (50, 8)).astype("float32"))
+    return keras.Sequential([keras.Input((8,)), layer, keras.layers.Dense(3)])
+
+
+def test_what_was_compiled_before_a_load_keeps_a_layers_constants(tmp_path: Path, seen: list[Seen]) -> None:
+    saved, path = normalising(0.0), tmp_path / "a.weights.h5"
+    saved.save_weights(path)
+    fresh = normalising(5.0)
+    fresh.compile(nets.adam(), "mse")
+    fresh.fit(nets.X, nets.Y, verbose=0, epochs=2, callbacks=[AtTheBeginning(path)])  # compiled afterwards
+    used = normalising(5.0)
+    used.predict(nets.X, verbose=0)
+    used.predict_function = None
+    used.load_weights(path)
+    assert grave(seen) == []
+    used = normalising(5.0)
+    used.predict(nets.X, verbose=0)
+    used.load_weights(path)
+    assert not np.array_equal(used.predict(nets.X, verbose=0), saved.predict(nets.X, verbose=0))
+    assert grave(seen) == ["O314"]
+    used.load_weights(path)  # once more: nothing has changed
+    assert grave(seen) == ["O314"]
+
+
+class AtTheBeginning(keras.callbacks.Callback):
+    """Loads as ``BackupAndRestore`` does."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.model.load_weights(self.path)

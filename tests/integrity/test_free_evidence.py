@@ -116,3 +116,21 @@ def test_a_large_sum_file_or_a_folder_of_its_name_is_passed_over(tmp_path: Path)
     (tmp_path / "model.pth.sha256").mkdir()
     (tmp_path / "SHA256SUMS").write_bytes(b"x" * (2 << 20))
     assert verdicts(tmp_path, "model.pth") == []
+
+
+def test_a_folder_of_many_files_is_listed_once_and_anew_when_it_changed(tmp_path: Path) -> None:
+    class Counting(LocalFolder):
+        listed = 0
+
+        def entries(self, folder: str = "") -> list:
+            self.listed += 1
+            return super().entries(folder)
+
+    names = [f"{number}.pth" for number in range(20)]
+    for name in names:
+        (tmp_path / name).write_bytes(DATA)
+    store = Counting(tmp_path, os.fspath(tmp_path))
+    assert not any(free_evidence(store, name) for name in names) and store.listed == 1
+    (tmp_path / "7.pth.md5").write_text(MD5)
+    os.utime(tmp_path, ns=(1, 1))  # whatever the clock of the file system shows
+    assert [name for name in names if free_evidence(store, name)] == ["7.pth"] and store.listed == 2

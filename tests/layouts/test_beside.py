@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import pickle
+import re
+import shlex
 import shutil
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -68,6 +75,71 @@ def test_a_hub_cache_whose_blobs_were_not_copied(tmp_path):
     assert slugs(target) == ["part-missing"] and "blobs" in target.faults[0].message
     with pytest.raises(HoldfastError, match="symbolic link"):
         holdfast.open(snapshot)
+
+
+def cached(folder):
+    """A repository in the hub's cache, as huggingface_hub lays it out: contents by their hashes, links by their names."""
+    plain = sharded(folder / "plain", 2)
+    blobs, snapshot = folder / "models--a--b" / "blobs", folder / "models--a--b" / "snapshots" / ("cd" * 20)
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for file in sorted(plain.iterdir()):
+        raw = file.read_bytes()
+        plain_hash = file.suffix == ".safetensors"
+        name = hashlib.sha256(raw) if plain_hash else hashlib.sha1(b"blob %d\0" % len(raw) + raw)
+        (blobs / name.hexdigest()).write_bytes(raw)
+        (snapshot / file.name).symlink_to(f"../../blobs/{name.hexdigest()}")
+    shutil.rmtree(plain)
+    return folder / "models--a--b"
+
+
+def test_a_hub_cache_is_one_checkpoint_for_each_snapshot(tmp_path):
+    repository = cached(tmp_path)
+    report = holdfast.examine(tmp_path, recursive=True)
+    (found,) = report.checkpoints
+    assert found.path.endswith("model.safetensors.index.json") and found.verdict == "sound"
+    assert found.proof == "checksums"  # the names of the blobs are hashes
+    with holdfast.open(repository) as whole:
+        assert list(whole) == ["w0", "w1"]
+
+
+def test_a_blob_that_no_snapshot_links_is_looked_at(tmp_path):
+    repository = cached(tmp_path)
+    link = next((repository / "snapshots").glob("*/model-00002-*"))
+    link.unlink()
+    (repository / "blobs" / ("ef" * 32 + ".incomplete")).write_bytes(b"\x08\0\0\0\0\0\0\0{")
+    found = {t.path.rsplit("/", 1)[-1] for t in discover(tmp_path)}
+    assert len(found) == 3 and "ef" * 32 + ".incomplete" in found and "model.safetensors.index.json" in found
+    (repository / "blobs").rename(
+        tmp_path / "models--a--b" / "files"
+    )  # another layout: nothing is passed over
+    assert len(discover(tmp_path)) > 3
+
+
+# -- unpacked archives ------------------------------------------------------------------------------------------------
+def test_an_unpacked_torch_file_is_packed_again_by_the_command_that_is_told(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"w": torch.arange(6.0)}, tmp_path / "whole.pt")
+    folder = tmp_path / "un packed"
+    with zipfile.ZipFile(tmp_path / "whole.pt") as archive:
+        archive.extractall(folder)
+    (tmp_path / "whole.pt").unlink()
+    (inner,) = folder.iterdir()
+    (inner / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    for named in (folder, inner, inner / "data.pkl"):
+        (found,) = holdfast.examine(named, recursive=True).checkpoints
+        assert found.verdict == "unknown" and [f.code for f in found.findings] == ["E101"]
+    command = re.search(r"`python (-m zipfile .*?)`", found.findings[0].remedy)[1]
+    subprocess.run([sys.executable, *shlex.split(command)], check=True)
+    with holdfast.open(folder / f"{inner.name}.pt") as whole:
+        assert whole.read("w").tolist() == [0, 1, 2, 3, 4, 5]
+    assert torch.load(folder / f"{inner.name}.pt")["w"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_pickle_called_data_is_a_pickle(tmp_path):
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps({"w": np.arange(3.0)}))
+    (found,) = holdfast.examine(tmp_path, recursive=True).checkpoints
+    assert found.format == "pickle" and found.verdict == "sound"
 
 
 def test_links_of_other_things_and_good_links_are_silent(tmp_path):

@@ -109,6 +109,21 @@ def test_the_command_for_the_plan_is_ready_to_paste() -> None:
     assert "holdfast diff a.pt 'b file.safetensors' --plan plan.toml" in render(document(*renamed(1)))
 
 
+def test_where_nothing_matched_no_plan_is_offered() -> None:
+    gone = [difference("T201", "missing-in-first", None, "x", "x is in B and not in A")]
+    text = render(document(*gone, matched={"pairs": 0}, plan=["drop:*", "keep-live:*"], unsettled=[]))
+    assert "nothing of A has a place in B" in text and "--plan" not in text
+    for matched in ({"pairs": 3}, {}):
+        assert "--plan plan.toml" in render(document(*gone, matched=matched))
+
+
+def test_a_long_name_stays_apart_from_its_distance() -> None:
+    name = "model.layers." + "x" * 60
+    far = difference("T211", "other-values", name, name, "other", evidence={"distance": {"relative": 0.5}})
+    near = difference("T211", "other-values", "b", "b", "other", evidence={"distance": {"relative": 0.1}})
+    assert f"{name}  relative 0.5" in render(document(far, near), page=Page(shorten=False))
+
+
 def test_no_differences_and_quiet() -> None:
     assert "✔ 24 tensors matched." in render(document(plan=[], unsettled=[]))
     assert "T205" not in render(document(*renamed(2)), quiet=True)

@@ -342,3 +342,20 @@ def test_whose_learning_rate_counts_is_said_by_an_edit(tmp_path: Path, choice: s
         holdfast.restore(tmp_path / "c.pt", model=other, optimizer=mine)
     holdfast.restore(tmp_path / "c.pt", allow=f"hyper:lr={choice}", model=other, optimizer=mine)
     assert mine.param_groups[0]["lr"] == pytest.approx(lr)
+
+
+def test_a_learning_rate_that_is_no_number_is_not_restored_in_silence(tmp_path: Path) -> None:
+    model, optimizer, scheduler = small(1)
+    step(model, optimizer, scheduler, times=1)
+    optimizer.param_groups[0]["lr"] = float("nan")
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    torch.save({name: part.state_dict() for name, part in parts.items()}, tmp_path / "c.pt")
+    passed = dict(zip(parts, small(2), strict=True))
+    live = passed["optimizer"].param_groups[0]
+    was = live["lr"]
+    with pytest.raises(holdfast.RestoreRefused, match="learning_rate is nan in the checkpoint"):
+        holdfast.restore(tmp_path / "c.pt", **passed)
+    holdfast.restore(tmp_path / "c.pt", allow="hyper:learning_rate=live", **passed)
+    assert live["lr"] == was and torch.equal(next(passed["model"].parameters()), next(model.parameters()))
+    holdfast.restore(tmp_path / "c.pt", allow="hyper:learning_rate=0.02", **passed)
+    assert live["lr"] == 0.02

@@ -1,5 +1,5 @@
-"""A restored ``Normalization`` computes with the mean and variance that were restored, not with those it had made its
-constants of before."""
+"""A restored layer computes with what was restored (``Normalization``: mean and variance, ``output_mode="tf_idf"``: the weights
+of the terms), not with what it had made its constants of before."""
 
 from __future__ import annotations
 
@@ -70,3 +70,61 @@ def test_constants_that_the_constructor_was_given_stay(tmp_path: Path) -> None:
     other = net(None, mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 9.0])
     holdfast.restore(path, model=other)
     assert np.array_equal(np.asarray(other(X)), np.asarray(model(X)))
+
+
+TERMS = ["a", "b", "c"]
+
+
+def looking_up(
+    weights: list[float] | None, terms: list[str] = TERMS, kind: Any = layers.TextVectorization
+) -> Any:
+    keras.backend.clear_session()
+    given = keras.Input((1,), dtype="string")
+    layer = kind(output_mode="tf_idf", name="look")
+    if weights is not None:
+        layer.set_vocabulary(terms, idf_weights=weights)
+    return keras.Model(given, layers.Dense(1, kernel_initializer="ones", name="d")(layer(given)))
+
+
+@pytest.mark.parametrize("kind", [layers.TextVectorization, layers.StringLookup])
+def test_weights_of_terms(kind: Any, tmp_path: Path) -> None:
+    words = tf.constant([["a"], ["c"], ["other"]])
+    model = looking_up([1.0, 2.0, 4.0], kind=kind)
+    expected = model.predict(words, verbose=0)
+    for name in FORMATS:
+        path = saved(model, tmp_path, name)
+        other = looking_up([3.0, 5.0, 7.0], kind=kind)
+        other.predict(words, verbose=0)
+        assert not [f for f in holdfast.check(path, model=other).findings if f.severity == "error"]
+        holdfast.restore(path, model=other)
+        assert np.array_equal(np.asarray(other(words)), expected)
+        assert np.array_equal(other.predict(words, verbose=0), expected)
+    with holdfast.Vault(tmp_path / "run") as vault:
+        vault.save(1, model=model)
+        other = looking_up([3.0, 5.0, 7.0], kind=kind)
+        vault.restore(model=other)
+        assert np.array_equal(other.predict(words, verbose=0), expected)
+
+
+def test_weights_that_only_the_framework_has_set(tmp_path: Path) -> None:
+    words = tf.constant([["a"], ["c"]])
+    model, other = looking_up([1.0, 2.0, 4.0]), looking_up([3.0, 5.0, 7.0])
+    assert not holdfast.examine(model=other).findings
+    tf.train.Checkpoint(model=other).restore(saved(model, tmp_path, "ckpt"))
+    assert not np.array_equal(other(words), model(words))
+    (finding,) = holdfast.examine(model=other).findings
+    assert finding.code == "O314" and "'look'" in finding.message
+    other.get_layer("look").finalize_state()  # as the remedy says
+    assert 'model.get_layer("look").finalize_state()' in str(finding.remedy)
+    assert np.array_equal(other(words), model(words)) and not holdfast.examine(model=other).findings
+
+
+def test_other_terms_come_with_their_weights(tmp_path: Path) -> None:
+    words = tf.constant([["a"], ["c"]])
+    model, other = looking_up([1.0, 2.0, 4.0]), looking_up([3.0, 5.0, 7.0], TERMS[::-1])
+    path = saved(model, tmp_path, "m.keras")
+    (finding,) = [f for f in holdfast.check(path, model=other).findings if f.severity == "error"]
+    assert finding.code == "T225"
+    eval(str(finding.remedy).split("`")[1], {"model": other, "holdfast": holdfast})
+    holdfast.restore(path, model=other)
+    assert np.array_equal(other.predict(words, verbose=0), model.predict(words, verbose=0))

@@ -524,3 +524,66 @@ def test_an_optimizer_that_will_keep_nothing_is_known_before_it_is_built(tmp_pat
         holdfast.restore(path, model=fresh, optimizer=other)
     codes = {f.code for f in refused.value.findings}
     assert "O204" in codes and "O310" not in codes
+
+
+# -- another optimizer, or other options of it ---------------------------------------------------------------------
+def stepped(**options: Any) -> Any:
+    model, _ = averaged_net(False)
+    model.compile(keras.optimizers.Adam(1e-3, **options), "mse")
+    model.fit(np.ones((8, 4)), np.ones((8, 2)), verbose=0)
+    return model
+
+
+def compiled(kind: str, **options: Any) -> Any:
+    model, _ = averaged_net(False)
+    model.compile(getattr(keras.optimizers, kind)(1e-3, **options), "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def told(path: Path, model: Any) -> tuple[set[str], list[str]]:
+    """The codes and the edits of a refusal."""
+    with pytest.raises(RestoreRefused) as refused:
+        holdfast.restore(path, model=model, optimizer=model.optimizer)
+    return {f.code for f in refused.value.findings}, [str(edit) for edit in refused.value.plan]
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def test_another_class_begins_afresh_by_the_edits_that_are_told(tmp_path: Path, name: str) -> None:
+    model = stepped()
+    (model.save if name == "m.keras" else model.save_weights)(tmp_path / name)
+    for kind in ("AdamW", "SGD", "RMSprop"):
+        other = compiled(kind)
+        codes, edits = told(tmp_path / name, other)
+        assert "O203" in codes and "reset-slots:*" in edits
+        holdfast.restore(tmp_path / name, model=other, optimizer=other.optimizer, allow=edits)
+        assert int(other.optimizer.iterations) == 0
+        assert [np.asarray(v).tolist() for v in other.weights] == [
+            np.asarray(v).tolist() for v in model.weights
+        ]
+
+
+def test_averages_are_not_taken_for_accumulated_gradients(tmp_path: Path) -> None:
+    """Both lie at the same numbers of the optimizer's list, in the same shapes."""
+    path = tmp_path / "m.keras"
+    stepped(use_ema=True).save(path)
+    other = compiled("Adam", gradient_accumulation_steps=2)
+    codes, edits = told(path, other)
+    assert "T202" in codes
+    holdfast.restore(path, model=other, optimizer=other.optimizer, allow=edits)
+    assert not any(np.asarray(v).any() for v in other.optimizer._accumulated_gradients)
+
+
+def test_an_option_that_makes_state_is_not_changed_afterwards(tmp_path: Path) -> None:
+    stepped(use_ema=True).save(tmp_path / "m.keras")
+    other = compiled("Adam")
+    optimizer, drop = other.optimizer, "drop:optimizer/*_average"
+    with pytest.raises(holdfast.UsageError, match="Construct the optimizer with use_ema=True"):
+        holdfast.restore(
+            tmp_path / "m.keras", model=other, optimizer=optimizer, allow=[drop, "hyper:use_ema=checkpoint"]
+        )
+    assert optimizer.use_ema is False and int(optimizer.iterations) == 0
+    holdfast.restore(
+        tmp_path / "m.keras", model=other, optimizer=optimizer, allow=[drop, "hyper:use_ema=live"]
+    )
+    assert int(optimizer.iterations) == 1

@@ -68,6 +68,48 @@ def test_a_page_of_the_file_that_is_no_page_of_the_tensor() -> None:
     assert finding.severity == "error"
 
 
+def in_a_row(start: int, end: int, *, gap: int = 0, first: int = 624, **changed: np.ndarray) -> Memory:
+    """Three dense tensors one behind the other in a file, zero from byte ``start`` of the file to byte ``end``."""
+    arrays = {name: normal(200, 100, seed=seed) for seed, name in enumerate("abc", 3)} | changed
+    stored, at = {}, first
+    for name, values in arrays.items():
+        raw = values.view(np.uint8).reshape(-1)
+        raw[max(0, start - at) : max(0, end - at)] = 0
+        stored[name] = {"stored": (Stored("m.safetensors", at, values.nbytes),)}
+        at += values.nbytes + gap
+    return Memory(arrays, stored)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "over"),
+    [(65536, 208896, "a, b, c"), (65536, 94208, "a, b"), (69632, 172032, "a, b, c")],
+)
+def test_a_hole_over_several_tensors(start: int, end: int, over: str) -> None:
+    (finding,) = found("zeroed-pages", subject(in_a_row(start, end)))
+    assert finding.severity == "error" and ", ".join(finding.tensors) == over
+    assert finding.where.offset == start and finding.evidence["seen"] == [{"at": start, "bytes": end - start}]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        in_a_row(65536 + 400, 208896),  # begins on no page
+        in_a_row(65536, 208896 - 400),  # ends on none
+        in_a_row(624 + 150 * 400, 624 + 250 * 400),  # rows of both
+        in_a_row(
+            4096 + 150 * 1024, 4096 + 250 * 1024, first=4096, **{n: normal(200, 256) for n in "abc"}
+        ),  # on pages
+        in_a_row(80624, 160624),  # a tensor as a whole
+        in_a_row(65536, 208896, a=normal(200, 100) * (normal(200, 100, seed=9) > 0)),  # zeros elsewhere too
+        in_a_row(65536, 208896, gap=5000),  # something lies between them
+    ],
+)
+def test_zeros_over_several_tensors_that_are_no_hole(of: Memory) -> None:
+    assert [
+        f for f in found("zeroed-pages", subject(of)) if f.severity == "error" and len(f.tensors) > 1
+    ] == []
+
+
 def test_a_zeroed_block_at_no_page_boundary_is_a_warning() -> None:
     values = normal(64, 500)
     values.reshape(-1)[777 : 777 + 1024] = 0

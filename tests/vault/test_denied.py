@@ -49,11 +49,11 @@ def _made(folder: Path) -> Path:
 
 
 @contextmanager
-def nobody(*denied: Path) -> Iterator[None]:
-    """As a user who may not read these."""
+def nobody(*denied: Path, mode: int = 0o000) -> Iterator[None]:
+    """As a user who may not read these, or only as ``mode`` says."""
     mine = os.geteuid()
     for path in denied:
-        path.chmod(0o000)
+        path.chmod(mode)
     if mine == 0:
         os.seteuid(_NOBODY)
     try:
@@ -111,3 +111,56 @@ def test_weights_below_a_record_that_may_not_be_read_are_no_checkpoint_of_their_
     assert told["step-00000003"].verdict == "unknown"
     assert "F109" in [f.code for f in told["step-00000003"].findings]
     assert {told["step-00000001"].verdict, told["step-00000002"].verdict} == {"sound"}
+
+
+def _asks(run: Path) -> dict[str, Callable[[Vault], Any]]:
+    return {
+        "checkpoints": Vault.checkpoints,
+        "latest": lambda vault: vault.latest,
+        "history": Vault.history,
+        "scrub": lambda vault: vault.scrub(),
+        "annotate": lambda vault: vault.annotate(3, metrics={"loss": 1.0}),
+        "pin": lambda vault: vault.pin(3),
+        "restore": lambda vault: vault.restore(model=model(0), or_start_fresh=True),
+        "examine": lambda vault: holdfast.examine(run),
+    }
+
+
+@pytest.mark.parametrize("what", _asks(Path()))
+def test_a_folder_that_may_not_be_listed_is_no_empty_one(run: Path, what: str) -> None:
+    with (
+        nobody(run),
+        Vault(run) as vault,
+        pytest.raises(holdfast.HoldfastError, match="cannot be listed") as caught,
+    ):
+        _asks(run)[what](vault)
+    assert f"`ls -ld {run}` shows whose it is" in str(caught.value).replace(f"{run}/", str(run))
+
+
+def test_nothing_is_saved_there_and_it_is_said_in_our_words(run: Path) -> None:
+    with nobody(run), Vault(run) as vault:
+        with pytest.raises(holdfast.SaveFailed, match="permission denied"):
+            vault.save(4, model=model(4), blocking=True)
+        (one,) = vault.preflight(model=model(4)).checkpoints
+        assert "S111" in [f.code for f in one.findings]
+
+
+def test_a_folder_above_that_may_not_be_entered(run: Path) -> None:
+    above = run.parent
+    with nobody(above), Vault(run) as vault:
+        with pytest.raises(holdfast.HoldfastError, match="cannot be listed") as caught:
+            vault.restore(model=model(0), or_start_fresh=True)
+        assert f"`ls -ld {above}`" in str(caught.value)  # of what is below it the system tells nothing
+        with pytest.raises(holdfast.SaveFailed, match="permission denied"):
+            vault.save(4, model=model(4), blocking=True)
+        with pytest.raises(holdfast.CheckpointNotFound, match="cannot look"):
+            holdfast.verify(run)
+
+
+def test_a_folder_that_may_be_listed_and_not_entered(run: Path) -> None:
+    with nobody(run, mode=0o444), Vault(run) as vault:
+        assert [c.denied for c in vault.checkpoints()] == [True] * 3
+        with pytest.raises(holdfast.RestoreRefused, match="may not be read"):
+            vault.restore(model=model(0), or_start_fresh=True)
+        with pytest.raises(holdfast.SaveFailed, match="annotate: permission denied"):
+            vault.annotate(3, metrics={"loss": 1.0})

@@ -283,3 +283,14 @@ def test_reused_buffers_are_not_shared_by_saves_in_flight(tmp_path: Path) -> Non
     for number, checkpoint in zip(wanted, Vault(tmp_path / "run"), strict=True):
         with holdfast.open(checkpoint.path) as stored:
             assert (np.asarray(stored.read("weight")) == number).all()
+
+
+@pytest.mark.parametrize("part", ["model", "layer"])
+def test_a_tensor_without_memory_is_named(tmp_path: Path, part: str) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    (model if part == "model" else model[1]).to("meta")
+    with Vault(tmp_path / "run") as vault, pytest.raises(holdfast.UsageError, match="meta device") as caught:
+        vault.save(1, model=model, blocking=True)
+    told = str(caught.value)
+    assert ("0.weight" in told) is (part == "model") and "1.weight, 1.bias" in told
+    assert not (tmp_path / "run" / "step-00000001").exists()

@@ -29,6 +29,7 @@ from .names import leaf, segments
 from .optimizers import belongs_to_optimizer, optimizer_differences
 from .pairwise import look_at, name_difference, pair_differences
 from .pool import Pair, Pool
+from .reparametrized import in_parts_on_one_side
 from .slots import match_slots, slot_differences
 from .swaps import crossed
 from .ties import cover_tied, tie_differences
@@ -292,14 +293,15 @@ def _unmatched(pool: Pool, a: Catalog, b: Catalog) -> Iterator[Difference]:
         )
     owned_a = _by_owner(a) if pool.a else {}
     owned_b = _by_owner(b) if pool.b else {}
+    kept = in_parts_on_one_side(pool)
     for name, spec in pool.b.items():
         yield Difference(
             "T201",
             None,
             name,
             f"{name} {_what(spec)} is in B and not in A",
-            {"shape": list(spec.shape), "dtype": spec.dtype, "role": spec.role},
-            Edit("keep-live", (escape(name),)),
+            {"shape": list(spec.shape), "dtype": spec.dtype, "role": spec.role, **kept.get(("b", name), {})},
+            None if ("b", name) in kept else Edit("keep-live", (escape(name),)),
             related=tuple(owned_b.get(name, ())),
         )
     for name, spec in pool.a.items():
@@ -308,8 +310,8 @@ def _unmatched(pool: Pool, a: Catalog, b: Catalog) -> Iterator[Difference]:
             name,
             None,
             f"{name} {_what(spec)} is in A and not in B",
-            {"shape": list(spec.shape), "dtype": spec.dtype, "role": spec.role},
-            Edit("drop", (escape(name),)),
+            {"shape": list(spec.shape), "dtype": spec.dtype, "role": spec.role, **kept.get(("a", name), {})},
+            None if ("a", name) in kept else Edit("drop", (escape(name),)),
             related=tuple(owned_a.get(name, ())),
         )
 

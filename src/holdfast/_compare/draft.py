@@ -53,7 +53,10 @@ def draft(
     for difference in differences:
         if difference.edit is not None:
             single[difference.edit.kind].append(difference.edit)
-        elif difference.code in ("T203", "T210", "T212", "T213", "T217", "O206"):
+        elif (
+            difference.code in ("T203", "T210", "T212", "T213", "T217", "O206")
+            or "keeper" in difference.evidence
+        ):
             unsettled.append(difference.message)
     edits: list[Edit] = []
     here = [spec.name for spec in a]

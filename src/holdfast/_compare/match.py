@@ -18,6 +18,7 @@ from .layouts import fits, permutations
 from .names import canonical, leaf, segments, spelled_alike, spelling
 from .pool import Group, Pair, Pool, by_key
 from .prefixes import match_by_rules, rules_of_pairs
+from .reparametrized import pair_parts
 
 __all__ = ["match"]
 
@@ -31,6 +32,7 @@ def match(pool: Pool, probe: Probe | None) -> None:
     _by_form(pool, lambda spec: canonical(spec.name), "wrapper")
     if not spelled_alike((*pool.a, *pool.b)):
         _by_form(pool, lambda spec: (*spelling(spec.name)[:-1], leaf(spec.name)), "spelling")
+    apart = pair_parts(pool)
     for specs, side in zip(unnamed, (pool.a, pool.b), strict=True):
         side.update((spec.name, spec) for spec in specs)
     _by_owner(pool)
@@ -47,6 +49,8 @@ def match(pool: Pool, probe: Probe | None) -> None:
     _by_shape(pool, probe)
     different = _confirm(pool, probe) if probe is not None else False
     _collect_ambiguous(pool, probe, different)
+    for specs, side in zip(apart, (pool.a, pool.b), strict=True):
+        side.update((spec.name, spec) for spec in specs)
 
 
 def _the_same(pool: Pool) -> None:
@@ -90,6 +94,8 @@ def _by_alias(pool: Pool) -> None:
         # an alias that several tensors bear proves nothing for any of them
         if len(claimants) != 1 or pool.a[name].shape != pool.b[claimants[0]].shape:
             continue
+        if {pool.a[name].role, pool.b[claimants[0]].role} == OWNED:
+            continue  # an average at the place of an accumulated gradient: optimizers keep both by number
         if not (_only_place(pool.a[name], pool.b[claimants[0]]) and pool.a[name].shape in left):
             pool.take(name, claimants[0], "alias")
 

@@ -3,12 +3,14 @@ mappings of these.
 
 What JSON cannot say is a mapping with one ``$`` key: ``$float`` (NaN, infinities), ``$complex``, ``$bytes``,
 ``$array`` (little-endian bytes in C order, hex, with dtype and shape), ``$texts`` (an array of texts, with shape) and
-``$map`` (pairs, for mappings whose keys are not all texts, or look like ours). Tuples come back as lists.
+``$map`` (pairs, for mappings whose keys are not all texts, or look like ours). Tuples come back as lists, but for those
+that are keys.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +19,11 @@ import numpy as np
 from .dtypes import carrier, dtype_of, known
 from .errors import HoldfastError
 
-__all__ = ["pack", "texts_of", "unpack"]
+__all__ = ["DEPTH", "identical", "masked", "pack", "texts_of", "unpack"]
 
 _LARGEST = 4096
-_DEPTH = 100
+DEPTH = 100
+"""How deep lists and mappings may lie in each other."""
 
 
 def pack(value: Any, name: str, bad: list[str], depth: int = 0) -> Any:
@@ -36,8 +39,8 @@ def pack(value: Any, name: str, bad: list[str], depth: int = 0) -> Any:
         return {"$complex": [repr(value.real), repr(value.imag)]}
     if isinstance(value, (bytes, bytearray)):
         return {"$bytes": bytes(value).hex()}
-    if depth > _DEPTH:
-        bad.append(f"{name}: nested too deeply, or in a circle")
+    if depth > DEPTH:
+        bad.append(f"{_start(name)}: nested too deeply, or in a circle")
         return None
     if isinstance(value, (list, tuple)):
         return [pack(item, name, bad, depth + 1) for item in value]
@@ -47,11 +50,35 @@ def pack(value: Any, name: str, bad: list[str], depth: int = 0) -> Any:
             return dict(pairs)
         return {"$map": [[pack(key, name, bad, depth + 1), item] for key, item in pairs]}
     if isinstance(value, np.ndarray):
-        packed = _array(value)
+        packed = None if masked(value) else _array(value)
         if packed is not None:
             return packed
+        bad.append(f"{name}: {_why_not(value)}")
+        return None
     bad.append(f"{name}: {type(value).__module__}.{type(value).__qualname__}")
     return None
+
+
+def _start(name: str) -> str:
+    """The beginning of a long path."""
+    return name if name.count("/") < 8 else "/".join([*name.split("/")[:4], "..."])
+
+
+def masked(value: np.ndarray) -> bool:
+    """Whether an array has a mask beside its values, which no file of ours would have."""
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def _why_not(value: np.ndarray) -> str:
+    if masked(value):
+        return "a masked array (save its data and its mask)"
+    dtype = dtype_of(value.dtype)
+    if not known(dtype) or value.dtype.hasobject:
+        return f"an array of {dtype}"
+    return (
+        f"an array of {value.size:,} elements (up to {_LARGEST:,} within a list or another object's state; "
+        "extra={'name': array} takes any)"
+    )
 
 
 _BUILT_IN = frozenset({"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16"}
@@ -96,6 +123,11 @@ def unpack(value: Any) -> Any:
         raise HoldfastError("a value that no save of Holdfast writes", found=str(value)[:80]) from error
 
 
+def _key(value: Any) -> Any:
+    """A key as it was: of what JSON has for lists, only a tuple can be one."""
+    return tuple(map(_key, value)) if isinstance(value, list) else value
+
+
 def _from_array(value: dict[str, Any]) -> np.ndarray:
     kind = carrier(value["dtype"])
     if kind.hasobject:
@@ -126,5 +158,24 @@ _UNPACK: dict[str, Any] = {
     "$bytes": lambda value: bytes.fromhex(value["$bytes"]),
     "$array": _from_array,
     "$texts": _from_texts,
-    "$map": lambda value: {unpack(key): unpack(item) for key, item in value["$map"]},
+    "$map": lambda value: {_key(unpack(key)): unpack(item) for key, item in value["$map"]},
 }
+
+
+def identical(a: Any, b: Any) -> bool:
+    """Whether two such values are one and the same, bit for bit and kind for kind; of other objects nothing is known, so
+    that they are not."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(identical, a, b))
+    if isinstance(a, Mapping):
+        return list(a) == list(b) and all(identical(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        kinds = a.dtype == b.dtype and a.shape == b.shape and not a.dtype.hasobject
+        return kinds and a.tobytes() == b.tobytes()
+    if isinstance(a, float):
+        return struct.pack("d", a) == struct.pack("d", b)
+    if isinstance(a, complex):
+        return identical([a.real, a.imag], [b.real, b.imag])
+    return a is None or (isinstance(a, (bool, int, str, bytes)) and a == b)

@@ -7,7 +7,7 @@ import re
 from .knowledge import Guess, Look
 from .surroundings import like_a_checkpoint
 
-__all__ = ["concerns", "of_checkpoints"]
+__all__ = ["concerns", "of_checkpoints", "of_no_service"]
 
 _STORES = frozenset(
     {
@@ -40,3 +40,16 @@ def concerns(look: Look) -> bool:
 def of_checkpoints(look: Look) -> list[Guess]:
     """What the system says of any file, where that file is a checkpoint."""
     return [look.entry.guess(look)] if concerns(look) else []
+
+
+_OF_SERVICES = re.compile(
+    r"type (?:Decimal|datetime|date|timedelta|UUID|ObjectId|Response|QuerySet|Cursor) is not JSON serializable"
+)
+"""Values of databases and web services."""
+
+
+def of_no_service(look: Look) -> list[Guess]:
+    """What JSON says of a value, but for those of databases and web services where nothing is saved."""
+    if not look.around.storing and _OF_SERVICES.search(look.reading.flat):
+        return []
+    return [look.entry.guess(look)]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from .by_reports import like_a_checkpoint_failure, like_something_else, may_be_a_checkpoint_failure, ranked
 from .diagnosis import DiagnosedCause, Diagnosis
 from .elsewhere import told_elsewhere
+from .knowledge import told_once
 from .reading import Reading, read_text
 from .weighing import SURE, concerns_checkpoints, weighed
 
@@ -59,10 +60,12 @@ def _diagnosed(
     )
     if not concerned and not named:
         if not elsewhere and may_be_a_checkpoint_failure(reading):
-            nearest = tuple(DiagnosedCause.of(guess) for guess in ranked(reading, guesses)[:_PLACES])
+            nearest = tuple(
+                DiagnosedCause.of(guess) for guess in told_once(ranked(reading, guesses))[:_PLACES]
+            )
             return Diagnosis(False, nearest, failed, note=BARE)
         return Diagnosis(False, (), failed, note=elsewhere or ELSE)
-    guesses = ranked(reading, guesses)
+    guesses = told_once(ranked(reading, guesses))
     looked: tuple[str, ...] = ()
     if not files and not named:
         causes = [DiagnosedCause.of(guess) for guess in guesses]

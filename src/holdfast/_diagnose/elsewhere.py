@@ -22,6 +22,28 @@ class Elsewhere(NamedTuple):
 
 ELSEWHERE = (
     Elsewhere(
+        "serialize non-leaf tensor",
+        r"refusing to serialize non-leaf tensor",
+        "a tensor that belongs to a graph is sent to another process (a queue, a worker of a DataLoader); `torch.save` writes "
+        "such tensors. Send `tensor.detach()`",
+        "RuntimeError: Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not support "
+        "crossing process boundaries.",
+    ),
+    Elsewhere(
+        "is not json serializable",
+        r"type (?:Decimal|datetime|date|timedelta|UUID|ObjectId|Response|QuerySet|Cursor) is not JSON serializable",
+        "a value of a database or a web service is turned into JSON, which has no such kind: `json.dumps(value, default=str)`, "
+        "or turn it into text or a number first",
+        "TypeError: Object of type Decimal is not JSON serializable",
+    ),
+    Elsewhere(
+        "; try pickling a ",
+        r"annot pickle (?:CUDA|meta) storage; try pickling",
+        "the memory of a tensor is sent to another process, where only the tensor itself can be sent; nothing is saved. Send the "
+        "tensor, or its copy on the host (`tensor.cpu()`)",
+        "RuntimeError: Cannot pickle CUDA storage; try pickling a CUDA tensor instead",
+    ),
+    Elsewhere(
         "distributedvariable.handle",
         r"DistributedVariable\.handle is not available outside the replica context",
         "the training step was called directly, in the strategy's scope; a mirrored variable can be updated only where "

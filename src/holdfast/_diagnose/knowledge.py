@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -20,17 +20,20 @@ from .._facts.causes import cause_of
 from .reading import Reading
 from .searching import compiled, nearby
 from .surroundings import Around, around
+from .wording import said
 
 __all__ = [
     "LITERALS",
     "Entry",
     "Guess",
     "Look",
+    "beside",
     "entries",
     "entries_for",
     "literals",
     "loading_where",
     "ranked",
+    "told_once",
 ]
 
 
@@ -83,13 +86,33 @@ def ranked(*rows: tuple[str, float] | tuple[str, float, str]) -> Weigh:
     """A ``weigh`` that answers with several labels: each with how sure, and with its own words where the entry's do not fit."""
 
     def weigh(look: Look) -> list[Guess]:
-        words = _Facts(look.facts())
+        facts = look.facts()
         return [
             look.entry.guess(
-                look, row[0], confidence=row[1], **({"why": _said(row[2], words)} if len(row) > 2 else {})
+                look, row[0], confidence=row[1], **({"why": said(row[2], facts)} if len(row) > 2 else {})
             )
             for row in rows
         ]
+
+    return weigh
+
+
+_CONDITION = 0.3
+"""How sure an entry is of words that any program may print, where nothing beside them speaks of a save or a load: below what
+counts as a checkpoint's failure, and told with a condition."""
+
+
+def beside(words: str, *rows: tuple[str, float] | tuple[str, float, str]) -> Weigh:
+    """As :func:`ranked`, for wordings that other programs print too: they count where a save, a load or a checkpoint is told, or
+    ``words`` (a pattern over the text in small letters) stand by; elsewhere they are told with a condition."""
+    asked = ranked(*rows)
+
+    def weigh(look: Look) -> list[Guess]:
+        guesses, here = asked(look), look.around
+        if here.storing or here.kept or (words and re.search(words, look.reading.lower)):
+            return guesses
+        most = max(guess.confidence for guess in guesses)
+        return [replace(guess, confidence=guess.confidence * _CONDITION / most) for guess in guesses]
 
     return weigh
 
@@ -182,14 +205,13 @@ class Entry:
     def guess(self, look: Look, label: str | None = None, **changed: Any) -> Guess:
         """This entry's own words, with the facts of the match filled in."""
         facts = {**look.facts(), **changed.pop("facts", {})}
-        words = _Facts(facts)
         given: dict[str, Any] = {
             "label": label or self.label,
             "confidence": self.weight,
-            "why": _said(self.why, words),
-            "remedy": _said(self.remedy, words),
+            "why": said(self.why, facts),
+            "remedy": said(self.remedy, facts),
             "evidence": look.match[0].strip()[:300],
-            "confirm": _said(self.confirm, words),
+            "confirm": said(self.confirm, facts),
             "facts": facts,
             "test": self.test,
             "entry": self.slug,
@@ -206,21 +228,6 @@ class Entry:
         )  # fmt: skip
 
 
-class _Facts(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return _UNKNOWN
-
-
-_UNKNOWN = "\0"
-_IN_BRACKETS = re.compile(rf" ?\([^()]*{_UNKNOWN}[^()]*\)|(?:: |`)?{_UNKNOWN}`?")
-
-
-def _said(text: str, words: Mapping[str, Any]) -> str:
-    """``text`` with its facts; brackets around what is not known go."""
-    said = text.format_map(words)
-    return _IN_BRACKETS.sub("", said).replace("  ", " ").strip() if _UNKNOWN in said else said
-
-
 def _over(reading: Reading, at: int) -> int:
     """Where the traceback begins, if what stands at ``at`` was over when the program failed, of something else (a warning
     above a whole traceback); else 0."""
@@ -229,9 +236,20 @@ def _over(reading: Reading, at: int) -> int:
 
 
 def _more(guess: Guess, more: float) -> Guess:
-    from dataclasses import replace
-
     return replace(guess, confidence=max(0.05, min(0.99, guess.confidence + more)))
+
+
+def told_once(guesses: Sequence[Guess]) -> list[Guess]:
+    """Causes, each in words of its own: where several were told by one sentence, the later ones by their title."""
+    heard: set[str] = set()
+    found = []
+    for guess in guesses:
+        cause = cause_of(guess.label) if guess.why in heard else None
+        heard.add(guess.why)
+        found.append(
+            guess if cause is None else replace(guess, why=cause.title[:1].lower() + cause.title[1:])
+        )
+    return found
 
 
 LITERALS = Path(__file__).parent / "causes" / "literals.tsv"

@@ -10,6 +10,7 @@ __all__ = [
     "in_prose",
     "loading",
     "loading_or_alone",
+    "loading_outside_steps",
     "saving",
     "saving_or_alone",
     "storing",
@@ -55,6 +56,11 @@ def loading_or_alone(around: Around) -> bool:
 def saving_or_alone(around: Around) -> bool:
     """Something is being saved; or nothing contradicts it, as the message stands alone."""
     return around.saving or around.alone
+
+
+def loading_outside_steps(around: Around) -> bool:
+    """Something is being loaded, or the message stands alone; and it is not the data of a step that are read."""
+    return loading_or_alone(around) and not around.computing
 
 
 def storing_or_alone(around: Around) -> bool:

@@ -24,7 +24,7 @@ class Alignment:
 
 def align(reference: Run, before: Run, resumed: Run) -> Alignment:
     """Lay a resumed process onto the run that it goes on with. ``before`` was killed; ``reference`` never."""
-    saves = [save["k"] + before.offset for save in before.saved]
+    saves = [save["k"] + before.offset for save in before.whole]
     last = saves[-1] if saves else 0
     begins_anew = last > 0 or not reference.saves  # else nothing had been saved before it was killed
     if not resumed.steps:

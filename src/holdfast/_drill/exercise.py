@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from .._core.errors import UsageError
 from .._core.fault import Fault
+from .._core.words import plural
 from .align import align
 from .compare import Loose, Row, final_rows, rows
 from .judge import beyond_the_end, is_grave, judge, loose_of
@@ -198,7 +199,7 @@ class Exercise:
         return at, None
 
     def _expected_after(self, before: Run) -> int:
-        saved = before.saved
+        saved = before.whole
         return saved[-1]["k"] + before.offset if saved else 0
 
     def _resumed(self, before: Run, run: Run) -> bool:
@@ -229,8 +230,8 @@ class Exercise:
                     Fault("drill-torn-save", f"{text}: the checkpoint that was there before is lost")
                 )
                 return False
-            saves = [save["k"] + before.offset for save in before.saved]
-            seen = f"{len(saves)} saves had been made" if saves else "no save was seen"
+            saves = [save["k"] + before.offset for save in before.whole]
+            seen = f"{plural(len(saves), 'save')} had been made" if saves else "no save was seen"
             text = f"killed after step {killed_at} ({seen}), it begins at its first step when it is started again"
             fault = Fault("drill-starts-anew", text, attributes={"saves": saves})
             raise CannotDrill("it does not resume: it starts anew", fault)

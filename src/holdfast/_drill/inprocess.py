@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._core.fault import Fault
+from .._core.words import plural
 from .._record.random_state import put_random_state, random_state
 from ..testing.faults import Killed
 from .align import align
@@ -54,7 +55,7 @@ def faults_of_resuming(
         resumed = _run(train, steps, place, None, seed=2)
         where = align(reference, killed, resumed)
         if where.how == "anew":
-            saves = f", though {len(killed.saved)} saves had been made" if killed.saved else ""
+            saves = f", though {plural(len(killed.whole), 'save')} had been made" if killed.whole else ""
             found.append(
                 (
                     at,

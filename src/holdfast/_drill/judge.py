@@ -42,7 +42,7 @@ def judge(reference: Run, before: Run, resumed: Run, loose: Loose) -> list[Fault
     that bears the severity ``warning`` had no consequence within the drill.
     """
     start = resumed.offset
-    saves = [save for save in before.saved if save["k"] + before.offset <= start]
+    saves = [save for save in before.whole if save["k"] + before.offset <= start]
     silent: Fault | None = None
     logged: Fault | None = None
     for k in range(start + 1, resumed.last + 1):

@@ -19,7 +19,8 @@ Record = dict[str, Any]
 class Run:
     """One process: its optimizer steps in order, its saves and loads, and how it ended.
 
-    ``saves`` have ``k``, the number of steps before it; ``done`` where the save returned. ``code``: the exit status.
+    ``saves`` have ``k``, the number of steps before it; ``done`` where the save returned; ``whole`` where what it saves is
+    there for certain (one that goes on in the background is not yet, when it returns). ``code``: the exit status.
     ``offset``: the number of steps of the whole run that lie before this process's first (set by aligning).
     """
 
@@ -37,6 +38,11 @@ class Run:
     def saved(self) -> list[Record]:
         """Saves that returned."""
         return [save for save in self.saves if save["done"]]
+
+    @property
+    def whole(self) -> list[Record]:
+        """Saves of which there is a checkpoint."""
+        return [save for save in self.saves if save["done"] and save.get("whole", True)]
 
     def at(self, k: int) -> Record | None:
         """The ``k``-th step of the whole run (from 1), where this process made it."""
@@ -72,6 +78,12 @@ def run_of(events: list[Record] | Path, **known: Any) -> Run:
             run.saves.append({**event, "done": False})
         elif kind == "saved" and run.saves:
             run.saves[-1]["done"] = True
+        elif kind == "committed":
+            for save in run.saves:
+                save["whole"] = save.get("whole", True) or (save["path"], save["step"]) == (
+                    event["path"],
+                    event["step"],
+                )
         elif kind == "load":
             run.loads.append(event)
         elif kind == "end":

@@ -18,12 +18,14 @@ _DIES_AT = 4
 def watch_vault(trace: Trace, saves: Saves, patches: Patches) -> None:
     """Put the watchers in place."""
     from .._storage.local_sink import LocalSink
+    from .._vault.saving.writer import Writer
     from .._vault.vault import Vault
 
     dying: dict[str, int] = {}
 
     def save(inner: Any, self: Any, step: int, *args: Any, **kwargs: Any) -> Any:
-        trace.event("save", path=_path(self), step=step, pending=saves.pending(), rng=random_digests())
+        about = {"step": step, "pending": saves.pending(), "rng": random_digests(), "whole": False}
+        trace.event("save", path=_path(self), **about)
         if trace.dies_in(_path(self)):
             dying.setdefault("left", _DIES_AT)
         if kwargs.get("model") is not None and not trace.automatic:
@@ -31,6 +33,13 @@ def watch_vault(trace: Trace, saves: Saves, patches: Patches) -> None:
         handle = inner(self, step, *args, **kwargs)
         trace.event("saved", path=_path(self), step=step)
         return handle
+
+    def write(inner: Any, self: Any, handle: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            inner(self, handle, *args, **kwargs)
+        finally:
+            if handle.path is not None:  # committed, whatever became of older steps
+                trace.event("committed", path=_path(self), step=handle.step)
 
     def restore(inner: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
         outcome = inner(self, *args, **kwargs)
@@ -45,6 +54,7 @@ def watch_vault(trace: Trace, saves: Saves, patches: Patches) -> None:
         return inner(self, kind, name, call)
 
     patches.wrap(Vault, "save", save)
+    patches.wrap(Writer, "write", write)
     patches.wrap(Vault, "restore", restore)
     patches.wrap(LocalSink, "call", call)
 

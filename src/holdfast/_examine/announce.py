@@ -28,9 +28,20 @@ def announce(
     if tell is None:
         return
     try:
-        sizes = {entry.name: entry.size or 0 for entry in target.store.entries()}
         bare = target.format is not None and target.format.name in _BARE and find_seal(target) is None
     except (OSError, HoldfastError):
-        sizes, bare = {}, False
+        bare = False
     passes = int(verify and not bare) + int(scan)
-    tell(target.path, number, total, passes * sum(sizes.get(name, 0) for name in target.parts))
+    tell(target.path, number, total, passes * sum(_size(target, name) for name in target.parts))
+
+
+def _size(target: Target, name: str) -> int:
+    """Of one file: a folder of many checkpoints is not listed anew for each of them."""
+    try:
+        source = target.store.open(name)
+    except (OSError, HoldfastError):
+        return 0
+    try:
+        return source.size
+    finally:
+        source.close()

@@ -22,7 +22,7 @@ from .announce import announce
 from .checkpoint_report import checkpoint_report
 from .fold import fold
 from .in_passing import InPassing
-from .roots import junk_parts, mixed_shards, narrowed, with_remains
+from .roots import junk_parts, mixed_shards, narrowed, text_copy, with_remains
 from .scan import scan_catalog
 from .verdict import verdict_of
 
@@ -137,7 +137,9 @@ def _report(
 ) -> CheckpointReport:
     faults = [*target.faults, *(catalog.faults if catalog is not None else ())]
     if error is not None and not _told(error, faults):
-        faults.append(with_remains(fault_of(error), target))
+        made = fault_of(error)
+        copied = text_copy(made, target)
+        faults.extend([with_remains(made, target), *([copied] if copied is not None else [])])
     checked: Any = None
     passing = InPassing(catalog, target) if quick and catalog is not None else None
     if depth == "full":
@@ -252,6 +254,7 @@ def _lost(
         "part-missing",
         "shards-mixed",
         "slice-coverage",
+        "not-recognised",
         *JUNK,
     }
     names = set(unread)

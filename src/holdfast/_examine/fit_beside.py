@@ -50,7 +50,8 @@ def positions(found: Fit) -> Iterator[Finding]:
             tensors=tuple(n for pair in placed.doubtful for n in pair),
             cause="optimizer-structure",
         )
-    if placed.contrary:
+    slots = {name for name, v in found.live.variables.items() if v.spec.role == "slot"}
+    if placed.contrary and not slots <= {*found.reset}:
         yield of_kind(
             "O209",
             f"the state at the position of `{placed.contrary[0]}` has another shape: {placed.why}",

@@ -22,6 +22,7 @@ from .fit_beside import (
     unclear_optimizers,
     with_neighbour,
 )
+from .fit_copies import of_copies
 from .fit_heads import new_heads
 from .fit_making import finding_of
 from .fit_roots import (
@@ -30,6 +31,8 @@ from .fit_roots import (
     counters,
     not_built,
     of_another_optimizer,
+    of_other_order,
+    of_weights_in_parts,
     optimizer_not_built,
     without_followers,
 )
@@ -71,9 +74,9 @@ def fit_findings(found: Fit) -> None:
     made += live_faults(found)
     made += plan_notes(found)
     made = [with_neighbour(f, found) for f in made]
-    made = not_built(
-        found, optimizer_not_built(found, another_model(found, of_another_optimizer(found, made)))
-    )
+    made = of_copies(found, of_weights_in_parts(found, of_another_optimizer(found, made)))
+    made = of_other_order(made)
+    made = not_built(found, optimizer_not_built(found, another_model(found, made)))
     made += split_over_ranks(found)  # these are in the checkpoint, and say nothing of another model
     found.findings = tuple(sorted(made, key=_place))
     found.proposal = _proposal(found, against, hyper)
@@ -90,6 +93,8 @@ def _group(difference: Difference) -> Hashable:
     evidence = difference.evidence
     if "head" in evidence:
         return (difference.code, evidence["head"])
+    if "keeper" in evidence:
+        return (difference.code, evidence["keeper"], evidence["parts_in"])
     keys = {
         "T203": ("a", "b"), "T204": ("a", "b"), "T206": ("axes", "by"), "T205": ("by", "certain"),
         "T216": ("wrapper",), "T201": ("role",), "T202": ("role",),
@@ -118,7 +123,8 @@ def _tell(members: Sequence[Difference], found: Fit) -> Iterator[tuple[list[Diff
     """Cut a group into what one pattern covers, and put each into words."""
     code = members[0].code
     teller = TELLERS.get(code, plainly)
-    if len(members) == 1 or code in _ONE_STORY or spelt(members[0]):  # one story, whatever the names
+    one = len(members) == 1 or code in _ONE_STORY or spelt(members[0]) or "keeper" in members[0].evidence
+    if one:  # one story, whatever the names
         told = teller(list(members), members[0].name, found)
         if told is not None:
             yield list(members), told
@@ -177,13 +183,15 @@ def _together(
 
 def _proposal(found: Fit, against: Sequence[Difference], hyper: Iterable[Finding]) -> Plan:
     """The plan that settles what stands against a restore, folded: what was given, and what is missing."""
+    anew = any(f.code == "O209" and f.edit == "reset-slots:*" for f in found.findings)
+    aside = ("O203", "T204", "O204", "O205") if anew else ("O203", "T204")
     drafted = draft(
-        [d for d in against if d.code not in ("O203", "T204")],
+        [d for d in against if d.code not in aside],
         list(found.stored.values()),
         list(found.live.values()),
     )
     more = [Edit.parse(f.edit) for f in hyper if f.severity == "error" and f.edit is not None]
-    if any(d.code == "O203" for d in against):
+    if anew or any(d.code == "O203" for d in against):
         more.append(Edit("reset-slots", ("*",)))
     more += [
         Edit.parse(f.edit)
@@ -192,7 +200,11 @@ def _proposal(found: Fit, against: Sequence[Difference], hyper: Iterable[Finding
     ]
     if found.positions.doubtful:
         more.append(Edit("map-slots", ("*",), ("*",)))
-    if any(f.slug in ("another-model", "foreign-variable", "not-built") for f in found.findings):
+    if any(
+        f.slug in ("another-model", "foreign-variable", "not-built")
+        or not {"keeper", "copies"}.isdisjoint(f.evidence)
+        for f in found.findings
+    ):
         # what would be drawn up for a model or an optimizer without variables, or for another one, settles nothing
         return Plan((), source=found.delta.a, target=found.delta.b)
     slugs = ("resume-part-missing", "other-role")

@@ -20,7 +20,7 @@ def finding_of(same: Sequence[Difference], told: Told, found: Fit) -> Finding:
     one = same[0]
     kind = DIFFERENCES[one.code]
     evidence: dict[str, Any] = {
-        k: v for k, v in one.evidence.items() if k not in ("related", "head", "otherwise")
+        k: v for k, v in one.evidence.items() if k not in ("related", "head", "otherwise", "parts_in")
     }
     if "a" in evidence and "b" in evidence:
         seen, expected = (
@@ -61,7 +61,12 @@ def framework_does(found: Fit, difference: Difference) -> str | None:
         found.stored.format,
         difference.code,
         tensor=difference.name,
-        details={**difference.evidence, "a_name": difference.a, "b_name": difference.b},
+        details={
+            **difference.evidence,
+            "a_name": difference.a,
+            "b_name": difference.b,
+            "stepped": any(spec.role == "slot" for spec in found.stored.values()),
+        },
     )
 
 

@@ -42,7 +42,8 @@ def optimizer_not_wanted(same: list[Difference], pattern: str, found: Fit) -> To
 def other_class(same: list[Difference], pattern: str, found: Fit) -> Told:
     """Two optimizers of different classes."""
     one = same[0]
-    told = f"the optimizer is {one.evidence.get('a')} in the checkpoint and {one.evidence.get('b')} now"
+    a, b = (one.evidence.get(side) or "of another class" for side in ("a", "b"))
+    told = f"the optimizer is {a} in the checkpoint and {b} now"
     if any(e.kind == "map-slots" for e in found.plan):
         return Told("note", f"{told} (allowed by map-slots)")
     return Told(
@@ -67,6 +68,10 @@ def other_slots(same: list[Difference], pattern: str, found: Fit) -> Told:
     )
     side, other = ("the checkpoint has", "the live optimizer does not keep") if here else (
         "the live optimizer keeps", "the checkpoint does not have")  # fmt: skip
+    if same[0].evidence.get("elsewhere"):
+        return _moved(same[0])
+    if not owners and not here and all(found.live[d.b].role == "counter" for d in same if d.b):
+        what = names_text([d.name for d in same])
     why = _frozen(same, here, found) if same[0].code == "O205" else ""
     edits = _settling(same, found)
     if len(edits) == 1:
@@ -77,6 +82,18 @@ def other_slots(same: list[Difference], pattern: str, found: Fit) -> Told:
         shown = f"the plan's edits for them (`{edits[0]}` and so on)"
     remedy = f"Allow {shown}, if that is meant."
     return Told("error", f"{side} {what}, which {other}{why}", None, False, remedy)
+
+
+def _moved(one: Difference) -> Told:
+    """A count of the whole optimizer that the checkpoint has at another place."""
+    return Told(
+        "error",
+        f"the live optimizer counts steps in `{one.b}`, the checkpoint in `{one.evidence['elsewhere']}`: the chain of "
+        "transformations is another one; a count that begins at 0 begins its schedule anew",
+        str(one.edit),
+        True,
+        f"Allow `{one.edit}`, which takes the count along.",
+    )
 
 
 def _has_state(owners: list[str], found: Fit) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from .._compare.names import segments
 from .._compare.optimizers import class_by_name, plain_class
 from .._core.difference import Difference
 from .._core.finding import Finding
 from .._core.pattern import escape
 from .._core.plan import Edit
+from .._core.spec import TensorSpec
 from .._rules.registry import rule_named
 from .fit_making import ruled
 from .fitted import Fit
@@ -21,6 +23,8 @@ __all__ = [
     "counters",
     "not_built",
     "of_another_optimizer",
+    "of_other_order",
+    "of_weights_in_parts",
     "optimizer_not_built",
     "without_followers",
 ]
@@ -88,6 +92,28 @@ def of_another_optimizer(found: Fit, made: list[Finding]) -> list[Finding]:
     return [told, *(f for f in made if f not in errors)]
 
 
+def of_weights_in_parts(found: Fit, made: list[Finding]) -> list[Finding]:
+    """Where one side keeps weights in parts, its optimizer keeps state of the parts, and no state is of the weight."""
+    first = next((f for f in made if f.code == "T201" and "keeper" in f.evidence), None)
+    if first is None:
+        return made
+    errors = [
+        f for f in made if f.severity == "error" and f.cause == "optimizer-structure" and f.code in _OF_STATE
+    ]
+    told = replace(first, related=(*first.related, *errors))
+    return [told if f is first else f for f in made if f not in errors]
+
+
+def of_other_order(made: list[Finding]) -> list[Finding]:
+    """State by position that fits no weight there is placed nowhere: that it is left over, and missing, follows from it."""
+    order = next((f for f in made if f.code == "O209" and f.edit == "reset-slots:*"), None)
+    if order is None:
+        return made
+    errors = [f for f in made if f.severity == "error" and f.code in ("O204", "O205")]
+    told = replace(order, related=(*order.related, *errors))
+    return [told if f is order else f for f in made if f not in errors]
+
+
 _OF_STATE = frozenset({"O204", "O205", "O206", "O209", "T210"})
 """What is found of state whose owners are none of the model's weights."""
 
@@ -98,6 +124,10 @@ def another_model(found: Fit, made: list[Finding]) -> list[Finding]:
     errors = [f for f in made if f.severity == "error"]
     if len(weights) < _FEW or not errors or "model" not in found.live.parts:
         return made
+    if any("keeper" in d.evidence for d in found.delta.differences):
+        return made  # the same layers, with their weights in parts on one side
+    if any("copies" in f.evidence for f in made):
+        return made  # the same layers, several times
     misfits = [f for f in errors if f.code not in ("T204", "T206", "T207", "T208")]
     sure = {pair.b for pair in found.delta.pairs if pair.certain} - {n for f in misfits for n in f.tensors}
     # one rule carries the names over: the same model, called otherwise
@@ -156,6 +186,9 @@ def several_times(differences: Sequence[Difference]) -> int:
 def by_optimizer_class(found: Fit, differences: list[Difference]) -> list[Difference]:
     """Slots that differ because the class does are told as that: one cause, one finding."""
     stored, live = found.stored.optimizers, found.live.optimizers
+    if found.reset and not any(e.spec.role == "slot" and e.parts for e in found.stored.entries.values()):
+        # nothing of the one's state is to be given to the other
+        return [d for d in differences if d.code != "O203"]
     if len(stored) != 1 or len(live) != 1 or any(d.code == "O203" for d in differences):
         slots_too = any(d.code == "O203" for d in differences)
         return [d for d in differences if not (slots_too and d.code == "O204")]
@@ -169,14 +202,13 @@ def by_optimizer_class(found: Fit, differences: list[Difference]) -> list[Differ
     ]
     differs = None not in flags and flags[0] != flags[1]
     slots = [d for d in differences if d.code == "O204"]
-    if found.reset and not any(e.spec.role == "slot" and e.parts for e in found.stored.entries.values()):
-        return differences  # nothing of the one's state is to be given to the other
     if one is None or other is None or one == other or not (differs or slots or found.cleared or named):
         return differences
     made = Difference(
         "O203", stored[0].name, live[0].name, "",
         {
-            "a": stored[0].class_name or named or stored[0].class_likely, "b": live[0].class_name,
+            "a": stored[0].class_name or named or stored[0].class_likely,
+            "b": live[0].class_name or live[0].class_likely,
             "by": "its name" if named else "what it keeps of each weight" if slots
             else "decoupled_weight_decay of its groups",
         },
@@ -193,16 +225,48 @@ def counters(found: Fit, told: Sequence[Difference]) -> Iterator[Difference]:
         return
     settled = {*found.pairs, *found.kept, *found.reset, *found.cleared, *(d.b for d in told)}
     owners = {d.evidence.get("owner") for d in told} | {d.b for d in told}
+    left = []
     for name, variable in found.live.variables.items():
         spec = variable.spec
         if spec.role != "counter" or spec.optimizer is None or variable.virtual or name in settled:
             continue
         if spec.owner is None or spec.owner not in owners:
-            yield Difference(
-                "O204", None, name, f"the count `{name}` is in B and not in A",
-                {"slot": name.rsplit("/", 1)[-1], "owner": spec.owner, "shape": list(spec.shape)},
-                Edit("reset-slots", (escape(spec.owner or name),)),
-            )  # fmt: skip
+            left.append(spec)
+    moved = _moved(found, left)
+    for spec in left:
+        evidence = {
+            "slot": spec.name.rsplit("/", 1)[-1],
+            "owner": spec.owner,
+            "shape": list(spec.shape),
+        }
+        edit = Edit("reset-slots", (escape(spec.owner or spec.name),))
+        if spec.name in moved:
+            evidence["elsewhere"] = moved[spec.name]
+            edit = Edit.renaming(moved[spec.name], spec.name)
+        yield Difference(
+            "O204", None, spec.name, f"the count `{spec.name}` is in B and not in A", evidence, edit
+        )
+
+
+def _moved(found: Fit, left: Sequence[TensorSpec]) -> dict[str, str]:
+    """Counts of a live optimizer as a whole -> the checkpoint's: the only ones called so that are left on either side, at
+    another place (a transformation was put into the chain, or taken out)."""
+    taken = set(found.pairs.values())
+    over = [
+        spec
+        for spec in found.stored.values()
+        if spec.role == "counter" and spec.optimizer and spec.owner is None and spec.name not in taken
+    ]
+    moved = {}
+    for spec in left:
+        if spec.owner is not None:
+            continue
+        word = segments(spec.name)[-1]
+        here = [other for other in over if segments(other.name)[-1] == word]
+        same = [other for other in left if segments(other.name)[-1] == word]
+        if len(here) == len(same) == 1 and here[0].shape == spec.shape:
+            moved[spec.name] = here[0].name
+    return moved
 
 
 def without_followers(differences: list[Difference], found: Fit) -> list[Difference]:

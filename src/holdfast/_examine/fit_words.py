@@ -17,8 +17,9 @@ from .._core.pattern import escape, matches
 from .._core.plan import Edit
 from .._facts.keras_layers import MODELS
 from .fit_heads import outputs_of
+from .fit_in_parts import in_parts
 from .fit_optimizer_words import groups, no_optimizer, optimizer_not_wanted, order, other_class, other_slots
-from .fitted import Fit
+from .fitted import Fit, weights_of_terms
 from .told import Told, is_or_are, many, names_text, shape_text
 
 __all__ = ["TELLERS", "Teller", "plainly", "spelt"]
@@ -37,6 +38,8 @@ def _missing(same: list[Difference], pattern: str, found: Fit) -> Told | None:
     names = [d.b for d in same if d.b is not None]
     if not set(names) & set(found.missing):
         return None  # tied to a tensor that is restored
+    if "keeper" in same[0].evidence:
+        return in_parts(same, pattern, found)
     role = same[0].evidence.get("role")
     state = all(found.live[n].optimizer is not None for n in names if n in found.live)
     what = "optimizer's state" if role in ("slot", "counter") and state else "model"
@@ -58,6 +61,8 @@ def _missing(same: list[Difference], pattern: str, found: Fit) -> Told | None:
 
 def _left_over(same: list[Difference], pattern: str, found: Fit) -> Told | None:
     role = same[0].evidence.get("role")
+    if "keeper" in same[0].evidence:
+        return None  # told with what is missing instead
     if role in _ASIDE or (role == "counter" and all(_of_nothing(found, d.a) for d in same)):
         return None
     whose = "optimizer" if role in ("slot", "counter") else "model"
@@ -323,9 +328,14 @@ def _vocabulary(same: list[Difference], pattern: str, found: Fit) -> Told:
     if told.severity == "note":
         return told
     one, stored = same[0], found.stored
-    kept = any(m.path == one.a and m.terms is not None for m in (*stored.modules, *stored.lookups.values()))
+    kept = [
+        m.terms
+        for m in (*stored.modules, *stored.lookups.values())
+        if m.path == one.a and m.terms is not None
+    ]
     if kept and one.evidence.get("count") == 1:
-        words = f"holdfast.open({found.delta.a!r}).vocabulary({one.a!r})"
+        weights = weights_of_terms(found, f"{one.b}/idf_weights", kept[0])
+        words = f"holdfast.open({found.delta.a!r}).vocabulary({one.a!r}){weights}"
         how = f"`{_got(one.b or '', found)}.set_vocabulary({words})`, before the model is first called"
     else:
         how = "set_vocabulary() with the terms of the run that saved, before the model is first called"

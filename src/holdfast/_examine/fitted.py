@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .._compare.delta import Delta
@@ -17,7 +17,7 @@ from .._core.plan import Edit, Plan
 from .._frameworks import LiveCatalog
 from .settings import Decision, values_of
 
-__all__ = ["Fit", "differences_for_restore", "sort_out", "tied", "uncovered"]
+__all__ = ["Fit", "differences_for_restore", "sort_out", "tied", "uncovered", "weights_of_terms"]
 
 _AT_ONCE = frozenset({"keras", "tensorflow"})
 """Frameworks whose optimizers make the state of all weights at once, before the first step."""
@@ -208,3 +208,14 @@ def differences_for_restore(found: Fit) -> list[Difference]:
 def _optional(live: LiveCatalog, name: str | None) -> bool:
     """Whether a slot is one that may or may not come to be (a history that grows step by step)."""
     return name is not None and name in live and bool(live[name].attributes.get("optional"))
+
+
+def weights_of_terms(found: Fit, name: str, terms: Callable[[], Sequence[str]]) -> str:
+    """What ``set_vocabulary`` takes beside the terms where the live layer weighs them (``output_mode="tf_idf"``), in its variable
+    ``name``. Those of special tokens stand before them."""
+    places = [
+        key for key in found.stored if key.endswith("idf_weights") and found.stored[key].role == "buffer"
+    ]
+    if name not in found.live or len(places) != 1:
+        return ""
+    return f", idf_weights=holdfast.open({found.delta.a!r}).read({places[0]!r})[-{len(terms())}:]"

@@ -15,7 +15,7 @@ __all__ = ["fold"]
 # What may follow from a root of that slug when it concerns the same file or the same tensors.
 _NUMERICS = frozenset(
     {"nan", "infinite", "zeroed-pages", "dead-tensor", "exploded", "absurd-values", "negative-variance"}
-    | {"overflows-float16", "stored-twice"}
+    | {"overflows-float16", "stored-twice", "impossible-setting"}
 )
 _BYTES = frozenset(
     ["truncated", "checksum", "malformed", "limit", "trailing-bytes", "overlap", "hole", "unreadable"]
@@ -213,6 +213,7 @@ def _concerns(root: Finding, other: Finding) -> bool:
 _SHIFTED: frozenset[str] = frozenset(
     {"checksum", "malformed", "trailing-bytes", "hole", "part-missing", "shards-mixed"}
     | {"absurd-values", "exploded", "negative-variance", "zeroed-pages", "dead-tensor", "nan", "infinite"}
+    | {"impossible-setting"}
 )
 """What a file that is too short may show in other tensors than those it lost: lost bytes shift what follows."""
 

@@ -16,7 +16,7 @@ from .._formats.text_copies import crlf_copy
 from .._integrity.bitflip import FlippedBit, flipped_bit
 from .._layouts.target import Target
 
-__all__ = ["junk_parts", "mixed_shards", "narrowed", "with_remains"]
+__all__ = ["junk_parts", "mixed_shards", "narrowed", "text_copy", "with_remains"]
 
 MOST = 0.9  # tensors that two saves have in common (counters, zeros) may pass
 
@@ -164,6 +164,23 @@ def junk_parts(catalog: Catalog, target: Target, faults: Sequence[Fault]) -> lis
             names = tuple(s.name for s in catalog.values() if any(part.file == shown for part in s.stored))
             found.append(replace(fault, file=shown, tensors=names))
     return found
+
+
+def text_copy(fault: Fault, target: Target) -> Fault | None:
+    """That a file which does not open was copied in text mode, where that is why."""
+    if fault.slug not in ("malformed", "truncated") or target.main is None:
+        return None
+    try:
+        source = target.store.open(target.main)
+    except HoldfastError:  # what the fault says already
+        return None
+    try:
+        found = crlf_copy(source)
+    except HoldfastError:
+        return None
+    finally:
+        source.close()
+    return None if found is None else replace(found, file=target.store.shown(target.main))
 
 
 def with_remains(fault: Fault, target: Target) -> Fault:

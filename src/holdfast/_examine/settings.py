@@ -86,6 +86,8 @@ def judge(decision: Decision, stored: Any, live: Any, plan: Plan) -> None:
             )  # fmt: skip
         if decision.take == "given":
             decision.value = edit.value
+    elif decision.optimizer is not None and _no_number(decision.stored) and not _no_number(decision.live):
+        decision.take = "undecided"  # one step with it, and every weight is NaN: whatever owns the value
     elif decision.setting is None and decision.variable is None:
         # nothing to set (a constructor's argument): what the code says stays, and must be the same
         decision.take = "live" if same_setting(decision.stored, decision.live) else "undecided"
@@ -95,6 +97,10 @@ def judge(decision: Decision, stored: Any, live: Any, plan: Plan) -> None:
         decision.take = "undecided"
     if decision.take == "live":
         decision.value = decision.live
+
+
+def _no_number(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _edit_for(plan: Plan, name: str) -> Edit | None:

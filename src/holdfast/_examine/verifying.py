@@ -67,7 +67,10 @@ def verify_path(
 def _sealed_but_gone(path: str | os.PathLike[str]) -> Target | None:
     """A checkpoint of which only its seal is left."""
     place = Path(path)
-    if not Path(os.fspath(place) + SEAL_SUFFIX).is_file():
+    try:
+        if not Path(os.fspath(place) + SEAL_SUFFIX).is_file():
+            return None
+    except OSError:  # nor does the system tell of that
         return None
     folder = place.parent
     return Target(os.fspath(place), LocalFolder(folder, os.fspath(folder)), None, None)

@@ -158,7 +158,7 @@ def _message(source: Source) -> Fault | None:
             remedy,
             0,
         )
-    words = r"\b(not found|access denied|forbidden|unauthori[sz]ed|invalid username|entry not found|repository not found|rate limit|quota exceeded|bad gateway|service unavailable|internal server error|no such (?:key|file))\b"  # noqa: E501
+    words = r"\b(not found|access denied|forbidden|unauthori[sz]ed|invalid username|entry not found|repository not found|is restricted|is gated|must be authenticated|log ?in to|rate limit|quota exceeded|permission denied|(?:has|have|link|token) expired|bad gateway|service unavailable|internal server error|no such (?:key|file))\b"  # noqa: E501
     if len(text) < 2000 and re.search(words, low):
         return _fault(
             "error-document",
@@ -195,6 +195,8 @@ def _link(source: Source) -> Fault | None:
     except UnicodeDecodeError:
         return None
     path = text.strip("\n")
+    if re.search(r"[.!?:;,] |(?: \S+){6}", path):  # a sentence, whatever address or name stands in it
+        return None
     looks = re.fullmatch(
         r"[\w.@+~ -]*(?:/[\w.@+~ -]+)+"
         r"|[\w@+~-][\w.@+~ -]*\.(?:h5|hdf5|pt|pth|bin|ckpt|safetensors|keras|index)",

@@ -123,6 +123,16 @@ class Shard:
     error: HoldfastError | None = None
 
 
+def _by_its_names(shard: Shard, catalog: Catalog, weight_map: dict[str, str]) -> None:
+    """The index has a shard's keys; from here on the names that these are read as (paths that JAX spells)."""
+    known = set(catalog)
+    read_as = {spec.key: spec.name for spec in catalog.values() if spec.key not in known}
+    for at, key in enumerate(shard.mapped):
+        if key in read_as:
+            shard.mapped[at] = name = read_as[key]
+            weight_map[name] = weight_map.pop(key)
+
+
 def open_sharded(source: Source, store: Store) -> Catalog:
     """Open the index and the header of every shard.
 
@@ -152,6 +162,8 @@ class ShardedCatalog(Catalog):
             shards = {name: Shard(name) for name in names}
         for shard in shards.values():
             self._open(shard, source, store, faults)
+            if names is None and shard.catalog is not None:
+                _by_its_names(shard, shard.catalog, weight_map)
             if names is not None and shard.catalog is not None:
                 shard.mapped = list(shard.catalog)
                 for tensor in shard.mapped:

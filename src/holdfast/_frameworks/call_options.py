@@ -33,6 +33,7 @@ class LoadOptions:
         variables beside the model that the restore has not set.
     weights: the call loads weights, and an optimizer's state only if it can.
     crossing: why values may cross, and what to do. because: why there is nothing to load, and how grave that is.
+    outdated: layers of which compiled functions hold what they were before the load.
     """
 
     strict: bool = True
@@ -53,6 +54,7 @@ class LoadOptions:
     weights: bool = False
     crossing: tuple[str, str] | None = None
     because: tuple[str, Severity | None] = ("", None)
+    outdated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

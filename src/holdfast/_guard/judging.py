@@ -272,7 +272,9 @@ def has_prefix(place: str) -> bool:
     """Whether files begin with this name: TensorFlow's prefixes, Keras's shards."""
     path = Path(place)
     try:
-        names = [entry.name for entry in path.parent.iterdir() if entry.name.startswith(f"{path.name}.")]
+        begun = [entry for entry in path.parent.iterdir() if entry.name.startswith(f"{path.name}.")]
+        # a folder is another's: Orbax's of a save that has not ended
+        names = [entry.name for entry in begun if entry.is_file()]
     except OSError:
         return False
     return any(name != f"{path.name}{_GRAPH}" for name in names)

@@ -197,6 +197,7 @@ class Loads:
                         with_reason(loaded.findings, call), seen.site, load.parts.get(load.only or "model")
                     )
                     seen.findings += self.new(map(not_there, call.load.unset), seen.site)
+                    seen.findings += self.new(map(compiled_before, call.load.outdated), seen.site)
                     seen.findings += self.new(also_told(call, call.parts, made_by(call, result)), seen.site)
                     seen.facts = facts_of(loaded)
                     if deferring and (loaded.pending or loaded.later or loaded.unmade or loaded.unused):
@@ -353,6 +354,15 @@ def not_there(name: str) -> Finding:
         "it keeps its value",
         where=Place(tensor=name), tensors=(name,), cause=kind.cause,
     )  # fmt: skip
+
+
+def compiled_before(layer: str) -> Finding:
+    """A layer whose constants the load made anew, beside functions that were compiled with the earlier ones."""
+    told = (
+        f"the layer {layer!r} has made new constants of what was loaded, and what the model had compiled before (it has "
+        "predicted, been evaluated or trained) goes on with the earlier ones"
+    )
+    return told_by("stale-constants", told, tensors=(layer,))
 
 
 def facts_of(loaded: Loaded) -> dict[str, Any]:

@@ -27,10 +27,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from .._core.errors import HoldfastError, Truncated
 from .._core.fault import Check, Fault, Progress
-from .._storage import Store
+from .._storage import Entry, Store
 
 __all__ = ["FreeEvidence", "free_evidence"]
 
@@ -117,15 +118,38 @@ def _all(store: Store, name: str) -> Iterator[tuple[str, str, str, bool, int | N
         yield "sha256", match[1], "the file's name, as torch.hub writes it", False, None
 
 
+_LISTED: WeakKeyDictionary[Store, dict[str, tuple[int, list[Entry]]]] = WeakKeyDictionary()
+"""Of each folder that was listed: when it last changed, and the entries in it that may tell hashes. A folder of thousands
+of checkpoints is listed once, and not once for each."""
+
+
+def _telling(store: Store, folder: str) -> list[Entry]:
+    """The entries of a folder that may tell hashes of others. Raises what listing it raises."""
+    try:
+        changed = Path(store.shown(folder) or ".").stat().st_mtime_ns
+    except (OSError, ValueError):
+        changed = -1  # no folder of this machine: nothing tells whether it changed
+    kept = _LISTED.setdefault(store, {})
+    listed, found = kept.get(folder, (-1, []))
+    if changed < 0 or listed != changed:
+        found = [entry for entry in store.entries(folder) if _tells(entry)]
+        kept[folder] = changed, found
+    return found
+
+
+def _tells(entry: Entry) -> bool:
+    lower = entry.name.lower()
+    small = entry.size is not None and 0 < entry.size <= _SMALL
+    return small and (lower.endswith((*_SUFFIXES, ".lfs", ".pointer")) or lower in _LISTS)
+
+
 def _beside(store: Store, folder: str, base: str) -> Iterator[tuple[str, str, str, bool, int | None]]:
     try:
-        entries = store.entries(folder)
+        entries = _telling(store, folder)
     except HoldfastError:
         return  # a folder that cannot be listed holds no evidence; reading the file itself will tell
     stem = base.rpartition(".")[0]
     for entry in entries:
-        if entry.size is None or not 0 < entry.size <= _SMALL:
-            continue
         lower = entry.name.lower()
         path = f"{folder}/{entry.name}" if folder else entry.name
         suffix = next((s for s in _SUFFIXES if lower.endswith(s)), None)

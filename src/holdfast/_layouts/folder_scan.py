@@ -224,6 +224,16 @@ def _suffixes() -> dict[str, tuple[str, ...]]:
 def _wrong_extension(name: str, shown: str, form: Format) -> Fault | None:
     """A known ending of another format than the content's."""
     suffix = suffix_of(name)
+    if form.name == "keras-h5-legacy" and suffix == ".keras":
+        return Fault(
+            "wrong-extension",
+            "the name ends in .keras, but the content is HDF5: Keras 3 takes a file of this name for a zip and says "
+            "`File not found`; Keras 2 loads it",
+            file=shown,
+            seen=form.name,
+            expected="keras-archive",
+            attributes={"remedy": "Rename it to .h5, under which every version loads it.", "suffix": suffix},
+        )
     if not form.suffixes or suffix in form.suffixes or suffix in _SHARED:
         return None
     owners = _suffixes().get(suffix)

@@ -6,7 +6,8 @@ Markers, each with its source: Orbax ``_CHECKPOINT_METADATA``, ``_METADATA``, ``
 ``mp_rank_00_model_states.pt``, ``*zero_pp_rank_*_optim_states.pt`` (deepspeed/runtime/engine.py); Megatron
 ``latest_checkpointed_iteration.txt``, ``iter_0000100`` (megatron/training/checkpointing.py); Hugging Face
 names (transformers/utils/__init__.py: WEIGHTS_NAME ..., peft/utils/constants.py,
-diffusers/utils/constants.py).
+diffusers/utils/constants.py); the members of a ``torch.save`` zip (torch/serialization.py, ``_save``), which browsers and
+macOS unpack into a folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .._formats.registry import Format
 from .._storage import Store
 from .._storage.source import Entry
 
-__all__ = ["PRIMARY", "SHARD", "age", "folder_format", "is_run_folder"]
+__all__ = ["PRIMARY", "SHARD", "UNPACKED", "age", "folder_format", "is_run_folder"]
 
 PRIMARY = (
     "model.safetensors",
@@ -85,11 +86,21 @@ MEGATRON = Format(
     hint="Convert it with Megatron's tools/checkpoint/convert.py; single model_optim_rng.pt files can be "
     "opened by name.",
 )
+UNPACKED = Format(
+    "torch-unpacked",
+    "PyTorch checkpoint that was unpacked (folder)",
+    lambda source: False,
+    family="torch",
+    hint="torch.save writes a zip, and a browser or the system unpacked it; nothing is lost. `python -m zipfile -c {out} "
+    "{folder}` packs it again, for torch.load and Holdfast.",
+)
 
 
 def folder_format(store: Store, entries: Iterable[Entry]) -> Format | None:
     """The format of a folder that is one checkpoint as a whole and has no reader of its own, or ``None``."""
     names = {e.name: e for e in entries}
+    if "data.pkl" in names and names.keys() & {"version", "byteorder", ".format_version"}:
+        return UNPACKED
     if ".metadata" in names or any(_RANKED.fullmatch(n) for n in names):
         if "common.pt" in names or "metadata.json" in names:
             return MEGATRON

@@ -22,7 +22,8 @@ from .._storage.local import pointed_at
 from . import tf_targets
 from .beside import FOLLOW, leads_nowhere
 from .folder_scan import Scan, scan_folder, target_of_file
-from .folders import PRIMARY, age, folder_format, is_run_folder
+from .folders import PRIMARY, UNPACKED, age, folder_format, is_run_folder
+from .hub_cache import BLOBS, is_cache, unlinked
 from .shards import SHARD, index_of_shard, siblings
 from .target import Target
 from .vault_steps import step_target, unsealed_step
@@ -150,6 +151,10 @@ def _typed_file(store: Store, name: str) -> Target:
     found = tf_targets.for_file(store, name)
     if found is not None:
         return found
+    if name == "data.pkl":
+        whole = _whole_folder(store, store.entries())
+        if whole is not None and whole.format is UNPACKED:
+            return replace(whole, note=f"a member was named ({name}); this is the checkpoint it belongs to")
     index = index_of_shard(store, name)
     if index is not None:
         target = target_of_file(store, index)
@@ -187,6 +192,8 @@ def _typed_folder(store: Store, text: str, depth: int = 0) -> list[Target]:
             return [_with_loose(replace(target, note=note), scan)]
     if not good and depth < 3:
         runs = sorted((f for f in scan.folders if f not in _SKIPPED_FOLDERS), key=age, reverse=True)
+        if is_cache(runs):
+            runs.remove(BLOBS)  # the snapshots link what lies there
         numbered = [f for f in runs if is_run_folder(f)]
         for folder in numbered or runs:
             try:
@@ -284,11 +291,16 @@ def _elsewhere() -> str:
     )
 
 
-def _walk(store: LocalFolder, depth: int, seen: set[tuple[int, int]]) -> Iterator[Target]:
-    """Folders are followed through symbolic links, but each only once."""
+def _walk(
+    store: LocalFolder, depth: int, seen: set[tuple[int, int]], repository: Path | None = None
+) -> Iterator[Target]:
+    """Folders are followed through symbolic links, but each only once. ``repository``: the folder is the ``blobs`` of this
+    repository in the hub's cache."""
     try:
         status = store._path.stat()
         entries = store.entries()
+        if repository is not None:
+            entries = unlinked(repository, entries)
     except (OSError, HoldfastError) as error:
         cause = error.__cause__ if isinstance(error, HoldfastError) else error
         why = getattr(cause, "strerror", None) or str(error)
@@ -321,6 +333,7 @@ def _walk(store: LocalFolder, depth: int, seen: set[tuple[int, int]]) -> Iterato
         yield _leftover_target(store, scan)
     if depth >= _DEPTH:
         return
+    cached = store._path if is_cache(scan.folders) else None
     for folder in scan.folders:
         if folder not in _SKIPPED_FOLDERS:
-            yield from _walk(store.sub(folder), depth + 1, seen)
+            yield from _walk(store.sub(folder), depth + 1, seen, cached if folder == BLOBS else None)

@@ -102,7 +102,9 @@ def _values(members: Sequence[Mapping[str, Any]], page: Page, most: int | None, 
     wide = min(48, max(cells(safe(name)) for _, name, _ in shown))
     for _, text, facts in shown:
         name = page.clipped(text, wide)
-        page.line("    ", name, " " * (wide - cells(name) + 2), (_fit(facts, page.width - wide - 6), "dim"))
+        page.line(
+            "    ", name, " " * max(2, wide - cells(name) + 2), (_fit(facts, page.width - wide - 6), "dim")
+        )
     if len(rows) > len(shown):
         page.line((f"    … and {words.count(len(rows) - len(shown))} more (--max 0 shows all)", "dim"))
 
@@ -205,6 +207,13 @@ def _plan(document: Mapping[str, Any], page: Page, verbose: bool) -> None:
     if not edits and not unsettled:
         return
     page.blank()
+    if edits and not unsettled and (document.get("matched") or {}).get("pairs") == 0:
+        page.wrapped(
+            "no plan: nothing of A has a place in B. They are two models, or one is made to go on top of the other (an "
+            "adapter, an optimizer's state)",
+            label=("the plan", "bold"),
+        )
+        return
     page.line(("the plan", "bold"), ("  edits that turn A into what B expects", "dim"))
     shown = edits if verbose else edits[:MOST]
     for edit in shown:

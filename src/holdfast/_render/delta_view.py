@@ -6,7 +6,7 @@ to compare them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any, Protocol, overload
 
 from .._core.difference import Difference
@@ -32,6 +32,8 @@ class DeltaLike(Protocol):
     @property
     def differences(self) -> Sequence[Difference]: ...
     @property
+    def pairs(self) -> Sized: ...
+    @property
     def plan(self) -> Plan: ...
     @property
     def not_looked_at(self) -> Sequence[str]: ...
@@ -47,6 +49,7 @@ def delta_view(delta: DeltaLike) -> dict[str, Any]:
         "b": {"path": plain(delta.b), "format": delta.format_b},
         "summary": plain(delta.summary),
         "differences": [_difference(difference) for difference in delta.differences],
+        "matched": {"pairs": len(delta.pairs)},
         "plan": _Edits(delta.plan),
         "unsettled": plain(delta.plan.unsettled),
         "not_looked_at": plain(delta.not_looked_at),

@@ -36,6 +36,7 @@ _FOR_MACHINES = frozenset(
         "missing",
         "names",
         "part",
+        "part_bytes",
         "parts",
         "paths",
         "places",

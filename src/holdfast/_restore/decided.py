@@ -8,6 +8,7 @@ import numpy as np
 
 from .._compare.hyperparameters import same_setting
 from .._core.dtypes import carrier
+from .._core.plain import identical
 from .._examine.fitted import Fit
 from .journal import Journal
 
@@ -37,13 +38,14 @@ def set_values(found: Fit, journal: Journal) -> dict[str, tuple[Any, Any]]:
         if decision.take not in ("checkpoint", "given"):
             continue
         if decision.setting is not None:
-            value = _as_written(decision.setting.key, decision.key, decision.value, decision.setting.read())
-            if same_setting(value, decision.setting.read()) and type(value) is type(decision.setting.read()):
+            before = decision.setting.read()
+            value = _as_written(decision.setting.key, decision.key, decision.value, before)
+            if identical(value, before):
                 continue
             journal.value(decision.setting)
-            before = decision.setting.read()
             decision.setting.write(value)
-            values[decision.name] = (before, value)
+            if not (isinstance(value, float) and type(before) is float and same_setting(value, before)):
+                values[decision.name] = (before, value)
         elif decision.variable is not None:
             variable = found.live.variables[decision.variable]
             if variable.write is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .._core.errors import ChecksumMismatch, HoldfastError, RestoreRefused, UsageError
+from .._core.errors import HoldfastError, RestoreRefused, UsageError
 from .._core.fault import Progress
 from .._core.finding import Finding
 from .._core.pattern import escape, matches
@@ -78,13 +78,17 @@ def restore(
 
 
 def _concerning(damage: Iterable[Finding], found: Fit) -> list[Finding]:
-    """Errors of the file that touch what is to be restored (or that name no tensor)."""
+    """Errors of the file that touch what is to be restored (or that name no tensor). Those of an optimizer's state touch no
+    weight."""
     names = {part.source for entry in found.stored.entries.values() for part in entry.parts}
-    return [
-        f
-        for f in damage
-        if (not f.tensors and f.where.tensor is None) or names & {*f.tensors, f.where.tensor}
-    ]
+    base = found.stored.base
+
+    def told(finding: Finding) -> set[str]:
+        every = {n for n in (*finding.tensors, finding.where.tensor) if n is not None}
+        state = {n for n in every if n in base and base[n].optimizer is not None}
+        return state if state and finding.cause == "optimizer-structure" else every
+
+    return [f for f in damage if (not f.tensors and f.where.tensor is None) or names & told(f)]
 
 
 def _refused(where: Target, findings: Iterable[Finding], plan: Plan, live: LiveCatalog) -> RestoreRefused:
@@ -245,7 +249,7 @@ def _restored_names(found: Fit) -> Iterable[str]:
 
 
 def _prove(live: LiveCatalog, parts: Mapping[str, Any], done: _Carried) -> None:
-    """Live values against what was read. Raises :class:`ChecksumMismatch`.
+    """Live values against what was read, which is the checkpoint's. Raises :class:`HoldfastError`: nothing is wrong with that.
 
     Looked at afresh: what the restore made (a slot before the first step) or replaced has no place in the
     catalog from before. A value that is the very memory that was read to has been summed there.
@@ -266,9 +270,10 @@ def _prove(live: LiveCatalog, parts: Mapping[str, Any], done: _Carried) -> None:
             continue
         now = live_checksum(variable)
         if now != checksum:
-            raise ChecksumMismatch(
+            raise HoldfastError(
                 "the live tensor does not hold what was read", tensor=name, expected=checksum, found=now,
-                remedy="Something else writes to the model while it is restored.",
+                remedy="The checkpoint is not at fault: something else writes to the model while it is restored, or the "
+                "model keeps something other than what it is given (set_extra_state, a hook on load_state_dict).",
             )  # fmt: skip
 
 

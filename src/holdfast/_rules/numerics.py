@@ -13,7 +13,7 @@ from .._core.finding import Finding, Severity
 from .._core.spec import TensorSpec
 from .magnitudes import where_of
 from .meant import extremes_are_meant, starts_at_zero, starts_at_zero_as_head
-from .pages import lost_tail, suspicious_runs
+from .pages import lost_holes, lost_tail, suspicious_runs
 from .registry import Rule, Subject, rule
 from .slots import slot_word
 from .words import count, few
@@ -177,6 +177,21 @@ def zeroed_pages(rule: Rule, subject: Subject) -> Iterator[Finding]:
             remedy="The space was reserved and the rest never arrived (a download or save that broke off): "
             "fetch the file again, or use the previous checkpoint.",
         )
+    for hole in lost_holes(subject.catalog, subject.stats):
+        in_tail.update(hole.tensors)
+        yield rule.finding(
+            f"{hole.length:,} bytes of values are zero, from the middle of {hole.tensors[0]} into {hole.tensors[-1]}, over "
+            f"{count(len(hole.tensors), 'tensor')} and by whole pages of the file: likely lost",
+            tensor=hole.tensors[0],
+            tensors=hole.tensors,
+            file=hole.file,
+            offset=hole.start,
+            seen=[{"at": hole.start, "bytes": hole.length}],
+            expected="values as elsewhere in the file",
+            confidence="likely",
+            remedy="Blocks of the file never reached the disk, or were not fetched (a crash, a download in pieces): fetch "
+            "the file again, or use the previous checkpoint.",
+        )
     for name, stats in subject.stats.items():
         if not stats.zero_pages or name in in_tail:
             continue
@@ -302,12 +317,15 @@ def negative_variance(rule: Rule, subject: Subject) -> Iterator[Finding]:
         squares = spec.role == "slot" and (spec.optimizer, spec.owner, slot_word(spec.slot)) in second
         if spec.role in ("buffer", "slot", "weight") and (squares or _VARIANCE.search(word)):
             yield rule.finding(
-                f"{name} is a variance and reaches {stats.minimum:.3g}",
+                f"{name} is {'an average of squares' if spec.role == 'slot' else 'a variance'} and reaches "
+                f"{stats.minimum:.3g}",
                 tensor=name,
                 tensors=(name,),
                 seen=stats.minimum,
                 expected=">= 0",
-                remedy="Use another checkpoint, or recompute the statistics over training data.",
+                remedy="Use another checkpoint, or let the optimizer begin anew (`reset-slots:*`)."
+                if spec.role == "slot"
+                else "Use another checkpoint, or recompute the statistics over training data.",
                 **where_of(spec),
             )
 

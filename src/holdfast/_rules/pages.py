@@ -12,7 +12,7 @@ from .._core.dtypes import is_float, itemsize_bits
 from .._core.spec import TensorSpec
 from .._core.stats import MOST_RUNS, PAGE, TensorStats
 
-__all__ = ["Tail", "lost_tail", "suspicious_runs"]
+__all__ = ["Tail", "lost_holes", "lost_tail", "suspicious_runs"]
 
 SECTOR = 512
 
@@ -76,8 +76,63 @@ def _rows(shape: tuple[int, ...], width: int, start: int, length: int) -> bool:
     return False
 
 
+def _in_order(
+    catalog: Catalog, stats: Mapping[str, TensorStats]
+) -> Iterator[tuple[str, list[tuple[int, TensorSpec]]]]:
+    """Each file of which every tensor was looked at, with its tensors as they lie in it and the places where they begin."""
+    placed: dict[str, list[tuple[int, TensorSpec]]] = defaultdict(list)
+    for spec in catalog.values():
+        if spec.nbytes and spec.shares is None:
+            if len(spec.stored) != 1 or spec.stored[0].offset is None or spec.name not in stats:
+                if spec.stored:
+                    placed[spec.stored[0].file].append((-1, spec))
+                continue
+            placed[spec.stored[0].file].append((spec.stored[0].offset, spec))
+    for file, here in placed.items():
+        if all(at >= 0 for at, _ in here):
+            yield file, sorted(here, key=lambda item: item[0])
+
+
+def lost_holes(catalog: Catalog, stats: Mapping[str, TensorStats]) -> Iterator[Tail]:
+    """Runs of zeros from the middle of one floating tensor over the next ones into the middle of another, with none between
+    their bytes: blocks of the file that were lost.
+
+    Such a run begins and ends on pages of the file, not between the rows of both tensors at its ends, which have
+    hardly a zero elsewhere.
+    """
+    for file, here in _in_order(catalog, stats):
+        begun: tuple[int, list[str], bool] | None = None  # where, over which tensors, whether between rows
+        end = -1
+        for at, spec in here:
+            found = stats[spec.name]
+            width = max(1, itemsize_bits(spec.dtype) // 8)
+            if begun is not None and at != end:
+                begun = None
+            end = at + spec.nbytes
+            if begun is not None and found.zeros == found.size:
+                begun[1].append(spec.name)
+                continue
+            runs = found.zero_pages if is_float(spec.dtype) else ()
+            if begun is not None and runs and runs[0][0] == 0 and _dense(spec, found, runs[0][1]):
+                length = runs[0][1]
+                rows = begun[2] and _rows(spec.shape, width, 0, length)
+                if not rows and _near(at + length, PAGE, width, up=False):
+                    yield Tail(file, begun[0], at + length - begun[0], (*begun[1], spec.name))
+            begun = None
+            if runs and runs[-1][0] and sum(runs[-1]) >= spec.nbytes and _dense(spec, found, runs[-1][1]):
+                start, length = runs[-1]
+                if _near(at + start, PAGE, width, up=True):
+                    begun = at + start, [spec.name], _rows(spec.shape, width, start, length)
+
+
+def _dense(spec: TensorSpec, stats: TensorStats, run: int) -> bool:
+    """Whether a tensor has hardly a zero outside of a run of so many bytes."""
+    width = max(1, itemsize_bits(spec.dtype) // 8)
+    return stats.zeros - run // width <= max(8, stats.size / 1000)
+
+
 class Tail(NamedTuple):
-    """A file whose last values are all zero: where that begins, for how many bytes, in which tensors."""
+    """Values that are all zero, at the end of a file or amid it: where that begins, for how many bytes, in which tensors."""
 
     file: str
     start: int
@@ -93,18 +148,7 @@ def lost_tail(catalog: Catalog, stats: Mapping[str, TensorStats]) -> Iterator[Ta
     rows, and reach over at least two pages; between rows it must begin on a page of the file and reach over
     a further tensor.
     """
-    placed: dict[str, list[tuple[int, TensorSpec]]] = defaultdict(list)
-    for spec in catalog.values():
-        if spec.nbytes and spec.shares is None:
-            if len(spec.stored) != 1 or spec.stored[0].offset is None or spec.name not in stats:
-                if spec.stored:
-                    placed[spec.stored[0].file].append((-1, spec))
-                continue
-            placed[spec.stored[0].file].append((spec.stored[0].offset, spec))
-    for file, here in placed.items():
-        if any(at < 0 for at, _ in here):
-            continue  # not all of it was looked at
-        here.sort(key=lambda item: item[0])
+    for file, here in _in_order(catalog, stats):
         zero: list[TensorSpec] = []
         while here and stats[here[-1][1].name].zeros == stats[here[-1][1].name].size:
             zero.append(here.pop()[1])

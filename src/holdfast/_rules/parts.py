@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from .._core.finding import Finding
+from .._layouts.other_names import lies_as
 from .registry import Rule, Subject, rule
 from .words import count, quote
 
@@ -21,12 +23,22 @@ def part_missing(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
     Evidence: the name that is missing and who names it; the tensors it takes along.
 
-    What to do: fetch exactly that file, or use the previous checkpoint.
+    What to do: fetch exactly that file, or use the previous checkpoint. Where it lies beside it under another
+    name (``model-00002-of-00003 (1).safetensors``, a download that did not finish), that is told: give it its
+    name back.
 
     Example: remove ``model.ckpt-3.data-00000-of-00001``.
     """
+    target = subject.target
     for fault in subject.faults_of("part-missing"):
         name = fault.file or ""
+        part, size = fault.attributes.get("part"), fault.attributes.get("part_bytes")
+        if isinstance(part, str) and name == target.store.shown(part):
+            other = lies_as(target.store, part, size=size, not_among=target.parts)
+            if other is not None:
+                message = f"{fault.message}; {other.said}"
+                yield rule.from_fault(replace(fault, message=message), remedy=other.remedy)
+                continue
         remedy = fault.attributes.get("remedy") or (
             f"Fetch {quote(name)} from where the other files came from and put it there (a partial copy "
             f"or download is "

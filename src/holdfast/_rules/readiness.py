@@ -275,3 +275,25 @@ def schedule_ended(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Example: ``OneCycleLR(optimizer, 0.1, total_steps=100)``, restored from the checkpoint of its hundredth step.
     """
     yield from told(rule, subject)
+
+
+@rule(
+    "O314", "stale-constants", severity="warning", cause="preprocessing", live=True,
+    remedy="Let the model compile anew: model.train_function = model.test_function = model.predict_function = None. "
+    "holdfast.restore does it by itself.",
+)  # fmt: skip
+def stale_constants(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A layer computes with constants that are not those of its variables.
+
+    Keras's Normalization keeps mean and variance twice: as variables, which are saved and restored, and as constants that it
+    makes of them once and computes with. tf.train.Checkpoint.restore and set_weights leave the constants as they were;
+    load_weights makes them anew, but not in what the model has compiled already by a fit, evaluate or predict. The weights are
+    all right then, and every prediction is wrong, without a word.
+
+    Evidence: the constant, and what the variable gives.
+
+    What to do: layer.finalize_state(), and let the model compile anew.
+
+    Example: ``tf.train.Checkpoint(model=model).restore(path)`` after another ``adapt`` than the saved model's.
+    """
+    yield from told(rule, subject)

@@ -54,6 +54,7 @@ _MODULES = (
     "tensors",
     "optimizer",
     "steps",
+    "hypers",
     "environment",
     "versions",
     "hardware",

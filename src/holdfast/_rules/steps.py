@@ -100,7 +100,7 @@ def step_against_global(rule: Rule, subject: Subject) -> Iterator[Finding]:
         return
     for optimizer in catalog.optimizers:
         step = optimizer.step
-        if step is None or len(catalog.optimizers) > 1:
+        if step is None or step < 0 or len(catalog.optimizers) > 1:  # a count below zero is told as that
             continue
         behind = step == 0 and recorded > 10
         ahead = step > 2 * recorded + 10 and recorded > 0

@@ -13,13 +13,33 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from .._core.errors import CheckpointNotFound, HoldfastError, PartMissing, Truncated
+from .._core.shell import quote
 from .lease import Lease
 from .source import Entry, Source, Store
 
-__all__ = ["LocalFile", "LocalFolder", "open_local", "placing"]
+__all__ = ["LocalFile", "LocalFolder", "open_local", "placing", "unlisted"]
 
 
 _PLACING: ContextVar[bool] = ContextVar("holdfast: views are asked for their places", default=False)
+
+
+def unlisted(folder: str, error: OSError) -> HoldfastError:
+    """The error for a folder of which the system does not tell what lies in it."""
+    remedy = None
+    if isinstance(error, PermissionError):
+        seen = next((p for p in (Path(folder), *Path(folder).parents) if _told_of(p)), folder)
+        remedy = f"`ls -ld {quote(os.fspath(seen))}` shows whose it is: ask for the right to read it, or run as its owner."
+    return HoldfastError(
+        f"the folder cannot be listed: {error.strerror or error}", file=folder, remedy=remedy
+    )
+
+
+def _told_of(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -179,9 +199,7 @@ class LocalFolder(Store):
         except FileNotFoundError:
             raise CheckpointNotFound("no such folder", file=self.shown(folder)) from None
         except OSError as error:
-            raise HoldfastError(
-                f"the folder cannot be listed: {error.strerror}", file=self.shown(folder)
-            ) from error
+            raise unlisted(self.shown(folder), error) from error
         return sorted(found)
 
     def open(self, name: str) -> Source:

@@ -171,7 +171,10 @@ class LocalSink(Sink):
 
     def make_root(self) -> None:
         root = Path(self.path)
-        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+        try:
+            missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+        except OSError as error:  # a folder above it may not be entered
+            raise save_failed("stat", self.path, error) from error
         for folder in reversed(missing):
             if folder.is_symlink():
                 raise SaveFailed(

@@ -12,6 +12,10 @@ __all__ = ["save_failed"]
 _WORDS: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", "Free space there, or keep fewer checkpoints (Keep)."),
     errno.EDQUOT: ("the disk quota is used up", "Free space, or ask for more."),
+    errno.EFBIG: (
+        "the file would become larger than is allowed",
+        "`ulimit -f` tells this process' limit; else it is the file system's.",
+    ),
     errno.EROFS: ("the file system is read-only", "Choose another folder, or remount it."),
     errno.EACCES: ("permission denied", "Choose a folder that this user may write to."),
     errno.EPERM: ("the operation is not permitted", "Choose a folder that this user may write to."),

@@ -25,6 +25,7 @@ from .folder.keep import Keep
 from .folder.listing import Checkpoint
 from .folder.names import step_number
 from .folder.past import SavedStep, history_of
+from .folder.place import demand_folder
 from .folder.steps import Steps
 from .freezing.buffers import Buffers
 from .handle import SaveHandle
@@ -38,6 +39,7 @@ from .saving.native import as_kinds
 from .saving.writer import Writer
 from .telling.telemetry import tells_failures
 from .telling.tracking import Trackers
+from .uncopied import Uncopied
 
 if TYPE_CHECKING:
     from .._core.fault import Progress
@@ -49,7 +51,7 @@ __all__ = ["Checkpoint", "Vault"]
 LOG = logging.getLogger("holdfast.vault")
 
 
-class Vault(Preemptible, Background, Readying):
+class Vault(Preemptible, Background, Readying, Uncopied):
     """The checkpoints of one run, in a folder.
 
     ``path`` is made where it is not there. ``keep`` says which checkpoints stay (all, by default). ``when_busy`` is what
@@ -110,12 +112,7 @@ class Vault(Preemptible, Background, Readying):
         if coordinator is not None and coordinator.size > 1 and when_busy != "wait":
             raise UsageError("ranks that save together wait for each other", found=f"when_busy={when_busy!r}")
         as_kinds(payload)
-        if _is_file(path):
-            raise UsageError(
-                "a vault is a folder, and at this path lies a file",
-                file=os.fspath(path),
-                remedy="Name another folder; what a checkpoint file holds is restored by holdfast.restore(path, ...).",
-            )
+        demand_folder(path)
         self.payload = payload
         self.proof = proof
         self.overlap = overlap
@@ -405,11 +402,3 @@ class Vault(Preemptible, Background, Readying):
                 except StepGone:  # another process dropped it after we chose it, so there is a newer one
                     LOG.debug("a step was dropped before it could be read; choosing anew")
             return attempt()
-
-
-def _is_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a plain file lies there; a path that the system refuses is told by what has to use it."""
-    try:
-        return Path(path).is_file()
-    except OSError:
-        return False

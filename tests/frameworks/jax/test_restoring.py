@@ -181,7 +181,8 @@ def test_donated_arrays_are_told_and_can_be_restored(tmp_path: Path) -> None:
     found = variables()
     jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)(found)
     live = live_catalog(model=found)
-    assert {fault.slug for fault in live.faults} == {"not-stored"}
+    assert [fault.slug for fault in live.faults] == ["not-stored"]
+    assert [f.code for f in holdfast.examine(model=found).findings] == ["F131"]
     with pytest.raises(NotStored, match="donated"):
         live.read("params/Dense_0/kernel")
     (fault,) = live.readiness()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -235,3 +237,37 @@ def test_describing_changes_nothing() -> None:
     model.compile(optimizer, "mse", metrics=["mae"])
     state = live_catalog(model=model, optimizer=optimizer)
     assert state.optimizers[0].step == 0
+
+
+def normalising(around: float, **options: Any) -> Any:
+    layer = keras.layers.Normalization(name="norm", **options)
+    if not options:
+        layer.adapt(np.random.default_rng(0).normal(around, 1.0 + around, (50, 8)).astype("float32"))
+    front = keras.Sequential([keras.Input((8,)), layer], name="front")
+    return keras.Sequential([keras.Input((8,)), front, keras.layers.Dense(3, kernel_initializer="ones")])
+
+
+@pytest.mark.parametrize("way", ["Checkpoint", "set_weights"])
+def test_constants_that_are_not_the_variables(way: str, tmp_path: Path) -> None:
+    saved, model = normalising(0.0), normalising(5.0)
+    assert told(model, keras.optimizers.SGD()) == {}
+    model.predict(X, verbose=0)
+    if way == "Checkpoint":
+        tf.train.Checkpoint(model=model).restore(tf.train.Checkpoint(model=saved).write(str(tmp_path / "c")))
+    else:
+        model.set_weights(saved.get_weights())
+    assert not np.array_equal(model(X), saved(X))
+    faults = told(model, keras.optimizers.SGD())
+    assert list(faults) == ["stale-constants"]
+    agrees(faults, model, keras.optimizers.SGD())
+    remedy = faults["stale-constants"].attributes["remedy"]
+    exec(re.search(r"model\.get_layer.*finalize_state\(\)", remedy)[0])  # type: ignore[index]
+    exec(re.search(r"model\.train_function.*None", remedy)[0])  # type: ignore[index]
+    assert np.array_equal(model.predict(X, verbose=0), saved.predict(X, verbose=0))
+    assert told(model, keras.optimizers.SGD()) == {}
+
+
+def test_constants_in_half_precision_and_those_of_the_constructor_are_what_they_should_be() -> None:
+    given = normalising(0.0, mean=[1.0] * 8, variance=[4.0] * 8)
+    assert told(given, keras.optimizers.SGD()) == {}
+    assert told(normalising(0.0, dtype="mixed_float16"), keras.optimizers.SGD()) == {}

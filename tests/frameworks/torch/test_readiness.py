@@ -68,6 +68,19 @@ def test_a_model_replaced_after_the_optimizer_was_made():
     assert all(torch.equal(before[k], v) for k, v in new.state_dict().items())  # it ran and did nothing
 
 
+def test_a_tensor_of_its_own_that_is_passed_too_is_known():
+    model, log_alpha = mlp(), torch.zeros(1, requires_grad=True)
+    optimizers = {"actor": torch.optim.Adam(model.parameters()), "alpha": torch.optim.Adam([log_alpha])}
+    assert described(model=model, optimizer=optimizers, log_alpha=log_alpha).readiness() == []
+    assert described(model=model, optimizer=optimizers, temperatures={"alpha": log_alpha}).readiness() == []
+    assert slugs(described(model=model, optimizer=optimizers).readiness()) == {"foreign-variable": False}
+    loaded = (
+        log_alpha.detach().clone().requires_grad_()
+    )  # put in its place, and the optimizer keeps the one before
+    found = described(model=model, optimizer=optimizers, log_alpha=loaded).readiness()
+    assert slugs(found) == {"foreign-variable": False}
+
+
 def test_a_layer_added_after_the_optimizer_was_made():
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -87,14 +87,17 @@ _FLAGS = (
 )  # fmt: skip
 
 
+_COUNT_NOTHING = ("SGD", "Muon")
+
+
 def _class_words(details: Mapping[str, Any]) -> set[str]:
     a, b = details.get("a"), details.get("b")
     if a in (*_ADAMS, "NAdam") and b in _ADAMS:
         return {"kin"}
-    # NAdam asks for ``mu_product`` when it loads; the state of SGD's momentum has no ``step``, and only with
-    # momentum is there any
+    # NAdam asks for ``mu_product`` when it loads and ASGD for ``eta``; the state of a momentum alone has no ``step``, and
+    # of SGD only with momentum is there any
     stepped = details.get("stepped", a != "SGD")
-    if stepped and (b == "NAdam" or (a == "SGD" and b != "SGD")):
+    if stepped and (b in ("NAdam", "ASGD") or (a in _COUNT_NOTHING and b not in _COUNT_NOTHING)):
         return {"asks-at-load"}
     return set()
 

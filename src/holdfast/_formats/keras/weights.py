@@ -143,7 +143,7 @@ class WeightsReader:
             self.specs.append(self._weight(weight, ordered))
         self._build_optimizer(weights)
         for dataset in self.stray:
-            self.specs.append(self._spec(dataset, dataset.path, "other", (), {}))
+            self.specs.append(self._by_word(dataset))
         shared: dict[int, list[int]] = {}
         for place, spec in enumerate(self.specs):
             found = self.datasets[spec.key]
@@ -153,6 +153,18 @@ class WeightsReader:
                 label = f"h5:{self.datasets[self.specs[places[0]].key].address:#x}"
                 for place in places:
                     self.specs[place] = self.specs[place].with_(shares=label)
+
+    def _by_word(self, dataset: Dataset) -> TensorSpec:
+        """Of what a layer saves by a word of its own, the weights of a lookup's terms are known, which a ``TextVectorization``
+        writes a second time in its own name (``index_lookup.py``, ``save_own_variables``)."""
+        holder, _, word = dataset.path.rpartition("/vars/")
+        twice = any(other.path == f"{holder}/_lookup_layer/vars/{word}" for other in self.stray)
+        if word != "idf_weights" or twice:
+            return self._spec(dataset, dataset.path, "other", (), {})
+        label = self._label(holder.removesuffix("/_lookup_layer"))
+        name = f"{label}/{word}" if label else dataset.path
+        taken = any(spec.name == name for spec in self.specs)
+        return self._spec(dataset, dataset.path if taken else name, "buffer", (), {}, trainable=False)
 
     def _spec(
         self,

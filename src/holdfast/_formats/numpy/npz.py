@@ -22,6 +22,7 @@ from ..._storage.zip_archive import ZipArchive
 from ..._storage.zip_directory import Member, looks_like_zip
 from ..flat_optax import optax_state
 from ..registry import Format
+from ..tree_paths import by_path
 from .arrays import NpyArray
 
 __all__ = ["FORMATS", "NpzCatalog", "open_npz"]
@@ -111,7 +112,7 @@ class NpzCatalog(Catalog):
             attributes["other_members"] = others
         if not specs and faults:
             raise DamagedCheckpoint(faults[0].message, file=source.name, offset=faults[0].offset)
-        specs, optimizers = optax_state(specs)
+        specs, optimizers = optax_state(by_path(specs))
         super().__init__(
             specs, files=(source.name,), attributes=attributes, optimizers=optimizers, faults=faults
         )

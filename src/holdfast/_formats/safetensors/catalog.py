@@ -26,6 +26,7 @@ from ..._core.words import plural
 from ..._storage import Source, Store
 from ..flat_optax import optax_state
 from ..registry import Format
+from ..tree_paths import by_path
 from .header import MAX_HEADER, Header, read_header
 
 __all__ = ["DTYPE_NAMES", "FORMATS", "SafetensorsCatalog", "open_safetensors", "recognise_safetensors"]
@@ -119,7 +120,7 @@ class SafetensorsCatalog(Catalog):
         aliases: dict[str, list[str]] = {}
         for dropped, name in kept.items():
             aliases.setdefault(name, []).append(dropped)
-        specs, optimizers = optax_state(self._specs_of(header, dialect, aliases, faults))
+        specs, optimizers = optax_state(by_path(self._specs_of(header, dialect, aliases, faults)))
         attributes: dict[str, Any] = metadata
         if kept:
             attributes = {k: v for k, v in metadata.items() if k not in kept}
@@ -187,7 +188,7 @@ class SafetensorsCatalog(Catalog):
     def read(self, name: str) -> np.ndarray:
         """Zero-copy and read-only; types under eight bits are unpacked, lowest bits first."""
         spec = self[name]
-        problem = self._bad.get(spec.name)
+        problem = self._bad.get(spec.key)
         stored = spec.stored[0]
         assert stored.offset is not None
         if problem is not None:
@@ -214,14 +215,14 @@ class SafetensorsCatalog(Catalog):
         """See :meth:`Catalog.stretch`."""
         spec = self[name]
         first = spec.stored[0].offset
-        if first is None or spec.name in self._bad or itemsize_bits(spec.dtype) < 8:
+        if first is None or spec.key in self._bad or itemsize_bits(spec.dtype) < 8:
             return None
         return lambda start, count: self._source.view(first + start, count)
 
     def pieces(self, name: str, limit: int = 1 << 24) -> Iterator[np.ndarray]:
         """See :meth:`Catalog.pieces`; types under eight bits are unpacked piece by piece."""
         spec = self[name]
-        bits = itemsize_bits(spec.dtype) if spec.name not in self._bad else 8
+        bits = itemsize_bits(spec.dtype) if spec.key not in self._bad else 8
         if bits >= 8:
             yield from super().pieces(name, limit)
             return

@@ -97,14 +97,20 @@ class Shards:
         absent = [shard for shard in range(self.count) if shard not in self.sizes]
         for shard in absent[:100]:
             keys = tuple(dict.fromkeys(key for _, _, key in runs.get(shard, [])))
+            nbytes = sum(size for _, size, _ in runs.get(shard, []))
             yield Fault(
                 "part-missing",
                 f"shard {shard + 1} of {self.count} is not there",
                 file=self.shown(shard),
                 seen="no such file",
-                expected=f"{plural(len(keys), 'tensor')}, {sum(size for _, size, _ in runs.get(shard, []))} bytes",
+                expected=f"{plural(len(keys), 'tensor')}, {nbytes} bytes",
                 tensors=keys,
-                attributes={"part": self.name(shard), "missing": len(absent), "parts": self.count},
+                attributes={
+                    "part": self.name(shard),
+                    "missing": len(absent),
+                    "parts": self.count,
+                    "part_bytes": nbytes,
+                },
             )
         if len(absent) > 100:
             keys = tuple(dict.fromkeys(key for s in absent[100:] for _, _, key in runs.get(s, [])))

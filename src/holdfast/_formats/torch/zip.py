@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
+from pathlib import PurePath
 
 from ..._core.collector import collector_paused
 from ..._core.errors import HoldfastError, PartMissing
 from ..._core.fault import Check, Fault, Progress
+from ..._core.shell import quote
 from ..._storage import Source, Store
 from ..._storage.zip_archive import ZipArchive
 from ..._storage.zip_directory import directory_bytes, looks_like_zip
@@ -243,6 +245,36 @@ def _attributes(archive: ZipArchive, root: str, faults: list[Fault]) -> tuple[di
     return made, order == "big"
 
 
+def _outside(archive: ZipArchive, root: str) -> Iterator[Fault]:
+    """That members lie outside of one folder, as where the archive was unpacked and zipped again: PyTorch takes the first
+    member's folder for that of all and refuses the rest (``getAllRecords``, which ``torch.load`` asks for ``constants.pkl``).
+    """
+    strange = next((name for name in archive.members if not root or not name.startswith(root)), None)
+    if strange is None:
+        return
+    file = archive.source.name
+    stem = file[:-3] if file.endswith(".pt") else file
+    inner = PurePath(stem + ".unpacked", root) if root else PurePath(stem + ".unpacked")
+    yield Fault(
+        "malformed",
+        (
+            f"{strange!r} lies beside the folder {root!r} in the archive"
+            if root
+            else "the members lie in no folder of the archive"
+        )
+        + ": it was zipped anew or added to; the tensors read, and torch.load refuses it",
+        file=file,
+        seen=strange,
+        expected="all members in one folder",
+        attributes={
+            "severity": "warning",
+            "remedy": "Pack it as torch.save does: "
+            f"`python -m zipfile -e {quote(file)} {quote(stem + '.unpacked')} && "
+            f"python -m zipfile -c {quote(stem + '.new.pt')} {quote(str(inner))}`",
+        },
+    )
+
+
 @collector_paused()
 def open_zip(source: Source, store: Store) -> TorchCatalog:
     """A ``torch.save`` zip as a catalog; header, pickle and 30 bytes a storage are read, no data.
@@ -262,7 +294,7 @@ def open_zip(source: Source, store: Store) -> TorchCatalog:
             "not be pickled. Use the previous checkpoint, of which `holdfast doctor` on the folder tells whether it is "
             "whole; save under a new name and rename it when it is done, so that a failed save costs nothing.",
         )
-    faults = list(archive.faults)
+    faults = [*archive.faults, *_outside(archive, root)]
     attributes, big = _attributes(archive, root, faults)
     name = root + "data.pkl"
     member = archive.open(name)

@@ -122,7 +122,10 @@ def fresh(values: np.ndarray, like: Any) -> Any:
     if isinstance(like, np.ndarray):
         return copied.astype(like.dtype, copy=False)
     if is_key(like):
-        keys = jax.random.wrap_key_data(jnp.array(copied), impl=jax.random.key_impl(like))
+        impl = jax.random.key_impl(
+            jnp.empty((), like.dtype)
+        )  # of the type: a description is no array of keys
+        keys = jax.random.wrap_key_data(jnp.array(copied), impl=impl)
         return _placed(keys, like)
     if getattr(like, "weak_type", False):
         # only jax makes weakly typed arrays: one is filled and the values set, which keeps its type

@@ -101,7 +101,7 @@ def _described(parts: Mapping[str, Any]) -> LiveCatalog:
     beginnings = Beginnings(tensors, states, {one.name: one.step for one in optimizers})
     variables: list[Variable] = []
     settings: list[Setting] = []
-    faults: list[Fault] = []
+    deleted: list[str] = []
     averages = _Averages(weights)
     for entry in held.entries:
         value = entry.cell.get()
@@ -110,7 +110,7 @@ def _described(parts: Mapping[str, Any]) -> LiveCatalog:
             continue
         spec = _spec(entry, value, states, roles, averages, len(variables))
         if arrays.is_deleted(value):
-            faults.append(_deleted(entry.name))
+            deleted.append(entry.name)
         variable = _variable(spec, entry)
         variable.initial = beginnings.of(entry, spec)
         variables.append(variable)
@@ -122,7 +122,7 @@ def _described(parts: Mapping[str, Any]) -> LiveCatalog:
         modules=_modules(held),
         attributes=_attributes(held, variables),
         optimizers=optimizers,
-        faults=faults,
+        faults=[_deleted(deleted)] if deleted else (),
         readiness=lambda gradients: readiness.examine(held, states, gradients),
         result=held.result,
     )
@@ -130,13 +130,16 @@ def _described(parts: Mapping[str, Any]) -> LiveCatalog:
     return catalog
 
 
-def _deleted(name: str) -> Fault:
+def _deleted(names: list[str]) -> Fault:
+    one = len(names) == 1
+    shown = f"{', '.join(names[:3])}{'' if len(names) < 4 else f' and {len(names) - 3} more'}"
     return Fault(
         "not-stored",
-        f"{name} was donated to a compiled function (or deleted): its values are gone and any use of it raises",
-        tensor=name,
-        tensors=(name,),
-        attributes={"remedy": "Use what that function returned in its place."},
+        f"{shown} {'was' if one else 'were'} donated to a compiled function (or deleted): {'its' if one else 'their'} values are "
+        f"gone and any use of {'it' if one else 'them'} raises",
+        tensor=names[0],
+        tensors=tuple(names),
+        attributes={"remedy": "Use what that function returned in the place of what it was given."},
     )
 
 

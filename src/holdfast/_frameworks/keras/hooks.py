@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..call_options import LoadOptions
 from ..events import Call, Watcher, watched
 from ..patches import Patches
 from .callback_hooks import watch_callbacks
+from .derived import Compiled
 from .first_steps import FirstSteps, first_steps
 
 __all__ = ["install"]
@@ -112,8 +114,15 @@ def _loads(keras: Any, watcher: Watcher, patches: Patches, steps: FirstSteps) ->
                 by_name=bool(kwargs.get("by_name")),
             )
             call = Call("keras", api, "restore", path_of(filepath), parts=parts_of(self), load=options)
+
+            def run(_: str | None) -> Any:
+                compiled = Compiled(self)
+                result = inner(self, filepath, *args, **kwargs)
+                call.load = replace(call.load, outdated=compiled.outdated())
+                return result
+
             try:
-                return watched(watcher, call, lambda _: inner(self, filepath, *args, **kwargs))
+                return watched(watcher, call, run)
             finally:
                 steps.expect()
 

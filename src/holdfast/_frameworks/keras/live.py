@@ -22,8 +22,8 @@ from ..._core.spec import OptimizerSpec, TensorSpec
 from ..._facts.keras_layers import kernel_layout, role_of
 from ..live import Held, LiveCatalog, Setting, Variable
 from . import values
-from .derived import compile_anew, derive_anew
-from .lookups import lookups
+from .derived import compile_anew, derive_anew, stale
+from .lookups import lookups, term_weights
 from .names import Named, named
 from .objects import Holder, holders, not_built
 from .optimizers import OwnVariable, initial_of, inner_of, optimizer_spec, own_variables, settings
@@ -123,7 +123,8 @@ class _Description:
                 faults.append(fault)
             faults += duplicates(self.known[name], self._name)
             modules += _modules(model, prefix, len(modules))
-        variables = [*self._weights(), *self._metrics(), *self._states()]
+        terms = term_weights(self.known, self._aliases)
+        variables = [*self._weights(), *terms, *self._metrics(), *self._states()]
         specs = [self._spec_of(name, optimizer) for name, optimizer in self.optimizers.items()]
         return LiveCatalog(
             variables,
@@ -315,7 +316,7 @@ class _Description:
 
     # -- afterwards ------------------------------------------------------------------------------------------
     def _readiness(self, gradients: Any, noticed: list[Fault]) -> list[Fault]:
-        found = list(noticed)
+        found = [*noticed, *(fault for known in self.known.values() for fault in stale(known))]
         single = len(self.optimizers) == 1
         for part, optimizer in self.optimizers.items():
             found += readiness(

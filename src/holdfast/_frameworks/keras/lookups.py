@@ -1,18 +1,23 @@
-"""Layers that look terms up, at the places where Keras would save their vocabularies."""
+"""Layers that look terms up, at the places where Keras would save their vocabularies and the weights of their terms."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ..._core.modules import ModuleSpec
+from ..._core.spec import TensorSpec
 from ..._facts.keras_vocabulary import vocabulary_digest
 from ..keras_terms import looks_up, terms_of
+from ..live import Variable
 from ..module_specs import walk_layers
+from .derived import called
 from .objects import Holder
 
-__all__ = ["lookups"]
+__all__ = ["lookups", "term_weights"]
 
 
 def lookups(models: Mapping[str, Any], known: Mapping[str, Sequence[Holder]]) -> dict[str, ModuleSpec]:
@@ -32,3 +37,39 @@ def lookups(models: Mapping[str, Any], known: Mapping[str, Sequence[Holder]]) ->
         path = paths.get(id(layer), holder.path)
         found[holder.path] = ModuleSpec(path, type(layer).__name__, "keras", config, None, len(found), read)
     return found
+
+
+def term_weights(
+    known: Mapping[str, Sequence[Holder]], aliases: Callable[[Any], tuple[str, ...]]
+) -> Iterator[Variable]:
+    """What ``output_mode="tf_idf"`` keeps, in variables of TensorFlow's that are none of the model's, on every backend: the
+    weights, which Keras saves by name (of a ``TextVectorization`` twice); and how many documents it has been adapted to so
+    far, which only ``tf.train.Checkpoint`` does."""
+    seen: set[int] = set()
+    for model, holders in known.items():
+        prefix = "" if len(known) == 1 else f"{model}/"
+        for holder in holders:
+            for word, role in (("idf_weights", "buffer"), ("num_documents", "other")):
+                variable = vars(holder.layer).get(word)
+                if variable is None or not hasattr(variable, "assign") or id(variable) in seen:
+                    continue
+                seen.add(id(variable))
+                name, place = f"{called(holder)}/{word}", f"{holder.path}/vars/{word}"
+                shorter = [name[at + 1 :] for at, letter in enumerate(name) if letter == "/"][:-1]
+                spec = TensorSpec(
+                    prefix + name,
+                    tuple(variable.shape),
+                    variable.dtype.name,
+                    key=prefix + name if prefix else place,
+                    role=role,  # type: ignore[arg-type]
+                    aliases=tuple(dict.fromkeys((place, *shorter, *aliases(variable)))),
+                    dialect="keras",
+                    trainable=False,
+                )
+                yield Variable(spec, partial(_read, variable), variable.assign)
+
+
+def _read(variable: Any) -> np.ndarray:
+    array = np.asarray(variable).view()
+    array.flags.writeable = False
+    return array

@@ -188,6 +188,8 @@ def optimizer_spec(
 
 # -- settings ------------------------------------------------------------------------------------------------
 _SCHEDULES = "keras.optimizers.schedules"
+_KEEPS_STATE = frozenset({"use_ema", "gradient_accumulation_steps", "amsgrad", "centered", "momentum"})
+"""Options for which ``build`` makes variables, unless they are none, 0 or false."""
 
 
 def settings(
@@ -211,6 +213,14 @@ def _plain(inner: Any, key: str, part: str, spec_name: str, changed: Callable[[]
         return getattr(inner, key)
 
     def write(value: Any) -> None:
+        if key in _KEEPS_STATE and bool(value) is not bool(read()):
+            raise UsageError(
+                f"{key} decides what state the optimizer keeps: it cannot become another one afterwards",
+                tensor=f"{part}/{key}",
+                found=f"hyper:{key}, which gives {value}",
+                expected=f"hyper:{key}=live, which is {read()}",
+                remedy=f"Construct the optimizer with {key}={value}, as when the checkpoint was saved, or keep the live one.",
+            )
         setattr(inner, key, value.item() if isinstance(value, np.generic) else value)
         changed()
 

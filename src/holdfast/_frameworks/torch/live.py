@@ -73,6 +73,7 @@ class _All:
     faults: list[Fault] = field(default_factory=list)
     plain: dict[str, Any] = field(default_factory=dict)
     ending: list[str] = field(default_factory=list)  # names of schedules that refuse a step beyond their last
+    alone: set[int] = field(default_factory=set)  # ids of tensors passed by themselves (SAC's `log_alpha`)
     bare: dict[str, str] = field(default_factory=dict)  # bare name of a main model's weight -> its name
 
 
@@ -114,7 +115,7 @@ def describe(parts: Mapping[str, Any], *, here: bool = False) -> LiveCatalog:
         attributes=_attributes(made),
         optimizers=[optimizer.spec for optimizer in made.optimizers],
         faults=made.faults,
-        readiness=lambda gradients: readiness(made.models, made.optimizers, gradients),
+        readiness=lambda gradients: readiness(made.models, made.optimizers, gradients, made.alone),
         result=lambda: dict(made.plain),
         finish=lambda: _finish(made),
         ending=made.ending,
@@ -236,10 +237,12 @@ def _describe_one(made: _All, part: str, name: str, thing: Any, driven: Mapping[
         made.settings += model.settings
         made.faults += model.faults
     elif isinstance(thing, Mapping) and _tensors(thing):
+        made.alone |= {id(tensor) for _, tensor in _walk(thing, ())}
         made.variables += list(_state_dict(thing, "" if name == "model" else f"{name}/", order))
     elif isinstance(thing, torch.Generator):
         made.variables.append(_generator(thing, name, order))
     elif isinstance(thing, torch.Tensor):
+        made.alone.add(id(thing))
         made.variables += list(_state_dict({name: thing}, "", order))
     elif is_optimizer(thing) and not is_scheduler(thing):
         owners_of = {pid: known for model in made.models for pid, known in reversed(model.parameters.items())}

@@ -6,7 +6,7 @@ optimizer's class, its own ``step`` is asked, on stand-ins without memory (:func
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,17 +21,20 @@ from .tensors import dtype_name, is_lazy
 __all__ = ["readiness"]
 
 
-def readiness(models: Sequence[Model], optimizers: Sequence[Optimizer], gradients: Any) -> list[Fault]:
+def readiness(
+    models: Sequence[Model], optimizers: Sequence[Optimizer], gradients: Any, alone: Collection[int] = ()
+) -> list[Fault]:
     """All faults of one set of models and optimizers.
 
     ``gradients``: ``None`` (what the parameters hold is looked at), or a list in the order of the trainable
-    parameters, or a mapping of names to gradients, or a list of (gradient, parameter).
+    parameters, or a mapping of names to gradients, or a list of (gradient, parameter). ``alone``: ids of tensors that
+    are passed by themselves and may be an optimizer's too.
     """
     trained = [model for model in models if not model.average]
     names = {pid: name for model in trained for pid, name in model.parameters.items()}
     faults = [fault for model in trained for fault in _unbuilt(model)]
     if optimizers and trained:
-        faults += _membership(trained, optimizers, names)
+        faults += _membership(trained, optimizers, names, alone)
     for optimizer in optimizers:
         faults += _twice(optimizer, names)
         faults += _options(optimizer)
@@ -54,14 +57,15 @@ def _unbuilt(model: Model) -> Iterable[Fault]:
 
 # -- which weights --------------------------------------------------------------------------------------
 def _membership(
-    models: Sequence[Model], optimizers: Sequence[Optimizer], names: Mapping[int, str]
+    models: Sequence[Model], optimizers: Sequence[Optimizer], names: Mapping[int, str], alone: Collection[int]
 ) -> list[Fault]:
     faults: list[Fault] = []
     held = {id(p) for o in optimizers for p in o.params}
     unknown = [
         p for m in models for p in m.listed if p.requires_grad and id(p) not in held and id(p) in names
     ]
-    foreign = [(o, place, p) for o in optimizers for place, p in enumerate(o.params) if id(p) not in names]
+    known = {*names, *alone}
+    foreign = [(o, place, p) for o in optimizers for place, p in enumerate(o.params) if id(p) not in known]
     stale = bool(foreign) and sorted(tuple(p.shape) for _, _, p in foreign if not is_lazy(p)) == sorted(
         tuple(p.shape) for p in unknown if not is_lazy(p)
     )

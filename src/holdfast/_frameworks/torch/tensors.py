@@ -198,7 +198,7 @@ def put(tensor: Tensor, array: np.ndarray) -> None:
     """Set all values of a live tensor in place: identity, device, strides and gradients stay.
 
     ``array`` has the tensor's shape and its dtype's carrier; it is not kept. Raises :class:`UsageError` where
-    shape or dtype differ.
+    shape or dtype differ, or where elements that are one (``expand``) would have to become several.
     """
     _of_one_process(tensor)
     expected = carrier(dtype_name(tensor.dtype))
@@ -213,7 +213,24 @@ def put(tensor: Tensor, array: np.ndarray) -> None:
         place[...] = array
         return
     with torch.inference_mode(tensor.is_inference()), torch.no_grad():
-        tensor.detach().copy_(from_numpy(array, tensor.dtype))
+        once = _once(tensor, array)
+        tensor.detach()[once].copy_(from_numpy(array[once], tensor.dtype))
+
+
+def _once(tensor: Tensor, array: np.ndarray) -> tuple[Any, ...]:
+    """Where each element of an expanded tensor stands once: there alone it can be written to."""
+    if tensor.layout != torch.strided or 0 not in tensor.stride():
+        return (...,)
+    once = tuple(
+        slice(0, 1) if step == 0 and size > 1 else slice(None)
+        for step, size in zip(tensor.stride(), tensor.shape, strict=True)
+    )
+    if np.broadcast_to(array[once], array.shape).tobytes() != array.tobytes():
+        raise UsageError(
+            "elements that share one memory in the live tensor (`expand`) differ in the checkpoint",
+            remedy="Give the live tensor memory of its own: `.clone()` after `.expand()`.",
+        )
+    return once
 
 
 class Held(Variable):

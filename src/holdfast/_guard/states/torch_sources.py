@@ -38,13 +38,15 @@ class Sources:
     """``path``: the file that the state dict is of; ``None`` where there is none, or several. ``own``: keys whose values are the
     module's own. ``left_out``: keys of the module for which the file has a tensor that is not given -> what the file has.
     ``unused``: names of the file's tensors, of the part that the state dict is of, that are not given -> their keys.
-    ``nothing``: no tensor of the state dict is the file's."""
+    ``nothing``: no tensor of the state dict is the file's. ``alike``: keys of the module's buffers that are not given and have
+    the file's values already (anchors, masks)."""
 
     path: str | None
     own: frozenset[str] = frozenset()
     left_out: Mapping[str, TensorSpec] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)
     nothing: bool = False
+    alike: frozenset[str] = frozenset()
 
 
 def sources_of(
@@ -87,6 +89,12 @@ def sources_of(
             if _is_own(tensors[key], mine.get(key))
             and not (front is not None and front + key in weights and _is_of(file, front + key, tensors[key]))
         }
+        buffers = [k for k, t in mine.items() if k not in tensors and not isinstance(t, torch.nn.Parameter)]
+        alike = frozenset(
+            k
+            for k in buffers
+            if front is not None and front + k in weights and _is_of(file, front + k, mine[k])
+        )
     arrived = tensors.keys() - kept
     if not given and not any(_tells(tensors[key]) for key in arrived):
         kept, arrived = {*tensors}, set()
@@ -99,6 +107,7 @@ def sources_of(
     return Sources(
         path, frozenset(kept), {key: spec for key, spec in there.items() if key not in arrived},
         {n: key for n, key in keys.items() if key not in arrived}, nothing=not given and not arrived,
+        alike=alike,
     )  # fmt: skip
 
 

@@ -77,11 +77,11 @@ def _of_module(call: Call, module: torch.nn.Module, origins: Origins) -> State:
     lent = {id(t): t for t in before.values() if isinstance(t, torch.nn.Parameter)} if assigned else {}
     if any(tensor.device.type == "meta" for tensor in before.values()):
         _FILLING.add(module)
-    beside = _in_other_shards(path)
+    beside, alike = _in_other_shards(path), {*map(bare, sources.alike)}
     earlier = frozenset(
         name
         for name, tensor in before.items()
-        if module in _FILLING or name in beside or _stays_by_right(tensor, call, path)
+        if module in _FILLING or name in beside or name in alike or _stays_by_right(tensor, call, path)
     )
 
     def after(loaded: Loaded) -> None:

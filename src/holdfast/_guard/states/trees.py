@@ -68,7 +68,7 @@ class TreeCatalog(Catalog):
         ]  # fmt: skip
         described, optimizers = optax_state(specs)
         if like is not None:
-            described, optimizers = _mirrored(described, like)
+            described, optimizers = _mirrored(described, optimizers, like)
         attributes: dict[str, Any] = {"values": {"/".join(words): value for words, value in values.items()}}
         if writer:
             attributes["writer"] = writer
@@ -82,20 +82,26 @@ class TreeCatalog(Catalog):
 
 
 def _mirrored(
-    specs: Iterable[TensorSpec], like: LiveCatalog
+    specs: Iterable[TensorSpec], own: tuple[OptimizerSpec, ...], like: LiveCatalog
 ) -> tuple[list[TensorSpec], tuple[OptimizerSpec, ...]]:
-    """Each spec with the meaning that its path has in the live tree; the optimizers of which anything is there."""
-    found = []
+    """Each spec with the meaning that its path has in the live tree; the optimizers of which anything is there.
+
+    Where the live tree has optimizers and no path of theirs is there (another chain, another class), the state keeps what its
+    own paths say (``own``): it is there, and of another optimizer."""
+    found: list[TensorSpec] = []
+    beside: list[int] = []
     for spec in specs:
         same = like.get(spec.name)
         if same is None:
-            found.append(spec.with_(role="other", owner=None, slot=None, optimizer=None))
+            beside.append(len(found))
+            found.append(spec)
             continue
         found.append(
             same.with_(name=same.name, key=spec.name, shape=spec.shape, dtype=spec.dtype, nbytes=spec.nbytes, aliases=(),
                        order=spec.order, shares=None, attributes={})
         )  # fmt: skip
-    there = {spec.optimizer for spec in found}
+    known = set(beside)
+    there = {spec.optimizer for at, spec in enumerate(found) if at not in known}
     plain = ParamGroup()
     optimizers = [
         replace(
@@ -105,7 +111,11 @@ def _mirrored(
         for one in like.optimizers
         if one.name in there
     ]
-    return found, tuple(optimizers)
+    foreign = bool(like.optimizers) and not optimizers
+    for at in beside:
+        if not foreign or found[at].optimizer is None:
+            found[at] = found[at].with_(role="other", owner=None, slot=None, optimizer=None)
+    return found, own if foreign else tuple(optimizers)
 
 
 def in_memory(tree: Any, name: str, target: Any = None) -> TreeCatalog:

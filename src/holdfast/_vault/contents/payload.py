@@ -18,7 +18,7 @@ from ..._compare.optimizers import belongs_to_optimizer
 from ..._core.dtypes import carrier, dtype_of, known
 from ..._core.errors import NotStored, UsageError
 from ..._core.pattern import matches
-from ..._core.plain import pack, texts_of
+from ..._core.plain import DEPTH, masked, pack, texts_of
 from ..._core.spec import OptimizerSpec, TensorSpec
 from ..._core.words import plural
 from ..._frameworks import LiveCatalog
@@ -98,7 +98,7 @@ def gather(
         if (why := _unsavable(spec)) is not None:
             bad.append(why)
             continue
-        if variable.read is None:
+        if variable.read is None or spec.attributes.get("device") == "meta":
             empty[name] = _why_empty(live, name)
             continue
         group = shared.get(spec.shares or f"{_MEMORY}{name}", [])
@@ -115,7 +115,7 @@ def gather(
     for name, setting in live.settings.items():
         values[name] = pack(setting.read(), name, bad)
     for name, value in _leaves(extra or {}, "extra"):
-        if isinstance(value, np.ndarray) and texts_of(value) is None:
+        if isinstance(value, np.ndarray) and not masked(value) and texts_of(value) is None:
             spec = TensorSpec(name, value.shape, dtype_of(value.dtype), role="other", dialect="numpy")
             if (why := _unsavable(spec)) is not None or value.dtype.hasobject:
                 bad.append(why or f"{name}: an array of objects")
@@ -134,8 +134,8 @@ def gather(
         raise UsageError(
             f"{len(bad)} things cannot be saved" if len(bad) > 1 else "one thing cannot be saved",
             found="; ".join(bad[:8]) + (f" and {len(bad) - 8} more" if len(bad) > 8 else ""),
-            expected="tensors, numbers, texts, booleans, None, and lists and dicts of these",
-            remedy="Leave it out of extra=, or turn it into one of these.",
+            expected="numpy arrays, numbers, texts, booleans, None, and lists and dicts of these",
+            remedy=_turned(bad),
         )
     held = _covered([frozen] if isinstance(frozen, str) else frozen, files[MODEL])
     files = {f: items for f, items in files.items() if items}
@@ -170,24 +170,41 @@ def _why_empty(live: LiveCatalog, name: str) -> NotStored:
     try:
         live.read(name)
     except NotStored as error:
-        return error
+        if error.tensor is not None:
+            return error
+        remedy = error.remedy
+        if live[name].attributes.get("device") == "meta":
+            remedy = "Give the model memory (`model.to_empty(device='cpu')`) and its weights first."
+        return NotStored(error.message, tensor=name, remedy=remedy)
     return NotStored("it has no value", tensor=name)
 
 
+def _turned(bad: list[str]) -> str:
+    """What to do about things that cannot be saved."""
+    extra = all(text.startswith("extra/") for text in bad)
+    start = "Leave it out of extra=, or turn it into one of these" if extra else "Turn it into one of these"
+    tensors = any(text.endswith(("Tensor", "Parameter", "ArrayImpl", "Variable")) for text in bad)
+    return start + (": `np.asarray(x)` makes an array of a tensor." if tensors else ".")
+
+
 def _unsavable(spec: TensorSpec) -> str | None:
-    """Why a tensor cannot be saved: its dtype has no array form that a restore could read."""
+    """Why a tensor cannot be saved: its dtype has no array form that a restore could read, or no file can say its name."""
+    try:
+        spec.name.encode()
+    except UnicodeEncodeError:
+        return f"{spec.name!r}: a name that is no valid Unicode"
     if spec.dtype == "variant" or not known(spec.dtype):
         return f"{spec.name}: dtype {spec.dtype}"
     return None
 
 
-def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Arrays and values of a nest by their path. Mappings with keys that would be lost in a path, and empty ones, are
-    values as a whole."""
-    if not isinstance(tree, Mapping):
+def _leaves(tree: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Arrays and values of a nest by their path. Mappings with keys that would be lost in a path, empty ones, and what
+    lies too deep are values as a whole."""
+    if not isinstance(tree, Mapping) or depth > DEPTH:
         yield path, tree
     elif tree and all(isinstance(key, str) and "/" not in key for key in tree):
         for key, value in tree.items():
-            yield from _leaves(value, f"{path}/{key}")
+            yield from _leaves(value, f"{path}/{key}", depth + 1)
     elif tree or path != "extra":
         yield path, tree

@@ -13,6 +13,7 @@ from ..._core.errors import DamagedCheckpoint, HoldfastError, UsageError
 from ..._integrity.atomic import write_whole
 from ..._record.annotations import annotation_line
 from ..._record.metrics import Metrics, as_metrics, meanings, values_of
+from ..._storage.local import unlisted
 from ..._storage.save_errors import save_failed
 from ..._storage.sink import Sink
 from ..events import Annotated
@@ -36,11 +37,11 @@ class Steps:
 
     def all(self) -> list[Checkpoint]:
         """All committed steps in the order of saving; one whose record cannot be used has a ``fault``, and stands where
-        its step's number belongs."""
+        its step's number belongs. Raises :class:`HoldfastError` where the folder may not be listed."""
         for _ in range(100):
             found = self._look()
             # a step that another process dropped after it was listed is no damage; a newer one is there, unlisted
-            if all(c.fault is None or Path(c.path).is_dir() for c in found):
+            if all(c.fault is None or c.denied or Path(c.path).is_dir() for c in found):
                 break
         ordered = sorted((c for c in found if c.fault is None), key=lambda c: (c.sequence, c.step, c.name))
         for broken in sorted((c for c in found if c.fault is not None), key=number_of):
@@ -53,6 +54,8 @@ class Steps:
             names = [entry.name for entry in os.scandir(self.path) if entry.is_dir()]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise unlisted(self.path, error) from error
         pins = self.pins() or set()
         steps = {name: step for name in names if (step := parse_step(name)) is not None}
         for gone in [name for name in list(self._read) if name not in steps]:
@@ -107,7 +110,10 @@ class Steps:
     def annotate(self, step: int | str, metrics: Metrics) -> Annotated:
         """Add a line to the step's ``metrics.jsonl``, bearing the record's digest; no committed file is touched."""
         found = self.named(step)
-        record = record_of(found.path)
+        try:
+            record = record_of(found.path)
+        except OSError as error:
+            raise save_failed("annotate", found.path, error) from error
         given = as_metrics(metrics)
         line = annotation_line(record.digest, now(), values_of(given), meanings(given))
         place = Path(found.path, METRICS)

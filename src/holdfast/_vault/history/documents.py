@@ -13,9 +13,11 @@ from statistics import median
 from typing import Any
 
 from ..._core.errors import CheckpointNotFound
+from ..._core.shell import quote
 from ..._record.metric_history import MetricHistory
 from ..._render.document import SCHEMA_VERSION
 from ..._render.plain import plain
+from ..._storage.local import unlisted
 from ..folder.listing import Checkpoint
 from ..folder.names import DAMAGED, MANIFEST, PARTIAL, parse_step
 from ..folder.past import chain, gaps_of, history_of, metric_history
@@ -52,14 +54,25 @@ def _absent(checkpoint: Checkpoint) -> str | None:
 def look_at_run(path: str | os.PathLike[str]) -> Run:
     """A vault by its folder. Raises :class:`CheckpointNotFound` where there is none."""
     run = os.fspath(path)
-    if not Path(run).is_dir():
-        raise CheckpointNotFound("no such folder", file=run, expected="the folder of a vault")
-    names = sorted(entry.name for entry in Path(run).iterdir())
+    expected = "the folder of a vault"
+    try:
+        names = sorted(entry.name for entry in Path(run).iterdir())
+    except FileNotFoundError:
+        raise CheckpointNotFound("no such folder", file=run, expected=expected) from None
+    except NotADirectoryError:
+        raise CheckpointNotFound(
+            "this is a file, and no folder",
+            file=run,
+            expected=expected,
+            remedy=f"`holdfast {quote(run)}` looks at it.",
+        ) from None
+    except OSError as error:
+        raise unlisted(run, error) from error
     checkpoints = Vault(run).checkpoints()
     if not checkpoints and MANIFEST not in names:
         raise CheckpointNotFound(
             "this folder is no vault", file=run, expected=f"{MANIFEST} and folders step-...",
-            remedy=f"`holdfast {run}` looks at whatever checkpoints lie there.",
+            remedy=f"`holdfast {quote(run)}` looks at whatever checkpoints lie there.",
         )  # fmt: skip
     return Run(run, names, checkpoints)
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..._core.errors import SaveFailed, UsageError, VaultLocked
+from ..._core.errors import HoldfastError, SaveFailed, UsageError, VaultLocked
 from ..._core.fault import Fault
 from ..._core.finding import CheckpointReport, Finding, Report
 from ..._frameworks import LiveCatalog
@@ -148,7 +148,7 @@ class Preflight:
         if payload is not None and live is not None:
             try:
                 known = [c for c in self._steps.all() if c.fault is None]
-            except OSError:  # what is wrong with the folder is told by whoever opens it
+            except (OSError, HoldfastError):  # what is wrong with the folder is told by whoever opens it
                 known = []
             yield from of_space(self._sink, payload, self._keep, known, self._prune)
             yield from of_memory(copied_bytes(live, payload), memory())

@@ -73,7 +73,7 @@ class Writer:
         except OSError as error:
             if isinstance(error, HoldfastError):
                 raise
-            raise save_failed("lock", self.path, error) from error
+            raise save_failed("lock", os.fspath(Path(self.path, _LOCK)), error) from error
         try:
             self._sweep()
             if not Path(self.path, MANIFEST).exists():

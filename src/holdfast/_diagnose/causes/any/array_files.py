@@ -6,7 +6,7 @@ Messages: numpy/lib/{format,npyio}.py (1.9 to 2.x), Modules/_pickle.c, h5py and 
 from __future__ import annotations
 
 from ...knowledge import Entry, Guess, Look, ranked
-from ...where import loading_or_alone, storing_or_alone
+from ...where import loading_or_alone, loading_outside_steps, storing_or_alone
 
 
 def cut_or_other(look: Look) -> list[Guess]:
@@ -19,10 +19,15 @@ def cut_or_other(look: Look) -> list[Guess]:
             look.entry.guess(look, confidence=sure - 0.06),
             look.entry.guess(look, "version-mismatch", confidence=0.3),
         ]
+    told: dict[str, str] = {}
+    if "want" not in look.facts():
+        told = {"why": "the file of arrays is not whole: empty, or cut short"}
+        if "mmap" in look.match[0] and not (look.around.storing or "np" in look.reading.lower):
+            sure = 0.3  # any program maps files
     return [
-        look.entry.guess(look, confidence=sure),
-        look.entry.guess(look, "incomplete-save", confidence=sure - 0.1),
-        look.entry.guess(look, "format-mismatch", confidence=0.4),
+        look.entry.guess(look, confidence=sure, **told),
+        look.entry.guess(look, "incomplete-save", confidence=sure - 0.1, **told),
+        look.entry.guess(look, "format-mismatch", confidence=min(0.4, sure - 0.15)),
     ]
 
 
@@ -50,8 +55,15 @@ def of_data_sets(look: Look) -> list[Guess]:
 
 
 def of_python_2(look: Look) -> list[Guess]:
-    """A module that only Python 2 had: named by a pickle, or imported by old code."""
-    sure = 0.86 if look.around.storing or "protocol" in look.match[0].lower() else 0.34
+    """A module that only Python 2 had (of a pickle, or of old code); or a protocol that is too new to be written."""
+    if look.facts().get("most"):
+        most = look.facts()["most"]
+        why = f"the pickle is to be written in a protocol that this Python does not have (it has {most} and below)"
+        remedy = (
+            f"Give `protocol={most}` or a lower one (torch: `pickle_protocol=`), or save with a newer Python."
+        )
+        return [look.entry.guess(look, confidence=0.86, why=why, remedy=remedy)]
+    sure = 0.96 if look.around.storing else 0.34
     return [
         look.entry.guess(look, confidence=sure),
         look.entry.guess(look, "custom-object", confidence=sure * 0.6),
@@ -78,7 +90,7 @@ ENTRIES = (
         r"|\b(?:np|numpy)\.load\(.{0,300}?No data left in file|^(?:EOFError: )?No data left in file",
         why="the file of arrays is not whole: {want} bytes were wanted for its {what}, and {got} are there",
         remedy="Save or fetch it again; write beside and rename, so that no half file stands under the name.",
-        where=loading_or_alone,
+        where=loading_outside_steps,
         weigh=cut_or_other,
         test="whole",
         example="ValueError: EOF: reading array data, expected 262144 bytes got 1024",
@@ -112,7 +124,8 @@ ENTRIES = (
         "pickle-line-ends",
         "corrupt",
         ("\\r",),
-        r"No module named ['\"]?(?P<name>[\w.]+)\\r['\"]",
+        r"No module named ['\"]?(?P<name>copy_?reg|__\w+__|builtins|collections|(?:numpy|torch|sklearn|pandas|joblib)\b[\w.]*"
+        r"|_codecs)\\r['\"]",
         why=(
             "the pickle's line ends were changed (`{name}\\r`): it was copied or stored as text (git's "
             "autocrlf, FTP in text mode)"
@@ -128,8 +141,9 @@ ENTRIES = (
         "version-mismatch",
         ("__builtin__", "copy_reg", "pickle protocol must be <="),
         r"No module named '?(?:__builtin__|copy_reg)'?(?![\w\\])|pickle protocol must be <= ?(?P<most>\d)",
-        why="the pickle was written by Python 2, or is to be written in a protocol that this Python does not know",
-        remedy="Read it with `pickle.load(f, encoding='latin1')` (torch: `pickle_module`), and save it anew.",
+        why="the pickle names a module that only Python 2 had",
+        remedy="Before the load `sys.modules['__builtin__'] = builtins; sys.modules['copy_reg'] = copyreg`, and "
+        "`encoding='latin1'` (of `pickle.load`, `torch.load`) for its texts and arrays; then save it anew.",
         where=storing_or_alone,
         weigh=of_python_2,
         example="pickle.load(f)\nModuleNotFoundError: No module named '__builtin__'",
@@ -144,7 +158,8 @@ ENTRIES = (
             "<module 'ray.cloudpickle",
             "'__pyx_unpickle_",
         ),
-        r"Can't get attribute '(?P<name>\w+)' on <module '(?P<module>(?:ray\.cloudpickle|dill|cloudpickle|joblib)[\w.]*)'"
+        r"Can't get attribute '(?P<name>\w+)' on <module '(?:"
+        r"(?P<module>dill|cloudpickle|joblib)|(?P<module2>ray)\.cloudpickle)[\w.]*'"
         r"|Can't get attribute '(?P<name2>__pyx_unpickle_\w+)'",
         why="`{name}` is how another version of {module} wrote objects: it is not in the version that is installed here",
         remedy="Read with the version that wrote it (`pip install {module}==…`, and the same Python), then save plain arrays.",
@@ -168,23 +183,13 @@ ENTRIES = (
         example="pickle.dump(model, open('model.pkl', 'w'))\nTypeError: write() argument must be str, not bytes",
     ),
     Entry(
-        "hdf5-filter-not-there",
-        "version-mismatch",
-        ("can't open directory", "required filter"),
-        r"can't open directory:? [^\n)]{0,120}plugin|required filter '?[\w ]+'? is not registered",
-        why="the data are compressed by a filter of HDF5 that is not installed here",
-        remedy="`pip install hdf5plugin` and `import hdf5plugin` before the file is opened; or save with gzip or none.",
-        weigh=ranked(("version-mismatch", 0.97), ("format-mismatch", 0.66), ("other", 0.5)),
-        example="OSError: Can't read data (can't open directory: /usr/local/hdf5/lib/plugin)",
-    ),
-    Entry(
         "npy-holds-objects",
         "unsafe-pickle",
         ("contains pickled (object) data",),
         r"contains pickled \(object\) data",
         why="the file holds objects, which numpy does not unpickle without being asked; or it is no file of numpy's at all",
-        remedy="`holdfast FILE` says what it is; where you trust it, `numpy.load(path, allow_pickle=True)` (a dict: `.item()`).",
-        where=loading_or_alone,
+        remedy="`holdfast FILE` says what it is; where you trust it, `numpy.load(path, allow_pickle=True)` .",
+        where=loading_outside_steps,
         weigh=ranked(("unsafe-pickle", 0.86), ("format-mismatch", 0.84), ("corrupt", 0.6)),
         test="whole",
         example="ValueError: This file contains pickled (object) data. If you trust the file you can load it unsafely",

@@ -108,7 +108,7 @@ ENTRIES = (
         r"|(?:Expecting (?:value|property name[^:]{0,40}|'.' delimiter)|Unterminated string starting at|Extra data): "
         r"line \d+ column \d+",
         why="a file of settings or an index beside the weights is no whole JSON: it was cut off, or is empty",
-        remedy="Look at it: take it from an older checkpoint or from the library; `holdfast FOLDER` names the file.",
+        remedy="`python -m json.tool FILE` says where it breaks off; take it from an older checkpoint, or from the library.",
         where=loading,
         weigh=of_text,
         test="whole",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...concerning import of_no_service
 from ...knowledge import Entry, Guess, Look, ranked
 from ...where import apart_from_steps, saving_or_alone
 
@@ -26,12 +27,21 @@ def not_picklable(look: Look) -> list[Guess]:
     return [] if sent else [look.entry.guess(look)]
 
 
+def no_form(look: Look) -> list[Guess]:
+    """A value without a form in the file; values of other programs are none of a checkpoint's."""
+    if not of_no_service(look):
+        return []
+    rows = (("unserialisable", 0.82), ("custom-object", 0.46), ("version-mismatch", 0.4))
+    return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
+
+
 ENTRIES = (
     Entry(
         "not-picklable",
         "unserialisable",
         ("picklingerror", "is not picklable", "pickle", "not picklable"),
-        r"(?:can(?:no|')t pickle|\bPicklingError:|cannot be pickled|not be pickled) ?(?P<what>[^\n]{1,120})?|is not picklable"
+        r"(?:can(?:no|')t pickle(?! (?:CUDA|meta) storage)|\bPicklingError:"
+        r"|cannot be pickled|not be pickled) ?(?P<what>[^\n]{1,120})?|is not picklable"
         r"|not picklable: (?P<what2>[^\n]{1,120})",
         why="something in what is saved cannot be pickled: {what}",
         remedy=(
@@ -78,7 +88,7 @@ ENTRIES = (
             "`state_dict()`s for objects. `holdfast isolate` names the attribute."
         ),
         where=saving_or_alone,
-        weigh=ranked(("unserialisable", 0.82), ("custom-object", 0.46), ("version-mismatch", 0.4)),
+        weigh=no_form,
         example="TypeError: no default __reduce__ due to non-trivial __cinit__",
     ),
     Entry(
@@ -87,7 +97,7 @@ ENTRIES = (
         ("python scalar",),
         r"can only convert an array of (?:size|length) 1 to a Python scalar"
         r"|only (?:size-1|length-1|0-dimensional) arrays can be converted to (?:a )?Python scalar",
-        context=("model.save", "to_json", "get_config", "save_model", "json", "to_yaml", "config"),
+        context=("model.save", "to_json", "get_config", "save_model", "to_yaml", "model_config"),
         only_in=True,
         why="an array stands among a layer's settings (the arguments of a Lambda), where a config holds plain values",
         remedy="Pass `array.tolist()`, or make the array a weight (`add_weight`) or a constant within the function.",

@@ -45,13 +45,14 @@ ENTRIES = (
             "because they are not in",
             "'parameter_dict' are not loaded",
         ),
-        r"Parameter '?(?P<tensor>[\w.]+)'? is missing in (?:file|'params')"
+        r"Parameter '?(?P<tensor>[\w.]+)'? is missing in (?:file '?[^\n]{0,200}?(?:, which contains|\.params)|'params')"
         r"|Parameter '?(?P<tensor2>[\w.]+)'? loaded from (?:file )?.{1,160}? is not present in (?:this block|ParameterDict)"
         r"|Skip loading for (?P<tensor3>[\w.]+)\. \S+ is not found in the provided dict"
         r"|\d+ parameters in the 'net' are not loaded, because they are not in"
         r"|remaining parameters in 'parameter_dict' are not loaded|\d+ parameters in the 'parameter_dict' are not loaded",
         why="the names of the file and of the net differ (`{tensor}`): another architecture, prefix or version",
-        remedy="Compare both lists (`holdfast inspect FILE`); `allow_missing`/`ignore_extra` leave untrained what they skip.",
+        remedy="Compare both lists (`mx.nd.load(FILE)`, `mindspore.load_checkpoint(FILE)`); `allow_missing`, `ignore_extra` "
+        "leave untrained what they skip.",
         weigh=by_the_side,
         test="names",
         example="AssertionError: Parameter 'conv0_weight' is missing in file 'net.params', which contains parameters: 'a'",
@@ -66,7 +67,7 @@ ENTRIES = (
         r"Parameter '?(?P<tensor>[\w.]+)'? has not been initialized(?:\. Note that| yet because initialization was deferred)",
         why="`{tensor}` has no values yet: the block was saved, or set from a file, before its first call",
         remedy="Call the block once on a batch (or `initialize()`), then load; read `net.params` by `load_parameters`.",
-        context=("load_", "restor", "params'", "from_", "checkpoint", "collect_params"),
+        context=("load_", "restor", ".params'", "from_checkpoint", "checkpoint"),
         only_in=True,
         weigh=ranked(("lazy-build", 0.86), ("missing-tensor", 0.6), ("graph-lifecycle", 0.3)),
         test="names",
@@ -97,10 +98,9 @@ ENTRIES = (
             "given checkpoint (",
             "given checkpoint does not seem",
         ),
-        r"'NoneType' object has no attribute '(?:to_directory|as_directory|to_dict)'(?=.{0,400}(?:ray"
-        r"|get_checkpoint|Tune|result))"
-        r"|(?:ray|get_checkpoint|Tune|best_result|\.checkpoint).{0,400}?'NoneType' object has no attribute "
-        r"'(?:to_directory|as_directory|to_dict)'|Could not find Tuner state|Given checkpoint \((?P<path>[^)]+)\) not found",
+        r"'NoneType' object has no attribute '(?:to_directory|as_directory)'"
+        r"|(?:\bray[./]|get_checkpoint|\bTuner|best_result|\.checkpoint\b).{0,400}?'NoneType' object has no attribute 'to_dict'"
+        r"|Could not find Tuner state|Given checkpoint \((?P<path>[^)]+)\) not found",
         why="the run has no checkpoint to give: none was reported, or it lies on another node or under another storage path",
         remedy="Report checkpoints (`train.report(metrics, checkpoint=…)`), to a `storage_path` that all nodes see.",
         weigh=ranked(("not-found", 0.84), ("incomplete-save", 0.6), ("storage", 0.58)),

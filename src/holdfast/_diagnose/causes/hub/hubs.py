@@ -362,7 +362,7 @@ ENTRIES = (
         "model-name-unknown",
         "version-mismatch",
         ("unknown model", "invalid pretrained tag", "is not in the", "unknown architecture"),
-        r"Unknown model \((?P<name>[\w.]+)\)|Invalid pretrained tag|is not in the \w+ registry"
+        r"Unknown model \((?P<name>[\w.]+)\)|Invalid pretrained tag|is not in the models? registry"
         r"|unknown (?:model )?architecture:? ?'?(?P<name2>[\w.]+)?",
         why="this version of the library (or of the code) has no model `{name}`",
         remedy="Install the version that saved, or import the module that registers it.",

@@ -241,7 +241,8 @@ ENTRIES = (
             "cannot allocate memory",
         ),
         r"had weights offloaded to the disk|provide an `offload_folder`|We need an `offload_dir`"
-        r"|modules are dispatched on the CPU or the disk|paging file is too small|(?:os error|WinError) 1455"
+        r"|modules are dispatched on the CPU or the disk|(?:paging file is too small|(?:os error|WinError) 1455)"
+        r"(?!.{0,120}Error loading .{1,200}?\.dll)"
         r"|unable to mmap \d+ bytes.{0,200}Cannot allocate memory|GPU RAM to fit|os error 12\)",
         why="the model does not fit the memory that is free, so a part of it must lie elsewhere (or nothing can be mapped)",
         remedy="Give an `offload_folder`, a smaller number type, another `device_map`; on Windows a larger paging file.",

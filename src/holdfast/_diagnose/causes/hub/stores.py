@@ -5,8 +5,33 @@ Messages: azure-core, botocore, google-cloud-storage, huggingface_hub's xet clie
 
 from __future__ import annotations
 
-from ...knowledge import Entry, ranked
+import re
+
+from ...knowledge import Entry, Guess, Look, beside, ranked
 from ...where import loading_or_alone, storing_or_alone
+
+_MODELS = (
+    r"\bmodels?[/\\_.\-\w]*\.\w|weights|checkpoint|ckpt|safetensors|pretrained|huggingface|torch\.?hub|\.(?:h5|pth?|onnx|gguf)\b"
+    r"|pytorch_model"
+)
+"""Words of a model's file, which other downloads lack."""
+_FETCHED = (
+    r"weights|checkpoint|ckpt|safetensors|pretrained|huggingface\.co|hf\.co|hf_hub|torch\.hub|download\.pytorch\.org"
+    r"|/tensorflow/|tfhub|pytorch_model|\.(?:h5|pth|gguf)\b"
+)
+_PACKAGES = r"/simple/|pypi\.org|pythonhosted|\bpip\b|conda|\bnpm\b|\bapt\b"
+
+
+def of_a_download(look: Look) -> list[Guess]:
+    """What any request may meet: of a model only where its file or its store is named, and of no package."""
+    lower = look.reading.lower
+    if "cas" not in look.match[0].lower() and (
+        re.search(_FETCHED, lower) is None or re.search(_PACKAGES, lower) is not None
+    ):
+        return []
+    rows = (("storage", 0.84), ("not-found", 0.72), ("incomplete-save", 0.6))
+    return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
+
 
 ENTRIES = (
     Entry(
@@ -24,7 +49,7 @@ ENTRIES = (
         why="the store has no object under that name ({path})",
         remedy="List the folder in the store (`aws s3 ls`, `gsutil ls`, `az storage blob list`); names differ in capitals too.",
         where=storing_or_alone,
-        weigh=ranked(("not-found", 0.9), ("storage", 0.74), ("incomplete-save", 0.5)),
+        weigh=beside(_MODELS, ("not-found", 0.9), ("storage", 0.74), ("incomplete-save", 0.5)),
         test="path",
         example="azure.core.exceptions.ResourceNotFoundError: The specified blob does not exist. (model.pt)",
     ),
@@ -66,7 +91,7 @@ ENTRIES = (
         why="the store gives this file to nobody just now: its quota is used up, or the link is not public",
         remedy="Wait, or copy it to your own drive or another mirror; what was saved meanwhile is a page or a pointer, no model.",
         where=loading_or_alone,
-        weigh=ranked(("storage", 0.94), ("not-found", 0.8), ("corrupt", 0.7)),
+        weigh=beside(_MODELS, ("storage", 0.94), ("not-found", 0.8), ("corrupt", 0.7)),
         example="gdown.exceptions.FileURLRetrievalError: Failed to retrieve file url: Too many users have viewed (model.pth)",
     ),
     Entry(
@@ -86,21 +111,7 @@ ENTRIES = (
         why="the download from the store broke off, or its connection is not trusted from here: nothing (or a part) was written",
         remedy="Try again (`hf download` goes on where it stopped; HF_HUB_DISABLE_XET=1 takes the other way); behind a proxy set "
         "its certificate (REQUESTS_CA_BUNDLE).",
-        context=(
-            "model",
-            "weights",
-            "checkpoint",
-            "safetensors",
-            "pretrained",
-            "huggingface",
-            "torch.hub",
-            "keras",
-            ".h5",
-            ".bin",
-            ".pth",
-        ),
-        only_in=True,
-        weigh=ranked(("storage", 0.84), ("not-found", 0.72), ("incomplete-save", 0.6)),
+        weigh=of_a_download,
         example=(
             "RuntimeError: Data processing error: CAS service error : Reqwest Error: HTTP status server "
             "error (model.safetensors)"

@@ -108,8 +108,9 @@ ENTRIES = (
             "[os error",
         ),
         r"(?:PERMISSION_DENIED|UNAUTHENTICATED|UNAVAILABLE|RESOURCE_EXHAUSTED|ALREADY_EXISTS|ABORTED): Error "
-        r"(?:opening|reading|writing|deleting)[^\n]{0,400}"
-        r"|Error (?:opening|reading|writing)[^\n]{0,400}?(?:HTTP response code: (?P<code>[45]\d\d)|CURL error[^\n]{0,60}"
+        r"(?:opening|reading|writing|deleting) (?:\w+ )*\"[^\n]{0,400}"
+        r"|Error (?:opening|reading|writing) (?:\w+ )*\"[^\n]{0,400}?(?:HTTP response code: (?P<code>[45]\d\d)"
+        r"|CURL error[^\n]{0,60}"
         r"|\[OS error (?P<errno>\d+)(?!\d): (?!ENOENT|ENOTDIR|ERROR_FILE_NOT)[^\]\n]{1,80})",
         why="the store did not give (or take) the bytes: {code}",
         remedy=_STORE + " Look at credentials, quota, rate limits and open files (`ulimit -n`).",
@@ -122,9 +123,10 @@ ENTRIES = (
         "tensorstore-bounds",
         "shape-mismatch",
         ("is not contained in",),
-        r"Propagated bounds? (?:interval )?.{1,120}? is not contained in|interval \[[\d, ]+\) is not contained in bounds",
+        r"Propagated bounds? (?:interval )?.{1,120}? is not contained in"
+        r"|OUT_OF_RANGE: .{0,200}?interval \[[\d, ]+\) is not contained in bounds",
         why="a part is asked for that lies outside the array that is stored: its shape is another one",
-        remedy="Build the target as it was saved; `holdfast inspect PATH` tells the shapes.",
+        remedy="Build the target as it was saved; `orbax.checkpoint.StandardCheckpointer().metadata(path)` tells the shapes.",
         where=loading_or_alone,
         weigh=ranked(("shape-mismatch", 0.92), ("topology", 0.7), ("version-mismatch", 0.4)),
         test="names",
@@ -135,8 +137,8 @@ ENTRIES = (
         "corrupt",
         ("while reading array index",),
         r"Encountered error while reading array index: (?P<index>[^\n]{1,120}?)\. See full TensorStore",
-        why="a part ({index}) of an array could not be read: its file is damaged or not there, or the store failed",
-        remedy="The error above it says which; `holdfast verify PATH` reads all of them.",
+        why="the part {index} of an array could not be read: its file is damaged or not there, or the store failed",
+        remedy="The error above it says which file, and why; take an older step, or copy the whole folder again.",
         weigh=ranked(("corrupt", 0.8), ("storage", 0.6), ("incomplete-save", 0.58)),
         test="whole",
         example="Exception: Encountered error while reading array index: (slice(0, 4),). See full TensorStore details: Spec",
@@ -145,9 +147,11 @@ ENTRIES = (
         "nnx-leaves",
         "missing-tensor",
         ("incorrect number of leaves",),
-        r"Incorrect number of leaves(?:, expected (?P<want>\d+) leaves, but got (?P<got>\d+)| in state)",
+        r"Incorrect number of leaves(?:[,:] expected (?P<want>\d+) leaves(?: in the state)?, "
+        r"(?:but )?got (?P<got>\d+)| in state)",
         why="the state that was restored has {got} leaves, and the module's definition wants {want}",
-        remedy="Restore into `nnx.state(model)` of the same code, and compare (`holdfast inspect PATH`).",
+        remedy="Restore into `nnx.state(model)` of the same code; "
+        "`orbax.checkpoint.StandardCheckpointer().metadata(path)` tells what is saved.",
         where=loading,
         weigh=ranked(("missing-tensor", 0.76), ("version-mismatch", 0.64), ("unexpected-tensor", 0.62)),
         test="names",
@@ -181,9 +185,9 @@ ENTRIES = (
     Entry(
         "optax-state-arguments",
         "optimizer-structure",
-        ("state.__new__() ", "state' object has no attribute", "state() ", "state.__init__()"),
+        ("state.__new__() ", "state' object has no attribute", "state() "),
         r"(?P<kind>(?:ScaleBy\w*|Empty|Trace|Masked|MultiSteps|InjectHyperparams|InjectStatefulHyperparams|Partition|ApplyIfFinite"
-        r"|Ema|ScheduleFree|LookaheadS?|EmptyS?|PlainS?)State)(?:\.__(?:new|init)__)?\(\) (?:missing|got|takes)"
+        r"|Ema|ScheduleFree|LookaheadS?|EmptyS?|PlainS?)State)(?:\.__new__)?\(\) (?:missing|got|takes)"
         r"|'(?P<kind2>(?:ScaleBy\w*|Empty|Trace|Masked|MultiSteps|InjectHyperparams|InjectStatefulHyperparams|Partition"
         r"|ApplyIfFinite|Ema)State)' object has no attribute '(?P<name>\w+)'",
         why="the optimizer's state (`{kind}`) was saved by another chain or version of optax than reads it",
@@ -200,7 +204,8 @@ ENTRIES = (
         r"(?:tree_deserialise_leaves|default_deserialise_filter_spec|equinox/_serialisation).{0,600}?(?:No data left in file"
         r"|EOF: reading|EOFError)",
         why="the file ended before all leaves of the model were read: it holds fewer of them, or was cut short",
-        remedy="Build the model with the settings that were saved; compare sizes and counts (`holdfast inspect FILE`).",
+        remedy="Build the model with the settings that were saved; "
+        "`numpy.load(file)` on the open file gives one leaf after the other.",
         weigh=files_read_to_the_end,
         test="whole",
         example='model = eqx.tree_deserialise_leaves("m.eqx", model)\nEOFError: No data left in file',

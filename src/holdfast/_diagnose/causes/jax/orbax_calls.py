@@ -160,7 +160,7 @@ ENTRIES = (
         r"OUT_OF_RANGE[^\n]{0,300}|DATA_LOSS:?[^\n]{0,200}(?:zarr|ocdbt|tensorstore|zstd|gzip|chunk|checksum|CRC)?"
         r"|Error reading (?:\"[^\"]*\"|local file)[^\n]{0,300}|Error decoding[^\n]{0,200}|Requested byte range",
         why="a file of the arrays is shorter than its index says, or its bytes do not decode: half downloaded or damaged",
-        remedy="Get the checkpoint again (compare sizes with the source); `holdfast PATH` finds the damaged array.",
+        remedy="Get the checkpoint again (compare sizes with the source); restoring item by item finds the damaged array.",
         where=loading_or_alone,
         weigh=ranked(("corrupt", 0.8), ("incomplete-save", 0.66), ("storage", 0.46)),
         test="whole",
@@ -236,7 +236,7 @@ ENTRIES = (
             "keys in structure path",
         ),
         r"Item \"?(?P<item>\w+)\"? was not found in the checkpoint|Structure mismatch: Target path (?P<item2>.{1,200}?) not found"
-        r"|Unknown key: (?P<item3>\w+)\. Available keys|Requested checkpointables: .{1,200}? were not found"
+        r"|Unknown key: (?P<item3>\w+)\. Available keys: (?:dict_keys|[\[({])|Requested checkpointables: .{1,200}? were not found"
         r"|not found in origin tree|Missing \d+ keys in structure path",
         why="the checkpoint has no `{item}`",
         remedy="The folders in the step are its items (`ls STEP`); restore those that are there.",
@@ -250,13 +250,13 @@ ENTRIES = (
         (
             "path should be absolute",
             "requested directory for restore does not exist",
-            "no steps found in",
+            "no steps found",
             "no step path found",
             "restore strategies failed",
             "in either local or persistent storage",
         ),
         r"path should be absolute\. Got (?P<path>\S+)|Requested directory for restore does not exist at "
-        r"(?P<path2>\S+)|No steps found in"
+        r"(?P<path2>\S+)|No steps found(?: in \S*/\S|,)"
         r"|No step path found|All restore strategies failed for step|in either local or persistent storage",
         why="Orbax finds no checkpoint there (it wants an absolute path, and the folder of a step)",
         remedy="`pathlib.Path(p).resolve()`; look at the steps with `holdfast FOLDER`.",
@@ -271,7 +271,8 @@ ENTRIES = (
         r"parameter subdirectory not found at path: (?P<path>\S+)",
         why="no parameter lies there ({path}): the folder is another one than the item's own (a step, a manager's), or "
         "the tree that is asked for names what was not saved",
-        remedy="Give the item's own folder (`5/default`); compare the tree with what is there (`holdfast inspect PATH`).",
+        remedy="Give the item's own folder (`5/default`); "
+        "`orbax.checkpoint.StandardCheckpointer().metadata(path)` tells what is there.",
         weigh=ranked(("not-found", 0.8), ("missing-tensor", 0.76), ("incomplete-save", 0.6)),
         test="path",
         example="FileNotFoundError: Individual parameter subdirectory not found at path: /ck/5/opt_state.0.mu.",
@@ -280,7 +281,7 @@ ENTRIES = (
         "orbax-destination",
         "retention",
         ("destination ",),
-        r"(?:^|ValueError: )Destination (?P<path>\S+) already exists",
+        r"(?:^|ValueError: )Destination (?P<path>(?:\S*/)?[^\s/.]+) already exists",
         why="a checkpoint of that name is there already (an earlier run's, or the same step saved twice)",
         remedy="`force=True` where it may be overwritten; else a folder of its own for each run.",
         where=saving_or_alone,

@@ -174,7 +174,7 @@ ENTRIES = (
         r"ValidationError: Expected [^\n]{1,300} to (?:exist|be a directory)|No snapshots available to restore"
         r"|Checkpoint path (?P<path>\S+) is not a directory",
         why="the folder of the step is not there ({path})",
-        remedy="Check the path and step: `holdfast PATH` lists what was saved.",
+        remedy="Check the path and step; `orbax.checkpoint.StandardCheckpointer().metadata(path)` lists what was saved.",
         also=("incomplete-save", "retention"),
         weight=0.84,
         test="path",
@@ -256,7 +256,7 @@ ENTRIES = (
         r"StepAlreadyExistsError|but you specified `overwrite=|in a previous partial save"
         r"|Finalized checkpoint already exists|that is not a previous checkpoint",
         why="this step was saved before, and is not overwritten",
-        remedy="Start from the step after the last one, or remove the one that is there (`holdfast PATH` says if it is whole).",
+        remedy="Start from the step after the last one, or remove the one that is there (a restore tells if it is whole).",
         weigh=ranked(("retention", 0.76), ("concurrency", 0.56), ("resume-state", 0.52)),
         example="StepAlreadyExistsError: Step 4 already exists.",
     ),

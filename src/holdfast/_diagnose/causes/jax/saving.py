@@ -11,9 +11,14 @@ import re
 from ...knowledge import Entry, Guess, Look, ranked
 from ...where import loading, loading_or_alone, storing_or_alone
 
-_COMPARE = "Restore without a target and compare both trees (`holdfast inspect PATH`), then build the target as it was saved."
+_COMPARE = (
+    "Restore without a target and compare both trees (`jax.tree.map(numpy.shape, tree)` of each), then build the target "
+    "as it was saved."
+)
 
-_ANY_TREES = re.compile(r"(?:dict key|tuple arity|list arity|node type)s? mismatch", re.IGNORECASE)
+_ANY_TREES = re.compile(
+    r"(?:dict key|tuple arity|list arity|(?:custom )?node type)s? mismatch", re.IGNORECASE
+)
 """What `jax.tree.map` says of any two trees: of gradients, of a batch."""
 
 

@@ -21,7 +21,7 @@ def jax_layout(look: Look) -> list[Guess]:
             "corrupt",
             confidence=0.78,
             why=why,
-            remedy="`holdfast PATH` lists what is missing; take an older checkpoint.",
+            remedy="Copy the folder again with all that is in it, or take an older checkpoint.",
         )
         return [damaged, look.entry.guess(look, "incomplete-save", confidence=0.7, why=why), format_]
     if "msgpack" in look.match[0].lower() or "incomplete input" in look.match[0]:
@@ -167,8 +167,8 @@ ENTRIES = (
         r"|do(?:es)? not match the (?:target|on-disk)",
         why="the tree that is restored into has other branches than the checkpoint's",
         remedy=(
-            "Restore without a target and compare (`holdfast inspect PATH`), then build the target as it was saved; "
-            "an optimizer chain that changed changes the tree too."
+            "Restore without a target and compare (`jax.tree.map(numpy.shape, tree)` of each), then build the "
+            "target as it was saved; an optimizer chain that changed changes the tree too."
         ),
         also=("optimizer-structure", "unexpected-tensor", "renamed"),
         weight=0.8,
@@ -211,7 +211,7 @@ ENTRIES = (
             "Orbax fails while it tells how the two trees differ: what is restored into has other branches than the "
             "checkpoint"
         ),
-        remedy="Restore without a target and compare (`holdfast inspect PATH`).",
+        remedy="Restore without a target and compare (`jax.tree.map(numpy.shape, tree)` of each).",
         also=("unexpected-tensor", "renamed"),
         weight=0.72,
         test="names",
@@ -252,7 +252,8 @@ ENTRIES = (
             r"|target dict contains keys (?P<keys>\{[^}]*\}) which are not present in state dict"
         ),
         why="the restored tree has no `{tensor}` in `{scope}`",
-        remedy="Compare both trees (`holdfast inspect PATH`); a module that was renamed or numbered anew has other keys.",
+        remedy="Compare both trees (`jax.tree.map(numpy.shape, tree)` of each); a module "
+        "that was renamed or numbered anew has other keys.",
         weight=0.86,
         also=("renamed", "unexpected-tensor", "optimizer-structure"),
         test="names",
@@ -265,7 +266,8 @@ ENTRIES = (
         r"KeyError: '(?P<key>[A-Z]\w*?(?:Conv|ConvTranspose|Dense|DenseGeneral|Norm|Embed|Block|Attention|MLP|Layer|Cell)_\d+"
         r"|(?:Conv|Dense|Embed|MLP)_\d+)'",
         why="one side has a module `{key}` (Flax numbers them in the order in which they are made) that the other has not",
-        remedy="Compare both trees (`holdfast inspect PATH`); build the module with the settings that were saved.",
+        remedy="Compare both trees (`jax.tree.map(numpy.shape, tree)` of each); build the module "
+        "with the settings that were saved.",
         where=loading_or_alone,
         weigh=ranked(("missing-tensor", 0.72), ("renamed", 0.64), ("version-mismatch", 0.56)),
         test="names",

@@ -182,7 +182,8 @@ ENTRIES = (
         r"|(?:Missing field|Unknown field\(s\)) \"?(?P<field>\w+)\"? in state dict while restoring[^\n]{0,160}"
         r"|Missing params from checkpoint|Params in checkpoint don't match",
         why="the target has branches that the checkpoint lacks ({keys}{field}{key})",
-        remedy="Restore without a target, compare both trees (`holdfast inspect PATH`), then build the target as saved.",
+        remedy="Restore without a target, compare both trees (`jax.tree.map(numpy.shape, tree)` of each), "
+        "then build the target as saved.",
         weigh=keys_of_a_tree,
         test="names",
         example=(
@@ -284,7 +285,7 @@ ENTRIES = (
         r"Unable to retrieve (?:parameter|state) '?(?P<tensor>\w+)'? for module '?(?P<scope>[\w/.~]+)"
         r"|is missing required keys",
         why="the restored parameters have no `{tensor}` in `{scope}`",
-        remedy="Compare the names (`holdfast inspect PATH`); take the parameters of this version of the model.",
+        remedy="Compare the names (`jax.tree.map(numpy.shape, tree)` of each); take the parameters of this version of the model.",
         weigh=ranked(("missing-tensor", 0.86), ("version-mismatch", 0.66), ("renamed", 0.62)),
         test="names",
         example="ValueError: Unable to retrieve parameter 'w' for module 'net/linear' All parameters must be created",
@@ -330,7 +331,8 @@ ENTRIES = (
         ("should be the raw", "expects the raw", "must be the raw"),
         r"(?:should be|expects|must be) the raw (?:model )?(?:param|weight|state|variable)\w*",
         why="the loader takes the bare tree of parameters, and was given a wrapped one (a state, all collections, or flat names)",
-        remedy="Pass what `model.init(...)['params']` would give; `holdfast inspect PATH` shows how the saved one is nested.",
+        remedy="Pass what `model.init(...)['params']` would give; "
+        "`jax.tree.map(numpy.shape, restored)` shows how the saved one is nested.",
         where=loading_or_alone,
         weigh=ranked(("format-mismatch", 0.82), ("version-mismatch", 0.5), ("missing-tensor", 0.42)),
         test="names",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ...concerning import of_no_service
 from ...knowledge import Entry, Guess, Look
+from ...where import storing_or_alone
 
 
 def keyword(look: Look) -> list[Guess]:
@@ -152,7 +154,7 @@ ENTRIES = (
         ("get_config", "cannot be serialized", "deepcopy", "object of type", "erializable"),
         r"NotImplementedError: .{0,160}get_config"
         r"|Layers? with arguments in `?__init__`? must (?:therefore )?override `?get_config`?"
-        r"|not JSON serializable|Object of type \w+ is not JSON|in get_config .{0,400}deepcopy"
+        r"|not JSON serializable|in get_config .{0,400}deepcopy"
         r"|get_config\(\).{0,400}(?:deepcopy|copier)|cannot be serialized",
         why=(
             "something in the model's config cannot be written: a layer without `get_config`, a tensor or array or "
@@ -162,6 +164,8 @@ ENTRIES = (
             "Give the layer a `get_config` of plain values, or save the weights alone; `holdfast isolate` names the "
             "part."
         ),
+        where=storing_or_alone,
+        weigh=of_no_service,
         also=("custom-object",),
         weight=0.88,
         calls=("save", "save_model", "get_config", "_serialize_model", "to_json"),

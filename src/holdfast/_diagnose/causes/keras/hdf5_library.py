@@ -31,7 +31,7 @@ ENTRIES = (
         "version-mismatch",
         ("required filter", "can't open directory", "hdf5/lib/plugin", "unable to load plugin"),
         r"required filter '?(?P<name>[\w -]*)'? ?is not registered|read data \(can't open directory"
-        r"|can't open directory.{0,60}/plugin|unable to load plugin",
+        r"|can't open directory.{0,60}hdf5[^\n]{0,40}/plugin|an't (?:synchronously )?read data \(unable to load plugin",
         why="the data are compressed by a filter ({name}) that this HDF5 library does not have; the file itself is "
         "whole",
         remedy="`pip install hdf5plugin` and `import hdf5plugin` before opening (Blosc, LZ4, Zstandard, "
@@ -57,7 +57,7 @@ ENTRIES = (
     Entry(
         "hdf5-handle-gone",
         "graph-lifecycle",
-        ("invalid location identifier", "file close degree doesn't match", "not a file or file object"),
+        ("invalid location identifier", "file close degree doesn't match"),
         r"invalid location identifier|file close degree doesn't match",
         why="the file was closed (or is open in another way) while this handle of it is used",
         remedy="Read the values inside of `with h5py.File(path) as file:`, as arrays (`file[name][()]`); close it "

@@ -6,7 +6,7 @@ keras/src/layers/preprocessing/index_lookup.py; keras/saving/{hdf5_format,saved_
 
 from __future__ import annotations
 
-from ...knowledge import Entry, ranked
+from ...knowledge import Entry, beside, ranked
 from ...where import loading, storing, storing_or_alone
 
 ENTRIES = (
@@ -47,7 +47,12 @@ ENTRIES = (
         why="what is set by name (`{tensor}`) has another name in the model or file, or is not there",
         remedy="List the names: `[v.path for v in model.variables]`, `holdfast inspect FILE`.",
         where=storing_or_alone,
-        weigh=ranked(("renamed", 0.86), ("missing-tensor", 0.82), ("not-found", 0.4)),
+        weigh=beside(
+            r"keras|tensorflow|layers?/|dense|conv|kernel|bias|gamma|embedding",
+            ("renamed", 0.86),
+            ("missing-tensor", 0.82),
+            ("not-found", 0.4),
+        ),
         test="names",
         example="ValueError: Path 'layers/dense_7' not found in model.",
     ),
@@ -113,7 +118,10 @@ ENTRIES = (
     Entry(
         "keras-store-needs-tensorflow",
         "storage",
-        ("google storage file transfer requires", "handling remote paths requires installing"),
+        (
+            "google storage file transfer requires tensorflow",
+            "handling remote paths requires installing tensorflow",
+        ),
         "",
         why="the path is of an object store, which Keras reaches through TensorFlow's file systems, and TensorFlow "
         "is not there",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ...knowledge import Entry, Guess, Look, ranked
+from ...knowledge import Entry, Guess, Look, beside, ranked
 from ...where import loading_or_alone
 
 _QUANTISED = re.compile(
@@ -42,9 +42,10 @@ def of_the_header(look: Look) -> list[Guess]:
         if re.search("failed to read|duplicated", look.match[0], re.I)
         else ("version-mismatch", "format-mismatch")
     )
+    sure = 0.88 if re.search(r"gguf|ggml|llama|invalid model|gguf", look.reading.lower) else 0.3
     return [
-        look.entry.guess(look, order[0], confidence=0.88),
-        look.entry.guess(look, order[1], confidence=0.6),
+        look.entry.guess(look, order[0], confidence=sure),
+        look.entry.guess(look, order[1], confidence=sure * 0.7),
     ]
 
 
@@ -322,14 +323,18 @@ ENTRIES = (
         "version-mismatch",
         ("could not find any of:", "hf-to-gguf", "convert_hf_to_gguf", "is not supported"),
         r"could not find any of: \[[^\]]{1,200}\]|(?:hf-to-gguf|convert_hf_to_gguf)[^\n]{0,80}?is not supported"
-        r"|Model \"?\w+For\w+\"? is not supported",
+        r"|Model \"?\w+(?:For(?:CausalLM|ConditionalGeneration|MaskedLM|SequenceClassification)|LMHeadModel)\"? is not supported",
         why="the converter does not know this architecture, or names of its tensors and settings: it is older than the model",
         remedy=(
             "Use the converter of the newest llama.cpp (`convert_hf_to_gguf.py`); an adapter or a partial model is merged "
             "first."
         ),
-        weigh=ranked(
-            ("version-mismatch", 0.84), ("missing-tensor", 0.5), ("format-mismatch", 0.48), ("renamed", 0.44)
+        weigh=beside(
+            r"gguf|hf-to|llama|hidden|n_embd|num_|n_layer|vocab|intermediate|lmhead|for(?:causallm|cond|masked|seq)",
+            ("version-mismatch", 0.84),
+            ("missing-tensor", 0.5),
+            ("format-mismatch", 0.48),
+            ("renamed", 0.44),
         ),
         example="KeyError: \"could not find any of: ['hidden_size', 'n_embd']\"",
     ),

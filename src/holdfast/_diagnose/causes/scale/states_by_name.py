@@ -6,10 +6,19 @@ torch/distributed/fsdp/{_optim_utils,_state_dict_utils,_flat_param}, torch/distr
 
 from __future__ import annotations
 
-from ...knowledge import Entry, ranked
+from ...knowledge import Entry, Guess, Look, ranked
 from ...where import storing_or_alone
 
 _SAME = "Save and load by `torch.distributed.checkpoint.state_dict.get_state_dict`/`set_state_dict`, the same on both sides."
+
+
+def kinds_mixed(look: Look) -> list[Guess]:
+    """A copy of one kind into the other is a load's; another operation on both is any step's."""
+    said = look.reading.lower
+    sure = 0.9 if "mixed" not in look.match[0] or look.around.storing or "copy_" in said else 0.3
+    rows = (("topology", sure), ("format-mismatch", sure * 0.58), ("shape-mismatch", sure * 0.44))
+    return [look.entry.guess(look, label, confidence=level) for label, level in rows]
+
 
 ENTRIES = (
     Entry(
@@ -66,7 +75,7 @@ ENTRIES = (
             "options=StateDictOptions(full_state_dict=True, broadcast_from_rank0=True))` for a whole state dict."
         ),
         where=storing_or_alone,
-        weigh=ranked(("topology", 0.9), ("format-mismatch", 0.52), ("shape-mismatch", 0.4)),
+        weigh=kinds_mixed,
         example=(
             "RuntimeError: aten.copy_.default: got mixed torch.Tensor and DTensor, need to convert all torch.Tensor to "
             "DTensor before calling distributed operators!"
@@ -105,8 +114,8 @@ ENTRIES = (
     Entry(
         "key-among-flat-names",
         "optimizer-structure",
-        ("can't find",),
-        r"Can't find (?P<key>[\w.]+) from \[[^\]]*\]",
+        (" from ['",),
+        r"Can't find (?P<key>\w+\.[\w.]+) from \['[^\]]*\]",
         why="the optimizer's state names `{key}`, which is no parameter of the wrapped model",
         remedy=_SAME + " `FSDP.rekey_optim_state_dict` turns numbers into names.",
         weigh=ranked(("optimizer-structure", 0.72), ("renamed", 0.6), ("topology", 0.56)),
@@ -128,9 +137,9 @@ ENTRIES = (
     Entry(
         "deepcopy-of-a-sharded-model",
         "unserialisable",
-        ("does not support deepcopy", "un(deep)copyable object of type"),
-        r"FSDP does not support deepcopy|un\(deep\)copyable object of type (?P<what><[^>]+>)",
-        why="a part of the state ({what}) cannot be copied for the save: it is sharded, or a module, lock or handle",
+        ("does not support deepcopy",),
+        r"(?:FSDP|DDP) does not support deepcopy",
+        why="a model that lies over several processes cannot be copied as an object (for an average of weights, or a save)",
         remedy=(
             "Keep only `state_dict()`s, tensors and plain values in what is saved; an average of weights is kept by "
             "`state_dict()` too."
@@ -167,7 +176,7 @@ ENTRIES = (
         ("global metadata is not found", "rank local metadata", "global metadata read failed"),
         r"Global metadata is not found|Rank local metadata is not found|(?:global|rank local) metadata read failed",
         why="the folder has no `.metadata`, which rank 0 writes last: the save was stopped, or the path is of another folder",
-        remedy="Take the step before it; `holdfast FOLDER` lists the shards and what of them is whole.",
+        remedy="Take the step before it: without `.metadata` no tensor is found; copy hidden files too (`cp -a`).",
         weigh=ranked(("incomplete-save", 0.84), ("not-found", 0.72), ("topology", 0.4)),
         test="whole",
         example="Global metadata is not found. Falling back to rank local metadata.",

@@ -25,6 +25,17 @@ def file_gone(look: Look) -> list[Guess]:
     return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
 
 
+def of_a_table(look: Look) -> list[Guess]:
+    """The words for tables of LevelDB's kind, in which other programs keep other things."""
+    others = (
+        re.search(r"rocksdb|leveldb|lmdb|ext4|inode|/dev/|\bredis", look.reading.lower)
+        and not look.around.storing
+    )
+    sure = 0.3 if others else 0.86
+    rows = (("corrupt", sure), ("incomplete-save", sure * 0.7), ("version-mismatch", sure * 0.5))
+    return [look.entry.guess(look, label, confidence=level) for label, level in rows]
+
+
 ENTRIES = (
     Entry(
         "tf-bundle-unreadable",
@@ -57,7 +68,7 @@ ENTRIES = (
         "are of two different saves",
         remedy=_VERIFY,
         where=apart_from_steps,
-        weigh=ranked(("corrupt", 0.86), ("incomplete-save", 0.6), ("version-mismatch", 0.44)),
+        weigh=of_a_table,
         types=("DataLossError",),
         test="whole",
         example="DataLossError: Entry for key dense/kernel not parseable.",
@@ -127,7 +138,7 @@ ENTRIES = (
         "tf-other-byte-order",
         "format-mismatch",
         ("different endianness",),
-        r"different endianness (?:than|from)",
+        r"TensorBundle[^\n]{0,300}? different endianness (?:than|from)",
         why="the checkpoint was written on a machine of the other byte order (s390x, old PowerPC)",
         remedy="Restore it there, and export the values (`np.savez`, safetensors); TensorFlow from 2.5 swaps plain "
         "tensors itself.",
@@ -168,7 +179,7 @@ ENTRIES = (
         ),
         r"Does not have sufficient slices for partitioned tensor (?P<tensor>\S+)"
         r"|Mixing slices and non-slices with the same name: (?P<tensor2>\S+)"
-        r"|Slices must all be (?:from the same tensor|slices)|containing partition variables",
+        r"|Slices must all be (?:from the same tensor|slices|Variables)|containing partition variables",
         why="`{tensor}` is cut into parts, and the parts that are saved and those that are asked for are not the "
         "same",
         remedy="Restore with the partitioner and the number of servers that saved; or read it whole "

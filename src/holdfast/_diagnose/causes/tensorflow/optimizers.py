@@ -264,7 +264,8 @@ ENTRIES = (
         "optimizer-structure",
         ("attempting to restore variable with shape", "optimizer variable ", "optimizer weight shape"),
         r"attempting to restore variable with shape \([\d, ]*\) and name (?P<key>(?:\S*/)?(?:"
-        r"(?:Adam\w*|SGD|RMSprop|Nadam|Adagrad|Adadelta|Ftrl|Lion|optimizer\w*)/\S+|_optimizer\S*|_?variables/\d+\S*))"
+        r"(?:Adam|SGD|RMS_?prop|Nadam|Adagrad|Adadelta|Ftrl|Lion|optimizer)\w*/\S+?|_optimizer\S*?|_?variables/\d+\S*?))"
+        r"(?::\d+)?\.?(?!\S)"
         r"|Optimizer variable (?P<key2>\S+) has shape|Optimizer weight shape",
         why="a slot of the optimizer (`{key}`) has another shape than the checkpoint's: it was built over other "
         "variables, or over "
@@ -273,7 +274,6 @@ ENTRIES = (
         "optimizer anew.",
         also=("shape-mismatch", "version-mismatch"),
         weight=0.965,
-        test="names",
         example=(
             "ValueError: Received incompatible tensor with shape (8, 10) when attempting to restore variable with "
             "shape (1, 8) "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...first_bytes import AGAIN
 from ...knowledge import Entry, ranked
 
-_EXPORT = "Export again with the version that is to load it, or load with the one that exported (`holdfast FILE` names it)."
+_EXPORT = "Export again with the version that is to load it, or load with the one that exported."
 
 ENTRIES = (
     Entry(
@@ -92,7 +92,8 @@ ENTRIES = (
         r"No such serialized (?:tensor|submodule):? '(?P<key>[\w.]+)'",
         why="the archive has nothing under `{key}`, which the C++ module registers: built otherwise, or saved by Python",
         remedy=(
-            "Register the same names as what was saved; `holdfast FILE` lists them. Python state dicts are read by "
+            "Register the same names as what was saved (`torch.jit.load(FILE).state_dict()` in Python shows them). Python state "
+            "dicts are read by "
             "`torch::pickle_load`."
         ),
         weigh=ranked(("missing-tensor", 0.82), ("renamed", 0.6), ("format-mismatch", 0.48)),
@@ -109,11 +110,13 @@ ENTRIES = (
             "version in the saved file has incorrect length",
             "deserialize for the older format",
         ),
-        r"Serialized version \S+ does not match our current schema version|Saved archive version \S+ does not match our current"
+        r"Serialized (?:schema )?version \S+ does not match our current schema version"
+        r"|Saved archive version \S+ does not match our current"
         r"|an error when deserializing the saved file|Version in the saved file has incorrect length"
         r"|deserialize for the older format",
         why="the exported program was written with another version of torch.export's schema",
-        remedy=_EXPORT + " The schema holds for no other release; keep a state dict beside it.",
+        remedy=_EXPORT
+        + ' `unzip -p FILE \'*.json\' | grep -o \'"torch_version": *"[^"]*"\'` names it; keep a state dict beside it.',
         weigh=ranked(("version-mismatch", 0.9), ("format-mismatch", 0.5), ("corrupt", 0.4)),
         example="RuntimeError: Serialized version 5.3 does not match our current schema version 8.9.",
     ),
@@ -135,7 +138,7 @@ ENTRIES = (
         "exported-record-size",
         "corrupt",
         ("is not a multiple of element size",),
-        r"size \d+ is not a multiple of element size \d+",
+        r"Record [^\s:]+: size \d+ is not a multiple of element size \d+",
         why="a record of the archive has another size than its number type allows: it is damaged or cut off",
         remedy=AGAIN,
         weigh=ranked(("corrupt", 0.94), ("dtype-mismatch", 0.5), ("format-mismatch", 0.48)),
@@ -152,7 +155,7 @@ ENTRIES = (
             "is not supported in export serialization",
             "exporting a scriptmodule is not supported",
         ),
-        r"SerializeError: .{1,160}|Unable to serialize custom class|Failed to serialize custom metadata"
+        r"serialize\.SerializeError: .{1,160}|Unable to serialize custom class|Failed to serialize custom metadata"
         r"|is not supported in export serialization|Exporting a ScriptModule is not supported",
         why="the program holds an operator, class or value that torch.export has no way to write",
         remedy="Save `model.state_dict()` as the checkpoint; register a serialiser for the class, or keep it out of the graph.",
@@ -171,7 +174,7 @@ ENTRIES = (
         ),
         r"match against any action pattern|in self-contained archive \"(?P<file>[^\"]+)\""
         r"|external module '(?P<module>[\w.]+)' but that"
-        r" module has been disallowed|inconsistent module structure\. |PackagingError",
+        r" module has been disallowed|inconsistent module structure\. |torch\.\S*PackagingError",
         why=(
             "the package does not hold that module and does not name it as external ({module}), so that its classes are not "
             "found"

@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
-from ...knowledge import Entry, ranked
+from ...knowledge import Entry, Guess, Look, ranked
+
+
+def not_let_through(look: Look) -> list[Guess]:
+    """A class has to be imported; a function that builds has to be on a list."""
+    rows = (("unsafe-pickle", 0.86), ("custom-object", 0.66), ("version-mismatch", 0.4))
+    told: dict[str, str] = {}
+    if look.match["call"]:
+        told["remedy"] = (
+            "Where you trust the file, add its name to the set `lightning.pytorch.core.saving._ALLOWED_INSTANTIATORS` before the "
+            "load."
+        )
+    return [look.entry.guess(look, label, confidence=sure, **told) for label, sure in rows]
+
+
+def of_the_settings(look: Look) -> list[Guess]:
+    """Links can be made on a disk only; the rest contradicts itself."""
+    if "link" in look.match[0]:
+        why = (
+            "`save_last='link'` makes a link to the best file, and the folder is on a store that has no links"
+        )
+        remedy = "`save_last=True` keeps a copy; or save to a local disk."
+        return [
+            look.entry.guess(look, "storage", confidence=0.84, why=why, remedy=remedy),
+            look.entry.guess(look, confidence=0.6, why=why, remedy=remedy),
+        ]
+    rows = (("retention", 0.84), ("storage", 0.5), ("other", 0.4))
+    return [look.entry.guess(look, label, confidence=sure) for label, sure in rows]
+
 
 ENTRIES = (
     Entry(
@@ -129,7 +157,7 @@ ENTRIES = (
             "Give one of `every_n_train_steps`, `every_n_epochs`, `train_time_interval`; `save_top_k` above 1 wants a "
             "`monitor`."
         ),
-        weigh=ranked(("retention", 0.84), ("storage", 0.5), ("other", 0.4)),
+        weigh=of_the_settings,
         example=(
             "MisconfigurationException: ModelCheckpoint(save_top_k=3, monitor=None) is not a valid configuration. No "
             "quantity for top_k to track."
@@ -155,7 +183,7 @@ ENTRIES = (
         "lightning-called-otherwise",
         "other",
         (
-            "cannot be called on an instance. please call it on the class",
+            "load_from_checkpoint` cannot be called on an instance",
             "with `storage_options` arg is not supported",
             "storage_options=...)` is not supported",
             "model in the provided checkpoint state",
@@ -176,12 +204,13 @@ ENTRIES = (
         "lightning-unchecked-classes",
         "unsafe-pickle",
         ("was blocked to prevent arbitrary code execution",),
-        r"The (?:instantiator|class) (?P<what>[\w.]+) .{0,160}?was blocked to prevent arbitrary code execution",
+        r"The (?:(?P<call>instantiator)|class) '?(?P<what>[\w.]+)'? (?:from|requested by) the checkpoint"
+        r" .{0,160}?was blocked to prevent arbitrary code execution",
         why="the checkpoint names `{what}` to build the model with, and Lightning calls only what is imported or allowed",
         remedy="Where you trust the file, import the module of `{what}` before the load.",
-        weigh=ranked(("unsafe-pickle", 0.86), ("custom-object", 0.66), ("version-mismatch", 0.4)),
+        weigh=not_let_through,
         example=(
-            "ValueError: The class mypkg.Net requested by the checkpoint does not resolve to an already imported "
+            "ValueError: The class 'mypkg.Net' requested by the checkpoint does not resolve to an already imported "
             "subclass of LightningModule and was blocked to prevent arbitrary code execution."
         ),
     ),

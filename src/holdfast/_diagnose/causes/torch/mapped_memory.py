@@ -26,7 +26,13 @@ def shared_between_processes(look: Look) -> list[Guess]:
 def mapped(look: Look) -> list[Guess]:
     """A file could not be mapped: what the system's own words say."""
     said = look.match[0].lower()
-    guess = look.entry.guess
+    here = look.around
+    others = "failed to mmap" in said or "in read-only mode" in said  # as other programs say it too
+
+    def guess(look: Look, label: str, confidence: float, **words: str) -> Guess:
+        sure = confidence * 0.34 if others and not (here.storing or here.kept) else confidence
+        return look.entry.guess(look, label, confidence=sure, **words)
+
     if "allocate memory" in said or "(12)" in said:
         why = "there is not enough address space or memory to map the file"
         remedy = (
@@ -105,10 +111,9 @@ ENTRIES = (
     Entry(
         "hub-repository-not-there",
         "not-found",
-        ("repo could not be found in the cache", "from a forked repo", "in hubconf", "untrusted repository"),
+        ("repo could not be found in the cache", "from a forked repo", "in hubconf"),
         r"no internet connection and the repo could not be found in the cache"
-        r"|Cannot find \S+ in https?://\S+ If it's a commit from a forked repo|Cannot find callable (?P<name>\w+) in hubconf"
-        r"|(?:Exception: |^)Untrusted repository",
+        r"|Cannot find \S+ in https?://\S+ If it's a commit from a forked repo|Cannot find callable (?P<name>\w+) in hubconf",
         why="torch.hub has neither the repository nor an entry of that name in it (no network, no such branch, another version)",
         remedy=(
             "`torch.hub.list('owner/repo:tag', force_reload=True)` shows its entries; copy ~/.cache/torch/hub to a machine "
@@ -118,6 +123,16 @@ ENTRIES = (
         example="RuntimeError: Cannot find callable resnet999 in hubconf",
     ),
     Entry(
+        "hub-not-trusted",
+        "unsafe-pickle",
+        ("untrusted repository",),
+        r"(?:Exception: |^)Untrusted repository\.?(?=\s|$)(?! *\w)",
+        why="torch.hub runs the repository's own code, and the question whether it is trusted was answered with no",
+        remedy="Read the repository's `hubconf.py`; where you trust it, `torch.hub.load(..., trust_repo=True)`.",
+        weigh=ranked(("unsafe-pickle", 0.84), ("other", 0.5)),
+        example="Exception: Untrusted repository.",
+    ),
+    Entry(
         "hub-dependencies",
         "version-mismatch",
         ("missing dependencies:",),
@@ -125,7 +140,7 @@ ENTRIES = (
         why="the repository's entry wants packages that are not installed ({what})",
         remedy="`pip install {what}`, then load again.",
         weigh=ranked(("version-mismatch", 0.56), ("custom-object", 0.5), ("other", 0.44)),
-        context=("hub",),
+        context=("torch.hub", "hubconf", "torch/hub.py", "hub.load"),
         only_in=True,
         example="torch.hub.load('owner/repo', 'net')\nRuntimeError: Missing dependencies: timm",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ...knowledge import Entry, Guess, Look, ranked
 from ...where import alone, loading, loading_or_alone, saving_or_alone
 
@@ -59,6 +61,15 @@ def module_attribute(look: Look) -> list[Guess]:
             look.entry.guess(look, "custom-object", confidence=0.38),
         ]
     return [own, look.entry.guess(look, "version-mismatch", confidence=0.5)]
+
+
+def of_buffers(look: Look) -> list[Guess]:
+    """Any compiled function checks the types of its arrays; of a pickle it says so only where one is loaded, or of a tree."""
+    if "buffer" in look.match[0].lower() and not (
+        look.around.loading or re.search(r"sklearn|size_t|joblib|pickle", look.reading.lower)
+    ):
+        return [look.entry.guess(look, confidence=0.3)]
+    return [look.entry.guess(look)]
 
 
 ENTRIES = (
@@ -213,6 +224,7 @@ ENTRIES = (
         why="the pickle was written with another version of the library than reads it",
         remedy="Install the version that wrote it, or train and save again.",
         weight=0.88,
+        weigh=of_buffers,
         also=("custom-object",),
         example="ValueError: node array from the pickle has an incompatible dtype",
     ),
@@ -230,13 +242,12 @@ ENTRIES = (
             "may only be pickled",
             "pickling of ",
             "must define __reduce",
-            "cowardly refusing to serialize",
             "modules is only supported",
         ),
         r"(?:cannot|can not|could not) be pickled|not the same object as (?P<what>[\w.]+)"
         r"|graph leaves\) support the deepcopy protocol|Serialization of (?P<what4>\w+ modules) is only supported"
         r"|un\(deep\)copyable object|may only be pickled at the beginning|Pickling of \"?(?P<what3>[\w.]+)\"? "
-        r"is not supported|Cowardly refusing to serialize|must define __reduce\w*"
+        r"is not supported|must define __reduce\w*"
         r"|(?:objects?|parameters"
         r"|instances?|tensor) (?:is|are) not (?:serializable|picklable)"
         r"|cannot serialize '?(?P<what2>[\w.]+)'? object",

@@ -36,7 +36,7 @@ ENTRIES = (
         ("not saved because they were still on meta",),
         r"not saved because they were still on meta device: \{?'?(?P<key>[\w.]+)?",
         why="`{key}` had no data when the model was saved (offloaded, or never loaded), and the file is without it",
-        remedy="Load the model wholly before saving it; `holdfast check NEW OLD` names what a file lacks.",
+        remedy="Load the model wholly before saving it; `holdfast diff OLD NEW` names what the new file lacks.",
         weigh=ranked(
             ("missing-tensor", 0.84), ("lazy-build", 0.56), ("incomplete-save", 0.54), ("topology", 0.4)
         ),

@@ -6,7 +6,36 @@ Messages: torch/serialization.py, torch/_weights_only_unpickler.py, torch/storag
 from __future__ import annotations
 
 from ...first_bytes import AGAIN
-from ...knowledge import Entry, ranked
+from ...knowledge import Entry, Guess, Look, ranked
+from ...wording import said
+
+
+def of_the_settings(look: Look) -> list[Guess]:
+    """Which of the ways to ask for weights_only contradicts it."""
+    said_ = look.match[0].lower()
+    why, remedy = look.entry.why, look.entry.remedy
+    if "pickle_module" in said_:
+        why = "weights_only=True and a `pickle_module` were both given, and the restricted reader uses no other pickle"
+        remedy = "Leave `pickle_module` out; or, where you trust the file, `weights_only=False` with it."
+    elif "torch_force" in said_:
+        why = "both environment variables are set, and they say the opposite of each other"
+        remedy = "`unset TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD` (or the other one), and start again."
+    rows = (("unsafe-pickle", 0.82), ("version-mismatch", 0.5), ("format-mismatch", 0.36))
+    return [look.entry.guess(look, label, confidence=sure, why=why, remedy=remedy) for label, sure in rows]
+
+
+def of_a_blocked_module(look: Look) -> list[Guess]:
+    """Functions of the system are never let through, as no checkpoint needs them: such a file may be an attack."""
+    if "blocked" not in look.match[0]:
+        return [look.entry.guess(look)]
+    why = "the file names `{what}`, of a module that runs commands: a checkpoint needs no such thing, and an attack does"
+    remedy = (
+        "Do not load it in any way, unless you saved it yourself. `holdfast FILE` lists what it would run; get the weights "
+        "elsewhere, as safetensors."
+    )
+    facts = look.facts()
+    return [look.entry.guess(look, confidence=0.97, why=said(why, facts), remedy=remedy)]
+
 
 ENTRIES = (
     Entry(
@@ -39,6 +68,7 @@ ENTRIES = (
         ),
         confirm="`holdfast FILE` lists the globals.",
         also=("version-mismatch", "format-mismatch"),
+        weigh=of_a_blocked_module,
         weight=0.86,
         test="pickle",
         types=("UnpicklingError",),
@@ -49,17 +79,13 @@ ENTRIES = (
         "unsafe-pickle",
         (
             "safely load weights when explicit pickle_module",
-            "torch_force_weights_only_load",
-            "torch_force_no_weights_only_load",
+            "only one of `torch_force_weights_only_load`",
             "the weights_only unpickler might not support",
         ),
         "",
-        why="what was asked of weights_only contradicts itself, or the file's pickle protocol is one that it half knows",
-        remedy=(
-            "Set one of the two environment variables, or none, and pass `weights_only` itself; give no `pickle_module` with "
-            "weights_only=True; save with the default `pickle_protocol`."
-        ),
-        weigh=ranked(("unsafe-pickle", 0.82), ("version-mismatch", 0.5), ("format-mismatch", 0.36)),
+        why="the file was saved with another pickle protocol than torch's own, which the restricted reader may not know whole",
+        remedy="Save it again with the default `pickle_protocol` (2), or where you trust it load it with weights_only=False.",
+        weigh=of_the_settings,
         example="RuntimeError: Can not safely load weights when explicit pickle_module is specified",
     ),
     Entry(
@@ -120,7 +146,7 @@ ENTRIES = (
             "invalid serialized state:",
         ),
         r"Unknown endianness type|Unknown typename for persistent_load|Unknown saved id type"
-        r"|Invalid serialized state:",
+        r"|(?:RuntimeError: |^)Invalid serialized state: \(",
         why="a record of the file says what no version of PyTorch writes: its bytes are damaged, or another program packed it",
         remedy=AGAIN,
         weigh=ranked(("corrupt", 0.72), ("format-mismatch", 0.6), ("version-mismatch", 0.5)),
@@ -140,7 +166,7 @@ ENTRIES = (
             "deserialize quantized tensor with qscheme",
             "invalid torch.memory_format",
         ),
-        r"Invalid protocol version: \d+|minimum supported version for reading is (?P<least>\d+)"
+        r"(?:RuntimeError: |^)Invalid protocol version: \d+|minimum supported version for reading is (?P<least>\d+)"
         r"|unsupported archive format from the preview release|Expected hasRecord\(\"version\"\)"
         r"|'torch' supports dill >= (?P<dill>[\d.]+)|pickle storage type \S+ is not recognized"
         r"|deserialize quantized tensor with qscheme|Invalid torch\.memory_format",
@@ -188,18 +214,14 @@ ENTRIES = (
         "unserialisable",
         (
             "view the same data as different types",
-            "pickle cuda storage",
-            "pickle meta storage",
-            "refusing to serialize non-leaf tensor",
             "unsupported tensor quantization type in serialization",
         ),
-        r"view the same data as different types|Cannot pickle (?:CUDA|meta) storage|refusing to serialize non-leaf tensor"
-        r"|Unsupported tensor quantization type in serialization",
+        r"view the same data as different types|Unsupported tensor quantization type in serialization",
         why=(
-            "PyTorch has no way to write this tensor's memory: it is seen as two number types, is on no host, or belongs to "
-            "a graph"
+            "PyTorch has no way to write this tensor's memory: it is seen as two number types, or of a quantised kind "
+            "without a form in files"
         ),
-        remedy="Save `tensor.detach().clone()` (`.cpu()` for another process), and one view of the memory in one dtype.",
+        remedy="Save `tensor.clone()` in place of one of the views, or dequantise it first (`tensor.dequantize()`).",
         weigh=ranked(("unserialisable", 0.84), ("dtype-mismatch", 0.44), ("device-mismatch", 0.4)),
         example="RuntimeError: Cannot save multiple tensors or storages that view the same data as different types",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...knowledge import Entry, Guess, Look, ranked
+from ...knowledge import Entry, Guess, Look, beside, ranked
 from ...where import in_prose, loading
 
 
@@ -76,6 +76,26 @@ ENTRIES = (
         weight=0.82,
         test="names",
         example="KeyError: 'prev_grad_norm_ema'",
+    ),
+    Entry(
+        "optimizer-step-key",
+        "optimizer-structure",
+        ("keyerror: 'step'",),
+        r"KeyError: '(?P<key>step)'",
+        why=(
+            "the state that the optimizer was given counts no steps: an optimizer of another class kept it (SGD's momentum, "
+            "Muon's), which this one's code cannot go on from"
+        ),
+        remedy="Use the optimizer that was saved (`holdfast inspect CKPT` shows its slots), or start it anew on purpose.",
+        calls=("__setstate__", "_init_group"),
+        context=("torch/optim/", "torch\\optim\\"),
+        only_in=True,
+        also=("version-mismatch", "resume-state"),
+        weight=0.9,
+        example=(
+            '  File "torch/optim/adam.py", line 127, in __setstate__\n    if len(p_state) != 0 and not '
+            "torch.is_tensor(p_state['step']):\nKeyError: 'step'"
+        ),
     ),
     Entry(
         "optimizer-group-option",
@@ -262,10 +282,13 @@ ENTRIES = (
         r"|must have the same length as optimizer\.param_groups|number of param groups in the `optimizer` \(\d+\) differs",
         why="the schedule has values for another number of parameter groups than the optimizer has",
         remedy="Make the groups as they were when it was saved, before the schedule is made; `holdfast inspect CKPT` lists them.",
-        weigh=ranked(
-            ("optimizer-structure", 0.84), ("optimizer-hyperparameters", 0.52), ("resume-state", 0.5)
+        weigh=beside(  # a schedule that is made anew says so too
+            r"resum|reload",
+            ("optimizer-structure", 0.84),
+            ("optimizer-hyperparameters", 0.52),
+            ("resume-state", 0.5),
         ),
-        example="ValueError: Expected 2 lr_lambdas, but got 1",
+        example="resuming the run\nValueError: Expected 2 lr_lambdas, but got 1",
     ),
     Entry(
         "capturable-on-the-host",

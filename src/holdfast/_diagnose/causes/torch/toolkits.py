@@ -6,7 +6,7 @@ fairseq, a zip of records in Stable-Baselines3, hyper-parameters in Lightning), 
 
 from __future__ import annotations
 
-from ...knowledge import Entry, ranked
+from ...knowledge import Entry, beside, ranked
 from ...where import loading_or_alone
 
 _SETTINGS = (
@@ -203,8 +203,8 @@ ENTRIES = (
     Entry(
         "agent-of-other-spaces",
         "shape-mismatch",
-        ("observation space", "action space", "number of envs to be loaded"),
-        r"(?:Observation|Action) spaces? do(?:es)? not match|number of envs to be loaded",
+        ("observation spaces do", "action spaces do", "number of envs to be loaded"),
+        r"(?:Observation|Action) spaces do not match|number of envs to be loaded",
         why="the environment that is given has other spaces (or another number of copies) than the one the agent was trained in",
         remedy="Make the environment as in training, wrappers included; without `env=` the agent loads with its own spaces.",
         weigh=ranked(("shape-mismatch", 0.86), ("preprocessing", 0.5), ("topology", 0.48)),
@@ -226,7 +226,8 @@ ENTRIES = (
         "custom-object",
         ("is not in ultralytics requirements", "registry'", " registry"),
         r"appears to require '(?P<what>[\w.]+)', which is not in Ultralytics requirements"
-        r"|(?P<what2>\w+) is not in the [\w:\- ]{1,40} registry",
+        r"|(?P<what2>\w+) is not in the (?:[\w\-]+::)?(?:models?|backbones?|necks?|(?:roi_)?heads?|detectors?|segmentors?|losses"
+        r"|loss|optimizers?|optimizer wrapper[\w ]*) registry",
         why="the file or its config names `{what}`, which was not registered or imported before the load",
         remedy=(
             "Import the module that registers `{what}` first (`custom_imports` in a config); do not let it be installed by "
@@ -246,12 +247,17 @@ ENTRIES = (
             "dictionary not found",
             "no file with name: ",
         ),
-        r"No pretrained weights exist for|open-mmlab://\S+ is not|Invalid pretrained tag|Dictionary not found: (?P<path>\S+)"
+        r"No pretrained weights exist for|open-mmlab://\S+ is not|Invalid pretrained tag"
+        r"|Dictionary not found: (?P<path>\S*dict[\w.\-]*\.txt)"
         r"|No file with name: (?P<path2>\S+) found in",
         why="there are no weights (or no dictionary) under that name, in this version of the toolkit or at that place",
         remedy="`timm.list_pretrained('name*')` and the like say what there is; a path of your own goes by the load call.",
-        weigh=ranked(
-            ("not-found", 0.84), ("version-mismatch", 0.56), ("missing-tensor", 0.5), ("preprocessing", 0.4)
+        weigh=beside(
+            r"pretrained|mmlab|dict",
+            ("not-found", 0.84),
+            ("version-mismatch", 0.56),
+            ("missing-tensor", 0.5),
+            ("preprocessing", 0.4),
         ),
         example="RuntimeError: No pretrained weights exist for resnet51. Use `pretrained=False`.",
     ),
