@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from holdfast._diagnose.diagnose import diagnose
 from holdfast._diagnose.knowledge import entries
 from holdfast._diagnose.wording import said
 
@@ -37,3 +38,14 @@ def test_no_sentence_of_an_entry_is_torn_where_nothing_is_known() -> None:
         for sentence in (entry.why, entry.remedy, entry.confirm):
             if re.search(r"(?<!\{)\{\w+\}(?!\})", sentence):
                 assert not torn.search(said(sentence, {})), (entry.slug, said(sentence, {}))
+
+
+def test_which_shape_is_whose_in_words_that_name_them_the_other_way_round() -> None:
+    text = (
+        "ValueError: Received incompatible tensor with shape (8, 6) when attempting to restore variable with shape (6, 6) and "
+        "name dense/kernel:0."
+    )
+    (first, *_) = diagnose(text).causes
+    assert (
+        first.label == "shape-mismatch" and "[6, 6] in the graph, and [8, 6] in the checkpoint" in first.why
+    )

@@ -69,6 +69,8 @@ def test_what_is_wrong_with_a_loop(plant: str, code: str, exit_code: int) -> Non
     report = numpy_loop(plant)
     assert [f.code for f in report.findings][:1] == [code], [f.message for f in report.findings]
     assert report.exit_code == exit_code
+    if plant == "anew":  # what it writes with json is no save that is seen
+        assert "Save within the loop" in str(report.findings[0].remedy)
 
 
 @pytest.mark.parametrize(

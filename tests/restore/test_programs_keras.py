@@ -587,3 +587,49 @@ def test_an_option_that_makes_state_is_not_changed_afterwards(tmp_path: Path) ->
         tmp_path / "m.keras", model=other, optimizer=optimizer, allow=[drop, "hyper:use_ema=live"]
     )
     assert int(optimizer.iterations) == 1
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize("name", ["m.keras", "ck"])
+def test_averages_that_are_switched_on_at_a_resume_begin_at_the_restored_weights(
+    tmp_path: Path, name: str, built: bool
+) -> None:
+    """Keras begins them in a first step alone, and ``fit`` writes them over the weights at its end."""
+    model = stepped()
+    path = tmp_path / name
+    if name == "ck":
+        tf.train.Checkpoint(model=model, optimizer=model.optimizer).write(str(path))
+    else:
+        model.save(path)
+    other, _ = averaged_net(False)
+    other.compile(keras.optimizers.Adam(1e-3, use_ema=True), "mse")
+    optimizer = other.optimizer
+    if built:
+        optimizer.build(other.trainable_variables)
+    codes, edits = told(path, other)
+    assert "T201" in codes and any(edit.startswith("keep-live:") for edit in edits)
+    allow = [*edits, "hyper:use_ema=live"]
+    outcome = holdfast.restore(path, model=other, optimizer=optimizer, allow=allow)
+    assert int(optimizer.iterations) == 1 and "start anew" in str(outcome)
+    assert outcome.next_step == "the next step will run"
+    for weight, average in zip(
+        other.trainable_variables, optimizer._model_variables_moving_average, strict=True
+    ):
+        assert np.array_equal(np.asarray(weight), np.asarray(average)) and np.asarray(average).any()
+    before = np.asarray(other.layers[0].kernel)
+    other.fit(np.ones((8, 4)), np.ones((8, 2)), verbose=0)
+    assert np.abs(np.asarray(other.layers[0].kernel) - before).max() < 0.01
+
+
+def test_averages_that_have_begun_are_kept(tmp_path: Path) -> None:
+    stepped().save(tmp_path / "m.keras")
+    other = stepped(use_ema=True)
+    for average in other.optimizer._model_variables_moving_average:
+        average.assign(average + 5)
+    before = [np.asarray(v) for v in other.optimizer._model_variables_moving_average]
+    _, edits = told(tmp_path / "m.keras", other)
+    holdfast.restore(
+        tmp_path / "m.keras", model=other, optimizer=other.optimizer, allow=[*edits, "hyper:use_ema=live"]
+    )
+    for mine, theirs in zip(before, other.optimizer._model_variables_moving_average, strict=True):
+        assert np.array_equal(mine, np.asarray(theirs))

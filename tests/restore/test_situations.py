@@ -396,3 +396,33 @@ def test_a_slot_that_was_switched_on_begins_alone(tmp_path: Path, options: dict[
         assert all(torch.equal(state[word], value) for word, value in saved.items())
         assert all(not value.any() for word, value in state.items() if word not in saved)
     trained(live, other)
+
+
+def test_parts_under_words_of_ones_own(tmp_path: Path) -> None:
+    """Two networks, each with its optimizer, none of them called ``model`` or ``optimizer``."""
+
+    def made(seed: int) -> dict[str, Any]:
+        actor, critic = net(seed), net(seed + 10)
+        return {
+            "actor": actor,
+            "critic": critic,
+            "actor_optimizer": adam(actor),
+            "critic_optimizer": adam(critic),
+        }
+
+    run = made(1)
+    for word in ("actor", "critic"):
+        trained(run[word], run[f"{word}_optimizer"])
+    path = tmp_path / "a.pt"
+    torch.save({word: part.state_dict() for word, part in run.items()}, path)
+    again = made(2)
+    outcome = quiet(path, **again)
+    assert len(outcome.restored) == outcome.total and outcome.next_step == "the next step will run"
+    for word in ("actor", "critic"):
+        assert same(run[word], again[word])
+        assert equal_state(run[f"{word}_optimizer"], again[f"{word}_optimizer"])
+    half = made(3)
+    quiet(path, actor=half["actor"], actor_optimizer=half["actor_optimizer"])
+    assert equal_state(run["actor_optimizer"], half["actor_optimizer"])
+    alone = quiet(path, actor=made(4)["actor"])  # weights alone ask for no optimizer
+    assert alone.next_step.startswith("no optimizer was given")

@@ -165,6 +165,7 @@ READINESS = {
     "optimizer-order": "warning",
     "not-built": "warning",
     "stale-constants": "warning",
+    "average-not-begun": "warning",
 }
 
 

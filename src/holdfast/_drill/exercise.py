@@ -22,6 +22,11 @@ __all__ = ["Exercise", "Tell"]
 
 Tell = Callable[[str], None]
 
+_NO_SAVE = (
+    "Save within the loop (torch.save, model.save, Vault.save ...: those are seen), and load the newest checkpoint at the start "
+    "where there is one. Where it does save: after the step at which it was killed, so give a later `--kill-at`."
+)
+
 
 class CannotDrill(Exception):
     """Why there is nothing to compare; ``fault`` tells it as a finding."""
@@ -233,7 +238,8 @@ class Exercise:
             saves = [save["k"] + before.offset for save in before.whole]
             seen = f"{plural(len(saves), 'save')} had been made" if saves else "no save was seen"
             text = f"killed after step {killed_at} ({seen}), it begins at its first step when it is started again"
-            fault = Fault("drill-starts-anew", text, attributes={"saves": saves})
+            more = {} if saves else {"remedy": _NO_SAVE}
+            fault = Fault("drill-starts-anew", text, attributes={"saves": saves, **more})
             raise CannotDrill("it does not resume: it starts anew", fault)
         if self.first.stop is not None and run.last > self.reference.last:
             # where it would go on was not known when it was told how many steps to make

@@ -19,7 +19,7 @@ from .._facts.keras_layers import MODELS
 from .fit_heads import outputs_of
 from .fit_in_parts import in_parts
 from .fit_optimizer_words import groups, no_optimizer, optimizer_not_wanted, order, other_class, other_slots
-from .fitted import Fit, weights_of_terms
+from .fitted import AT_ONCE, Fit, weights_of_terms
 from .told import Told, is_or_are, many, names_text, shape_text
 
 __all__ = ["TELLERS", "Teller", "plainly", "spelt"]
@@ -42,7 +42,7 @@ def _missing(same: list[Difference], pattern: str, found: Fit) -> Told | None:
         return in_parts(same, pattern, found)
     role = same[0].evidence.get("role")
     state = all(found.live[n].optimizer is not None for n in names if n in found.live)
-    what = "optimizer's state" if role in ("slot", "counter") and state else "model"
+    what = "optimizer's state" if role in ("slot", "counter", "average") and state else "model"
     if role in ("metric", "other", "hyperparameter"):
         return None
     if role in _ASIDE:
@@ -52,11 +52,11 @@ def _missing(same: list[Difference], pattern: str, found: Fit) -> Told | None:
     detail = ""
     if len(same) == 1:
         detail = f", {shape_text(same[0].evidence.get('shape'))} {same[0].evidence.get('dtype')},"
-    return Told(
-        "error",
-        f"{many(same, pattern)}{detail} {is_or_are(same)} in the {what} and not in the checkpoint",
-        f"keep-live:{pattern}",
-    )
+    remedy = None
+    if role == "average" and state and found.live.framework in AT_ONCE:
+        remedy = f"Allow `keep-live:{pattern}` if that is meant: an average that has not begun begins at the restored weight."
+    text = f"{many(same, pattern)}{detail} {is_or_are(same)} in the {what} and not in the checkpoint"
+    return Told("error", text, f"keep-live:{pattern}", remedy=remedy)
 
 
 def _left_over(same: list[Difference], pattern: str, found: Fit) -> Told | None:

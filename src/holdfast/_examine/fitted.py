@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from .._compare.delta import Delta
 from .._compare.edited import EditedCatalog, short_names
 from .._compare.names import canonical
@@ -17,9 +19,9 @@ from .._core.plan import Edit, Plan
 from .._frameworks import LiveCatalog
 from .settings import Decision, values_of
 
-__all__ = ["Fit", "differences_for_restore", "sort_out", "tied", "uncovered", "weights_of_terms"]
+__all__ = ["AT_ONCE", "Fit", "differences_for_restore", "sort_out", "tied", "uncovered", "weights_of_terms"]
 
-_AT_ONCE = frozenset({"keras", "tensorflow"})
+AT_ONCE = frozenset({"keras", "tensorflow"})
 """Frameworks whose optimizers make the state of all weights at once, before the first step."""
 
 
@@ -77,7 +79,9 @@ def sort_out(found: Fit) -> None:
             reset.append(pair.b)
         else:
             kept.append(pair.b)
-    found.kept, found.reset = tuple(kept), tuple(reset)
+    unbegun = {name for name in kept if _unbegun(found, name)}
+    found.kept = tuple(name for name in kept if name not in unbegun)
+    found.reset = (*reset, *(name for name in kept if name in unbegun))
     if found.plan.edits:  # else nothing is left out
         used = {part.source for entry in entries.values() for part in entry.parts}
         found.dropped = tuple(
@@ -98,12 +102,22 @@ def sort_out(found: Fit) -> None:
     found.missing = tuple(n for n in found.missing if n not in elsewhere)
 
 
+def _unbegun(found: Fit, name: str) -> bool:
+    """Whether a live tensor is an average of weights that an optimizer of Keras's keeps (``use_ema``), made and not begun:
+    only the very first step sets it to the weight, and any later one would mix the weight into zeros."""
+    variable = found.live.variables[name]
+    spec = variable.spec
+    if spec.role != "average" or spec.optimizer is None or found.live.framework not in AT_ONCE:
+        return False
+    return variable.read is None or not np.any(variable.read())
+
+
 def _without_state(found: Fit) -> Iterable[str]:
     """Slots of weights for which the checkpoint's optimizer, though it has the weight, has no state: PyTorch
     makes state with the first gradient, so a weight that never had one has none."""
     if not found.live.optimizers:
         return
-    if found.live.framework in _AT_ONCE:
+    if found.live.framework in AT_ONCE:
         yield from dict.fromkeys((*_never_stepped(found), *_made_for_kept(found)))
         return
     known = {name for o in found.stored.optimizers for g in o.groups for name in g.owners}

@@ -152,7 +152,8 @@ class LiveCatalog(Catalog):
         # the base class renames a tensor whose name is taken: names are read back from it, in order
         self.variables: dict[str, Variable] = dict(zip(self, kept, strict=True))
         self.framework = framework
-        self.parts = tuple(parts)
+        asked = () if not self.optimizers else ("optimizer",)  # whatever the word that it was passed under
+        self.parts = tuple(dict.fromkeys((*parts, *asked)))
         self.settings: dict[str, Setting] = {s.name: s for s in settings}
         self._modules = modules
         self.unbuilt = tuple(unbuilt)

@@ -19,7 +19,7 @@ def reset_state(found: Fit, journal: Journal) -> None:
     """Optimizer state that starts anew, and state that the checkpoint does not have."""
     for name in (*found.reset, *found.cleared):
         variable = found.live.variables[name]
-        if variable.virtual:
+        if variable.virtual and variable.initial is None:
             continue
         journal.tensor(name)
         if variable.initial is not None and variable.write is not None:

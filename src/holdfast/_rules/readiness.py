@@ -297,3 +297,24 @@ def stale_constants(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Example: ``tf.train.Checkpoint(model=model).restore(path)`` after another ``adapt`` than the saved model's.
     """
     yield from told(rule, subject)
+
+
+@rule(
+    "O315", "average-not-begun", severity="warning", cause="optimizer-structure", live=True,
+    remedy="Begin the averages at the weights: `for w, a in zip(optimizer._trainable_variables, "
+    "optimizer._model_variables_moving_average): a.assign(w)`. holdfast.restore does it by itself.",
+)  # fmt: skip
+def average_not_begun(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A Keras optimizer keeps averages of the weights (use_ema) that are zero, and will not set them to the weights any more.
+
+    Only the step that follows a count of 0 sets an average to its weight. Where the count was restored and the averages
+    were not (the checkpoint was saved without use_ema), each step mixes a hundredth of the weights into zeros, and the
+    end of fit, or ema_overwrite_frequency, writes the result over the weights: the model is lost, without a word.
+
+    Evidence: the weights whose averages are zero, and the count.
+
+    What to do: set the averages to the weights once.
+
+    Example: ``tf.train.Checkpoint(model=model, optimizer=Adam(use_ema=True)).restore(path)`` of a run without use_ema.
+    """
+    yield from told(rule, subject)

@@ -206,6 +206,31 @@ def test_gradients_left_over_from_accumulation() -> None:
     agrees(faults, model, optimizer)
 
 
+def test_averages_that_were_not_restored_with_the_count(tmp_path: Path) -> None:
+    other, averaging = sequential(), keras.optimizers.Adam(use_ema=True)
+    averaging.build(other.trainable_variables)
+    assert told(other, averaging) == {}  # the first step will begin them
+    tf.train.Checkpoint(step=tf.Variable(2, dtype=tf.int64)).write(str(tmp_path / "ck"))
+    tf.train.Checkpoint(step=averaging.iterations.value).restore(str(tmp_path / "ck"))
+    faults = told(other, averaging)
+    assert list(faults) == ["average-not-begun"] and "after 2 steps" in faults["average-not-begun"].message
+    lines = re.search(r"`(for .*)`", faults["average-not-begun"].attributes["remedy"])
+    assert lines is not None
+    whole = np.abs(np.asarray(other.trainable_variables[0])).sum()
+    exec(lines[1], {"optimizer": averaging})
+    assert told(other, averaging) == {}
+    steps(other, averaging)
+    assert told(other, averaging) == {}
+    averaging.finalize_variable_values(other.trainable_variables)  # as ``fit`` does at its end
+    assert np.abs(np.asarray(other.trainable_variables[0])).sum() > whole / 2
+
+
+def test_averages_of_a_run_that_makes_no_step_yet() -> None:
+    model, optimizer = sequential(), keras.optimizers.SGD(use_ema=True, gradient_accumulation_steps=3)
+    steps(model, optimizer, 3)
+    assert told(model, optimizer) == {}
+
+
 def test_describing_changes_nothing() -> None:
     class Net(keras.Model):
         def __init__(self) -> None:

@@ -247,12 +247,15 @@ class _Description:
                 spec = self._state_spec(
                     part, own, values.shape_of(own.variable), values.dtype_name(own.variable)
                 )
-                yield _live(spec.with_(aliases=(*spec.aliases, *self._aliases(own.variable))), own.variable)
+                made = _live(spec.with_(aliases=(*spec.aliases, *self._aliases(own.variable))), own.variable)
+                made.initial = _begins_at(own)
+                yield made
             for virtual in virtual_variables(optimizer, self._weights_of(part)):
                 spec = self._state_spec(part, virtual.own, virtual.shape, virtual.dtype)
                 yield Variable(
-                    replace(spec, attributes={**spec.attributes, "virtual": True}), None, virtual.write
-                )
+                    replace(spec, attributes={**spec.attributes, "virtual": True}), None, virtual.write,
+                    initial=_begins_at(virtual.own),
+                )  # fmt: skip
 
     def _state_spec(self, part: str, own: OwnVariable, shape: tuple[int, ...], dtype: str) -> TensorSpec:
         name = f"{part}/{own.path}"
@@ -350,6 +353,12 @@ class _Description:
                 compile_anew(model)
             elif self.settings_changed:
                 compile_anew(model, ("train_function",))
+
+
+def _begins_at(own: OwnVariable) -> Callable[[], np.ndarray] | None:
+    """The average of a weight (``use_ema``) begins at the weight: the first step sets it so, and no later one does
+    (``base_optimizer.py``, ``_update_model_variables_moving_average``)."""
+    return partial(values.read, own.owner) if own.role == "average" and own.owner is not None else None
 
 
 def _live(spec: TensorSpec, variable: Any) -> Variable:

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..._core.errors import HoldfastError, UsageError
 from ..._core.fault import Fault
 from . import values
@@ -73,6 +75,7 @@ def readiness(
             found.append(_order(known, trainable, name))
         found += _slots(optimizer, name, trained)
         found += _left(inner)
+        found += _averages(inner, name)
     if gradients is not None:
         found += _gradients(gradients, list(trainable), name)
     return found
@@ -198,6 +201,44 @@ def _left(optimizer: Any) -> list[Fault]:
             attributes={
                 "fails": False,
                 "remedy": "Save and restore at a multiple of gradient_accumulation_steps, or keep the accumulators.",
+            },
+        )
+    ]
+
+
+def _averages(optimizer: Any, name: Name) -> list[Fault]:
+    """Averages at zero beside a count that is not (``_update_model_variables_moving_average``)."""
+    pairs = zip(
+        optimizer._trainable_variables,
+        getattr(optimizer, "_model_variables_moving_average", ()),
+        strict=False,
+    )
+    try:
+        made = int(values.read(optimizer._iterations).reshape(()).item())
+        done = made // (getattr(optimizer, "gradient_accumulation_steps", None) or 1)
+        zero = [
+            weight
+            for weight, average in (pairs if done and getattr(optimizer, "use_ema", False) else ())
+            if average is not None and not np.any(values.read(average)) and np.any(values.read(weight))
+        ]
+    except HoldfastError:
+        return []
+    if not zero:
+        return []
+    names, some = _names(zero, name)
+    return [
+        Fault(
+            "average-not-begun",
+            f"the optimizer's averages (use_ema) of {some} are zero, after {done:,} steps: the next step mixes "
+            f"{'them' if len(names) > 1 else 'it'} into zeros, and the end of fit writes the averages over the weights",
+            tensor=names[0],
+            tensors=names,
+            seen=f"{len(names)} averages of zeros",
+            expected="averages of the weights",
+            attributes={
+                "fails": False,
+                "remedy": "Begin the averages at the weights: `for w, a in zip(optimizer._trainable_variables, "
+                "optimizer._model_variables_moving_average): a.assign(w)`.",
             },
         )
     ]

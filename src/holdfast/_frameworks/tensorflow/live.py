@@ -70,7 +70,7 @@ def describe(parts: Mapping[str, Any]) -> LiveCatalog:
         variables,
         framework="tensorflow",
         # a Checkpoint object that holds an optimizer is both
-        parts=(*parts, "optimizer") if optimizers and "optimizer" not in parts else tuple(parts),
+        parts=tuple(parts),
         settings=keras.settings(),
         optimizers=optimizers,
         unbuilt=unbuilt,

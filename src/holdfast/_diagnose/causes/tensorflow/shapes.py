@@ -10,8 +10,8 @@ from ...knowledge import Entry, Guess, Look
 def assigned(look: Look) -> list[Guess]:
     """Two shapes; tables of thousands of rows are vocabularies."""
     facts = look.facts()
-    a = [int(n) for n in re.findall(r"\d+", facts.get("model") or facts.get("a") or "")]
-    b = [int(n) for n in re.findall(r"\d+", facts.get("checkpoint") or facts.get("b") or "")]
+    a = [int(n) for n in re.findall(r"\d+", facts.get("model") or "")]
+    b = [int(n) for n in re.findall(r"\d+", facts.get("checkpoint") or "")]
     shape = look.entry.guess(look)
     table = re.search(
         r"embedding|vocab|wemb\b|word|lookup|token", look.reading.lower
@@ -123,8 +123,8 @@ ENTRIES = (
         ),
         r"Assign requires shapes of both tensors to match\.? ?lhs shape= ?\[(?P<model>[\d,]*)\] rhs shape="
         r" ?\[(?P<checkpoint>[\d,]*)\]"
-        r"|Received incompatible tensor (?:with shape )?(?P<a>\([\d, ]*\)) when attempting to restore variable"
-        r" with shape (?P<b>\([\d, ]*\))"
+        r"|Received incompatible tensor (?:with shape )?\((?P<checkpoint2>[\d, ]*)\) when attempting to restore variable"
+        r" with shape \((?P<model2>[\d, ]*)\)"
         r"|tensor'?s shape \(?(?P<c>[\d, ]*)\)? is not compatible with supplied shape"
         r"|shape \[?(?P<d>[\d, ]*)\]? .{0,40}does not match the shape stored in checkpoint",
         why=(
