@@ -94,10 +94,18 @@ def _by_alias(pool: Pool) -> None:
         # an alias that several tensors bear proves nothing for any of them
         if len(claimants) != 1 or pool.a[name].shape != pool.b[claimants[0]].shape:
             continue
-        if {pool.a[name].role, pool.b[claimants[0]].role} == OWNED:
-            continue  # an average at the place of an accumulated gradient: optimizers keep both by number
+        if _another_kind(pool.a[name], pool.b[claimants[0]]):
+            continue
         if not (_only_place(pool.a[name], pool.b[claimants[0]]) and pool.a[name].shape in left):
             pool.take(name, claimants[0], "alias")
+
+
+def _another_kind(a: TensorSpec, b: TensorSpec) -> bool:
+    """Whether one is an average and the other an accumulated gradient, which optimizers keep at the same numbers; where a
+    file does not say which (``slot_likely``) it may be either."""
+    return {a.role, b.role} == OWNED and not (
+        a.attributes.get("slot_likely") or b.attributes.get("slot_likely")
+    )
 
 
 _KEPT = frozenset({"weight", "buffer"})

@@ -271,7 +271,7 @@ class WeightsReader:
             if owner:
                 attributes["owner_candidates"] = [owner]
             owner = None
-        if state.class_likely and slot.role == "slot":
+        if state.class_likely and slot.role in ("slot", "average", "gradient"):
             attributes["slot_likely"] = True
         self.specs.append(
             self._spec(
