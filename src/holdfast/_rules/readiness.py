@@ -305,7 +305,7 @@ def stale_constants(rule: Rule, subject: Subject) -> Iterator[Finding]:
     "optimizer._model_variables_moving_average): a.assign(w)`. holdfast.restore does it by itself.",
 )  # fmt: skip
 def average_not_begun(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A Keras optimizer keeps averages of the weights (use_ema) that are zero, and will not set them to the weights any more.
+    """The averages of the weights that a Keras optimizer keeps (use_ema) are zero after its first step.
 
     Only the step that follows a count of 0 sets an average to its weight. Where the count was restored and the averages
     were not (the checkpoint was saved without use_ema), each step mixes a hundredth of the weights into zeros, and the
