@@ -103,6 +103,21 @@ def test_what_has_nothing_to_do_with_checkpoints(text: str) -> None:
             "unsafe-pickle",
             "out",
         ),
+        *(
+            (
+                f"_pickle.UnpicklingError: Weights only load failed. WeightsUnpickler error: Unsupported global: GLOBAL {name} "
+                f"was not an allowed global by default. Please use `torch.serialization.add_safe_globals([{name}])` to allowlist",
+                "unsafe-pickle",
+                remedy,
+            )
+            for name, remedy in (
+                ("builtins.eval", "do not load it in any way"),
+                ("eval", "do not load it in any way"),
+                ("subprocess.Popen", "do not load it in any way"),
+                ("argparse.Namespace", "add_safe_globals([argparse.Namespace])"),
+                ("my.models.Net", "add_safe_globals([my.models.Net])"),
+            )
+        ),
         ("Exception: Untrusted repository.", "unsafe-pickle", "trust_repo=True"),
         ("ValueError: pickle protocol must be <= 4", "version-mismatch", "protocol=4"),
         ("pickle.load(f)\nModuleNotFoundError: No module named 'copy_reg'", "version-mismatch", "copyreg"),

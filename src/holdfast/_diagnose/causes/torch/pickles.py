@@ -90,11 +90,26 @@ def weights_only(look: Look) -> list[Guess]:
     what = next((group for group in named.groups() if group), "") if named is not None else ""
     if not what:
         return [look.entry.guess(look)]
+    if _runs_code(what):
+        why = f"the file names `{what}`, which can run commands or reach other code: weights need none of it, an attack does"
+        remedy = (
+            "Allow it only if you saved the file yourself (and save a state dict from now on); else do not load it in any way. "
+            "`holdfast FILE` lists what it names, without running it; get the weights elsewhere, as safetensors."
+        )
+        return [look.entry.guess(look, facts={"what": what}, why=why, remedy=remedy)]
     remedy = (
         f"Where you trust the file, `torch.serialization.add_safe_globals([{what}])` before the load "
         f"({plain_in_place_of(what)}). weights_only=False runs whatever the file says."
     )
     return [look.entry.guess(look, facts={"what": what}, remedy=remedy)]
+
+
+def _runs_code(name: str) -> bool:
+    """Whether a global is of the kind that attackers name."""
+    from ...._formats.pickles.globals import dangerous  # only where a message names one
+
+    module, _, last = name.rpartition(".")
+    return dangerous(module or "builtins", last)
 
 
 def plain_in_place_of(name: str) -> str:
